@@ -1,0 +1,197 @@
+// What devices, iterable handlers, plugins and machines are to the kernel. Interfaces only: nothing here is nominal.
+import type { VirtualClock } from "./kernel/clock.ts";
+import type { BodyDecoder } from "./vmstate/codec.ts";
+import type { Description, StateOf } from "./vmstate/types.ts";
+import type { Writer } from "./writer.ts";
+
+/** A device or iterable that must be there first: its idstr (every instance), or one registration. */
+export type Dependency = string | { readonly idstr: string; readonly instance: number };
+
+/** What the incoming attempt offers to a check: never a device, only what follows from states that arrived. */
+export interface View {
+  /**
+   * The offer of a dependency: built from its incoming state once that has been checked, else from the state that the
+   * local device has now. `DEPENDENCY_UNKNOWN` where nothing of that name is registered or it offers nothing.
+   */
+  offer<T>(of: Dependency): T;
+}
+
+/**
+ * A check's answer. Nothing: the state is good. `amended`: load this instead. `missing`: memory that has not arrived
+ * yet (post-copy); the check is asked again when it has. A refusal is a thrown `MigrationError`.
+ */
+export type CheckResult<S> =
+  | undefined
+  | { readonly amended: S; readonly note: string }
+  | { readonly missing: { readonly block: string; readonly offset: number } };
+
+/** One device. `save` and `load` are synchronous, so that a snapshot is one instant. */
+export interface DeviceInit<S> {
+  /** Explicit instance id; "auto" numbers as QEMU does. The default is 0, and a second one is `INSTANCE_AMBIGUOUS`. */
+  readonly instance?: number | "auto";
+  /** The device's place, such as `0000:00:02.0`: the idstr becomes `path/name`, unique by itself. */
+  readonly path?: string;
+  /** A legacy instance id that streams may carry instead. */
+  readonly alias?: number;
+  readonly after?: readonly Dependency[];
+  /** Waits for what must not be cut in two (a request at the back end), before the clock stops. */
+  quiesce?(): Promise<void>;
+  /** The complete state. May hold live views: they are copied before control returns. */
+  save(): S;
+  /** What the checks of dependents see of a state. Must not touch the device. */
+  offer?(state: S, view: View): unknown;
+  /** Looks at an incoming state before any `load`, in dependency order. Must not touch the device. */
+  check?(state: S, view: View): CheckResult<S>;
+  /** Takes over a checked state; its arrays are the device's own. Must not fail on what a stream can hold. */
+  load(state: S): void;
+  /** Waits for what the device needs before the machine resumes. */
+  ready?(): Promise<void>;
+}
+
+export interface Registration {
+  readonly idstr: string;
+  readonly instance: number;
+  /** The source's registration counter; it travels in section headers. */
+  readonly sectionId: number;
+  /** Takes the device out (hot-unplug). `REGISTRY_FROZEN` during a save or load. */
+  remove(): void;
+}
+
+/** Bytes that are still to be sent. */
+export interface Pending {
+  /** Must be sent while the source is stopped, at the latest. */
+  readonly mustPrecopyBytes: number;
+  /** Could also follow on demand. */
+  readonly canPostcopyBytes: number;
+}
+
+/** A handler whose state is sent while the machine runs (RAM, VFIO): QEMU's save_live_* life-cycle. */
+export interface IterableInit {
+  readonly idstr: string;
+  readonly version: number;
+  readonly instance?: number;
+  readonly after?: readonly Dependency[];
+  /** The data of the START section. Begins a fresh attempt. */
+  setup(out: Writer): void;
+  /** `exact` synchronises the dirty state first; otherwise an estimate is enough. */
+  pending(exact: boolean): Pending;
+  /** The data of one PART section, about `budgetBytes` of it. True: nothing is left to send at the moment. */
+  iterate(out: Writer, budgetBytes: number): boolean;
+  /** The data of the END section, the machine being stopped; called again until it answers true. */
+  complete(out: Writer, budgetBytes: number): boolean;
+  /** The attempt is over; `completed` tells how. What an unfinished one had taken for sent is dirty again. */
+  cleanup(completed: boolean): void;
+  /** A fresh receiving side. Nothing of it touches the machine before `commit`. */
+  stage(): StagedIterable;
+  /** The RAM blocks that it carries, for a manifest. */
+  ramBlocks?(): readonly { readonly idstr: string; readonly bytes: number }[];
+}
+
+export interface StagedIterable {
+  /** Reads the data of one section. */
+  decoder(phase: "start" | "part" | "end", version: number): BodyDecoder;
+  /** What checks see: for RAM, the memory that has arrived. */
+  offer?(): unknown;
+  /** Takes over what arrived, by reference. */
+  commit(): void;
+  /** Undoes a commit: a device's load failed, and the machine must be as before. */
+  revert(): void;
+  discard(): void;
+}
+
+/** What the machine itself does. */
+export interface Machine {
+  pause(): void;
+  resume(): void;
+  reset(): void;
+  /** Slows the CPUs by this fraction, 0 to 1. */
+  throttle?(fraction: number): void;
+  /** Holds interrupts back, or lets them go: none is delivered between the first load and the last. */
+  holdInterrupts?(held: boolean): void;
+}
+
+/** The contract that this core offers to plugins. It grows when a plugin built for an older one would not work. */
+export const contract = 1;
+
+/** What a plugin may ask of a kernel. */
+export interface KernelForPlugins {
+  readonly clock: VirtualClock;
+  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration;
+  /** `also`: the same handler has a record of its own, sent with the devices (QEMU: VFIO's save_state). */
+  iterable<D extends Description>(
+    init: IterableInit,
+    also?: { readonly description: D; readonly device: DeviceInit<StateOf<D>> },
+  ): Registration;
+}
+
+/** Packaging around devices: options in, an offer for the assembler of the machine out. */
+export interface Plugin<Offer> {
+  readonly name: string;
+  readonly version: string;
+  readonly contract: number;
+  setup(kernel: KernelForPlugins): Offer;
+}
+
+/** What a machine is made of, as far as a migration must know before the first page. Plain data. */
+export interface Manifest {
+  readonly machineType: string;
+  readonly sections: readonly {
+    readonly idstr: string;
+    readonly instance: number;
+    readonly version: number;
+    readonly minimumVersion: number;
+    readonly subsections: readonly string[];
+  }[];
+  readonly ramBlocks: readonly { readonly idstr: string; readonly bytes: number }[];
+  readonly plugins: readonly { readonly name: string; readonly version: string; readonly contract: number }[];
+}
+
+/** One section as it went over the wire. */
+export interface SectionSummary {
+  readonly idstr: string;
+  readonly instance: number;
+  readonly version: number;
+  readonly phase: "start" | "part" | "end" | "full";
+  /** From the section's type byte to the end of its footer. Bytes. */
+  readonly bytes: number;
+  readonly offset: number;
+}
+
+/** One attempt to send this machine. The phases are called in this order; each yields the stream's next bytes. */
+export interface OutgoingAttempt {
+  /** Header, configuration, early_setup sections, START sections. Freezes the registry. */
+  setup(): Iterable<Uint8Array>;
+  pending(exact: boolean): Pending;
+  /** One PART section a handler that has something to send, about `budgetBytes` in all. */
+  iterate(budgetBytes: number): Iterable<Uint8Array>;
+  /** END sections, FULL sections, EOF, vmdesc. The machine is paused and its clock stands. */
+  complete(): Iterable<Uint8Array>;
+  /** Over, one way or the other: handlers clean up, the registry thaws. Safe to call twice. */
+  end(completed: boolean): void;
+  readonly sections: readonly SectionSummary[];
+}
+
+/** One attempt to receive. Nothing of the machine changes before `commit`; `discard` throws everything away. */
+export interface IncomingAttempt {
+  /** Decodes. Keeps no reference to `chunk`. A bad stream throws and ends the attempt. */
+  push(chunk: Uint8Array): void;
+  /** No more bytes come. `STREAM_TRUNCATED` with the place, if the stream is not at its end. */
+  end(): void;
+  /** Checks every state in dependency order, against staged memory. Still nothing is applied. */
+  prepare(): Promise<void>;
+  /** Loads every device in dependency order, restores the clock, waits for `ready`. The machine does not run yet. */
+  commit(): Promise<LoadReport>;
+  discard(): void;
+  /** An independent attempt at the same place of the stream; staged memory is shared, so a fork may end but not commit. */
+  fork(): IncomingAttempt;
+}
+
+export interface LoadReport {
+  readonly machineType: string | undefined;
+  readonly sections: readonly SectionSummary[];
+  /** Sections in the order in which they were checked and loaded, as `idstr/instance`. */
+  readonly loadOrder: readonly string[];
+  /** `no-vmdesc`, and what devices amended. */
+  readonly notes: readonly { readonly code: string; readonly section?: string; readonly text: string }[];
+  readonly bytes: number;
+}

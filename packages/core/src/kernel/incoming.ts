@@ -1,0 +1,339 @@
+// One attempt to receive: decode everything, check everything, and only then apply. Until commit the machine knows
+// nothing of it.
+import type { IncomingAttempt, LoadReport, Machine, SectionSummary, StagedIterable } from "../contract.ts";
+import { isMigrationError, MigrationError } from "../errors.ts";
+import type { Entry, Registry } from "../registry/registry.ts";
+import { schedule } from "../registry/schedule.ts";
+import type { Configuration } from "../stream/configuration.ts";
+import { type StreamEvent, StreamReader } from "../stream/reader.ts";
+import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts";
+import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
+import type { AnyRecord, WireRecord } from "../vmstate/types.ts";
+import { CheckedStates } from "./view.ts";
+
+type Note = LoadReport["notes"][number];
+
+interface Arrived {
+  configuration: Configuration | undefined;
+  readonly records: Map<Entry, { readonly record: WireRecord; readonly version: number }>;
+  readonly sections: SectionSummary[];
+  readonly notes: Note[];
+}
+
+/** What an attempt needs of the kernel. */
+export interface IncomingHost {
+  readonly registry: Registry;
+  readonly configuration: Configuration;
+  readonly machine: Machine | undefined;
+  /** The attempt is over: the registry thaws. */
+  readonly onEnd: () => void;
+}
+
+interface Prepared {
+  readonly order: readonly Entry[];
+  readonly states: CheckedStates;
+}
+
+type Step = "receiving" | "received" | "prepared" | "committed" | "ended";
+
+const sideOf = { side: "destination" as const };
+/** Commands that say nothing which a plain load would have to act on. */
+const harmlessCommands = new Set(["SWITCHOVER_START"]);
+
+export class Incoming implements IncomingAttempt {
+  readonly #host: IncomingHost;
+  readonly #staged: Map<Entry, StagedIterable>;
+  readonly #arrived: Arrived;
+  readonly #reader: StreamReader;
+  readonly #isFork: boolean;
+  #prepared: Prepared | undefined;
+  #step: Step = "receiving";
+
+  constructor(host: IncomingHost, from?: Incoming) {
+    this.#host = host;
+    this.#isFork = from !== undefined;
+    this.#staged = from === undefined ? new Map() : from.#staged;
+    this.#arrived =
+      from === undefined
+        ? { configuration: undefined, records: new Map(), sections: [], notes: [] }
+        : {
+            ...from.#arrived,
+            records: new Map(from.#arrived.records),
+            sections: [...from.#arrived.sections],
+            notes: [...from.#arrived.notes],
+          };
+    const options = { open: (head: SectionHead, phase: Phase) => this.#open(head, phase) };
+    this.#reader = from === undefined ? new StreamReader(options) : from.#reader.fork(options);
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#expect("receiving");
+    this.#guarded(() => this.#take(this.#reader.push(chunk)));
+  }
+
+  end(): void {
+    this.#expect("receiving");
+    this.#guarded(() => {
+      this.#take(this.#reader.end());
+      this.#requireAll();
+    });
+    this.#step = "received";
+  }
+
+  async prepare(): Promise<void> {
+    this.prepareNow();
+  }
+
+  /** Synchronous `prepare`: nothing in it waits as long as all memory has arrived. */
+  prepareNow(): void {
+    this.#expect("received");
+    this.#guarded(() => {
+      const { order } = schedule(this.#host.registry);
+      const states = new CheckedStates(this.#host.registry, (entry) => this.#stagedOf(entry));
+      for (const entry of order) {
+        const arrived = this.#arrived.records.get(entry);
+        if (arrived !== undefined) this.#check(entry, arrived, states);
+      }
+      this.#prepared = { order, states };
+    });
+    this.#step = "prepared";
+  }
+
+  async commit(): Promise<LoadReport> {
+    const report = this.commitNow();
+    for (const { device } of this.#prepared?.order ?? []) await device?.ready?.();
+    return report;
+  }
+
+  /** `commit` without waiting for `ready`. */
+  commitNow(): LoadReport {
+    if (this.#step === "received") this.prepareNow();
+    this.#expect("prepared");
+    if (this.#isFork)
+      throw new MigrationError("ATTEMPT_ENDED", "a fork shares its staged memory and cannot be committed", sideOf);
+    const { order, states } = this.#prepared as Prepared;
+    const loaded = order.filter((entry) => this.#arrived.records.has(entry));
+    this.#apply(loaded, states);
+    this.#step = "committed";
+    this.#host.onEnd();
+    return {
+      machineType: this.#arrived.configuration?.machineType,
+      sections: this.#arrived.sections,
+      loadOrder: loaded.map(sectionKey),
+      notes: this.#arrived.notes,
+      bytes: this.#reader.offset,
+    };
+  }
+
+  discard(): void {
+    if (this.#step === "committed" || this.#step === "ended") return;
+    this.#step = "ended";
+    if (this.#isFork) return;
+    for (const staged of this.#staged.values()) staged.discard();
+    this.#staged.clear();
+    this.#host.onEnd();
+  }
+
+  fork(): Incoming {
+    this.#expect("receiving");
+    return new Incoming({ ...this.#host, onEnd: () => {} }, this);
+  }
+
+  /** Bytes allocated on behalf of the stream, staged memory not counted. */
+  get allocatedBytes(): number {
+    return this.#reader.allocatedBytes;
+  }
+
+  #open(head: SectionHead, phase: Phase): BodyDecoder {
+    const entry = this.#host.registry.find(head.idstr, head.instance);
+    if (entry === undefined) {
+      throw new MigrationError(
+        "SECTION_UNKNOWN",
+        "this machine has no such section; compare how both machines were assembled",
+        {
+          found: sectionKey(head),
+        },
+      );
+    }
+    if (head.version > entry.version) {
+      throw new MigrationError("SECTION_VERSION", "the section is newer than what this machine reads", {
+        expected: `at most ${entry.version}`,
+        found: String(head.version),
+      });
+    }
+    if (phase === "full") {
+      if (entry.description === undefined) throw wrongPhase(phase);
+      if (this.#arrived.records.has(entry))
+        throw new MigrationError("SECTION_DUPLICATE", "two sections are for the same device");
+      return recordDecoder(entry.description, head.version);
+    }
+    if (entry.iterable === undefined) throw wrongPhase(phase);
+    return this.#stagedOf(entry).decoder(phase, head.version);
+  }
+
+  #stagedOf(entry: Entry): StagedIterable {
+    let staged = this.#staged.get(entry);
+    if (staged === undefined) {
+      if (entry.iterable === undefined) throw new Error("only an iterable is staged");
+      staged = entry.iterable.stage();
+      this.#staged.set(entry, staged);
+    }
+    return staged;
+  }
+
+  #take(events: readonly StreamEvent[]): void {
+    for (const event of events) {
+      if (event.type === "configuration") this.#configure(event.configuration);
+      else if (event.type === "note") this.#arrived.notes.push({ code: event.code, text: event.text });
+      else if (event.type === "command" && !harmlessCommands.has(event.name)) {
+        throw new MigrationError("COMMAND_UNEXPECTED", `a plain load cannot serve the command ${event.name}`, {
+          ...sideOf,
+          section: "command",
+          path: "command",
+          offset: event.offset,
+        });
+      } else if (event.type === "section") {
+        const { head, phase, value, offset, bytes } = event;
+        const entry = this.#host.registry.find(head.idstr, head.instance) as Entry;
+        if (phase === "full") this.#arrived.records.set(entry, { record: value as WireRecord, version: head.version });
+        this.#arrived.sections.push({
+          idstr: head.idstr,
+          instance: head.instance,
+          version: head.version,
+          phase,
+          offset,
+          bytes,
+        });
+      }
+    }
+  }
+
+  #configure(found: Configuration): void {
+    const own = this.#host.configuration;
+    const refuse = (
+      code: "MACHINE_MISMATCH" | "CONFIGURATION_MISMATCH" | "CAPABILITY_MISMATCH",
+      path: string,
+      expected: unknown,
+      got: unknown,
+    ): never => {
+      throw new MigrationError(code, "source and destination are configured differently", {
+        ...sideOf,
+        section: "configuration",
+        path,
+        expected: String(expected),
+        found: String(got),
+      });
+    };
+    if (found.machineType !== own.machineType) refuse("MACHINE_MISMATCH", "name", own.machineType, found.machineType);
+    if (found.pageBits !== own.pageBits)
+      refuse("CONFIGURATION_MISMATCH", "targetPageBits.page_bits", own.pageBits, found.pageBits);
+    const [mine, theirs] = [own.capabilities.toSorted().join(" "), found.capabilities.toSorted().join(" ")];
+    if (mine !== theirs) refuse("CAPABILITY_MISMATCH", "capabilities", mine || "none", theirs || "none");
+    if (own.uuid !== undefined && found.uuid !== undefined && own.uuid.some((byte, i) => byte !== found.uuid?.[i])) {
+      refuse("CONFIGURATION_MISMATCH", "uuid.uuid", own.uuid, found.uuid);
+    }
+    this.#arrived.configuration = found;
+  }
+
+  /** A device that got nothing would run on in its reset state beside devices that remember. */
+  #requireAll(): void {
+    for (const entry of this.#host.registry.inSaveOrder()) {
+      const optional = entry.description?.needed !== undefined;
+      const missing =
+        (entry.device !== undefined && !optional && !this.#arrived.records.has(entry)) ||
+        (entry.iterable !== undefined &&
+          !this.#arrived.sections.some(
+            (s) => s.phase === "end" && this.#host.registry.find(s.idstr, s.instance) === entry,
+          ));
+      if (!missing) continue;
+      throw new MigrationError("SECTION_MISSING", "the stream ended without this section", {
+        ...sideOf,
+        section: sectionKey(entry),
+        offset: this.#reader.offset,
+      });
+    }
+  }
+
+  #check(entry: Entry, { record, version }: { record: WireRecord; version: number }, states: CheckedStates): void {
+    const section = sectionKey(entry);
+    try {
+      const description = entry.description as NonNullable<Entry["description"]>;
+      let state = toState(description, record) as AnyRecord;
+      const result = entry.device?.check?.(state, states.viewOf(entry));
+      if (result !== undefined && "missing" in result) {
+        throw new MigrationError("MEMORY_UNMAPPED", "the check needs memory that did not arrive", {
+          found: `${result.missing.block}+0x${result.missing.offset.toString(16)}`,
+        });
+      }
+      if (result !== undefined) {
+        state = result.amended;
+        this.#arrived.notes.push({ code: "amended", section, text: result.note });
+      }
+      states.set(entry, state);
+    } catch (error) {
+      throw isMigrationError(error)
+        ? error.at({ ...sideOf, section, version })
+        : new MigrationError("DEVICE_FAILED", "the device's check threw", {
+            ...sideOf,
+            section,
+            version,
+            cause: error,
+          });
+    }
+  }
+
+  /** All or nothing: if a `load` throws after all, what was loaded gets its old state back. */
+  #apply(loaded: readonly Entry[], states: CheckedStates): void {
+    const before = loaded.map((entry) => entry.device?.save() as AnyRecord);
+    this.#host.machine?.holdInterrupts?.(true);
+    const committed: StagedIterable[] = [];
+    let at = 0;
+    try {
+      for (const staged of this.#staged.values()) {
+        staged.commit();
+        committed.push(staged);
+      }
+      for (; at < loaded.length; at++) {
+        const entry = loaded[at] as Entry;
+        entry.device?.load(states.get(entry));
+      }
+    } catch (error) {
+      for (const staged of committed.reverse()) staged.revert();
+      for (let back = Math.min(at, loaded.length - 1); back >= 0; back--)
+        (loaded[back] as Entry).device?.load(before[back] as AnyRecord);
+      this.discard();
+      const failing = loaded[at];
+      const section = failing === undefined ? undefined : sectionKey(failing);
+      throw new MigrationError("DEVICE_FAILED", "a device's load threw; the machine is as before", {
+        ...sideOf,
+        section,
+        cause: error,
+      });
+    } finally {
+      this.#host.machine?.holdInterrupts?.(false);
+    }
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.discard();
+      throw isMigrationError(error) ? error.at(sideOf) : error;
+    }
+  }
+
+  #expect(step: Step): void {
+    if (this.#step !== step) {
+      throw new MigrationError("ATTEMPT_ENDED", "the incoming attempt is not at this phase", {
+        ...sideOf,
+        expected: step,
+        found: this.#step,
+      });
+    }
+  }
+}
+
+function wrongPhase(phase: Phase): MigrationError {
+  return new MigrationError("SECTION_ORDER", `this section has no ${phase.toUpperCase()} here`, { found: phase });
+}

@@ -1,0 +1,313 @@
+// The kernel: devices and plugins register, the machine is saved, loaded, snapshot and restored.
+import { EventEmitter } from "eventemitter3";
+import {
+  contract,
+  type DeviceInit,
+  type IncomingAttempt,
+  type IterableInit,
+  type KernelForPlugins,
+  type LoadReport,
+  type Machine,
+  type Manifest,
+  type OutgoingAttempt,
+  type Plugin,
+  type Registration,
+  type SectionSummary,
+} from "../contract.ts";
+import { MigrationError } from "../errors.ts";
+import { type Entry, type NewEntry, Registry } from "../registry/registry.ts";
+import type { Configuration } from "../stream/configuration.ts";
+import type { VmdescDialect } from "../vmstate/nodes/node.ts";
+import type { AnyRecord, Description, StateOf } from "../vmstate/types.ts";
+import { timerDescription, type VirtualClock } from "./clock.ts";
+import { Incoming } from "./incoming.ts";
+import { Outgoing } from "./outgoing.ts";
+
+export interface KernelOptions {
+  /** The machine type, such as `pc-q35-7.2`: both ends must name the same. */
+  readonly machineType: string;
+  readonly machine: Machine;
+  readonly clock: VirtualClock;
+  /** The target's page size. Bytes; the default is 4096. */
+  readonly pageBytes?: number;
+  /** Which QEMU's vmdesc is written. */
+  readonly dialect?: VmdescDialect;
+  readonly uuid?: Uint8Array;
+  /** The range of plugin contracts that are accepted; the default is this core's own. */
+  readonly acceptedContracts?: { readonly oldest: number; readonly newest: number };
+}
+
+export interface KernelEvents {
+  saved: [sections: readonly SectionSummary[]];
+  loaded: [report: LoadReport];
+  paused: [];
+  resumed: [];
+  /** A plugin works, but was built for an older contract. */
+  "plugin-contract": [plugin: { readonly name: string; readonly contract: number }, kernelContract: number];
+}
+
+/** Bytes of a stream, whole or as they come. */
+export type StreamSource = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+export interface Kernel extends KernelForPlugins {
+  readonly events: EventEmitter<KernelEvents>;
+  readonly machine: Machine;
+  /** Registers a device. `INSTANCE_AMBIGUOUS`, `SECTION_DUPLICATE`, `REGISTRY_FROZEN`. */
+  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration;
+  /** Takes a plugin in and gives its offer. `PLUGIN_CONTRACT` where it was built for another contract. */
+  use<Offer>(plugin: Plugin<Offer>): Offer;
+  manifest(): Manifest;
+  /** Waits for what devices must not have cut in two. */
+  quiesce(): Promise<void>;
+  /** Stops the machine, then its clock. */
+  pause(): void;
+  /** Starts the clock, then the machine. */
+  resume(): void;
+  /** The whole machine as a stream. It is paused meanwhile, and runs on afterwards if it ran before. */
+  save(): AsyncIterable<Uint8Array>;
+  /** Loads a whole stream; the machine stays paused. Nothing has changed if it throws. */
+  load(source: StreamSource): Promise<LoadReport>;
+  /**
+   * One instant of the machine as a stream, written into `into` where it fits. Waits for nothing: requests in flight
+   * are what devices' own states say.
+   */
+  snapshot(into?: Uint8Array): Uint8Array;
+  /** Loads a snapshot in place; `ready` is not waited for. */
+  restore(bytes: Uint8Array): LoadReport;
+  /** The engine's side of a live migration. */
+  outgoing(): OutgoingAttempt;
+  incoming(): IncomingAttempt;
+}
+
+export function createKernel(options: KernelOptions): Kernel {
+  return new KernelImplementation(options);
+}
+
+class KernelImplementation implements Kernel {
+  readonly events = new EventEmitter<KernelEvents>();
+  readonly clock: VirtualClock;
+  readonly machine: Machine;
+  readonly #options: KernelOptions;
+  readonly #registry = new Registry();
+  readonly #plugins: { name: string; version: string; contract: number }[] = [];
+  #attempts = 0;
+
+  constructor(options: KernelOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.machine = options.machine;
+    this.device(timerDescription, {
+      save: () => ({ cpu_ticks_offset: this.clock.now(), cpu_clock_offset: this.clock.now() }),
+      load: ({ cpu_clock_offset }) => this.clock.adjust(cpu_clock_offset),
+    });
+  }
+
+  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration {
+    return this.#register({
+      name: description.name,
+      path: init.path,
+      instance: init.instance,
+      alias: init.alias,
+      version: description.version,
+      priority: description.priority,
+      after: init.after ?? [],
+      description,
+      device: init as unknown as DeviceInit<AnyRecord>,
+      iterable: undefined,
+    });
+  }
+
+  iterable<D extends Description>(
+    init: IterableInit,
+    also?: { readonly description: D; readonly device: DeviceInit<StateOf<D>> },
+  ): Registration {
+    return this.#register({
+      name: init.idstr,
+      path: undefined,
+      instance: init.instance,
+      alias: undefined,
+      version: init.version,
+      priority: "default",
+      after: init.after ?? [],
+      description: also?.description,
+      device: also?.device as unknown as DeviceInit<AnyRecord> | undefined,
+      iterable: init,
+    });
+  }
+
+  use<Offer>(plugin: Plugin<Offer>): Offer {
+    const accepted = this.#options.acceptedContracts ?? { oldest: contract, newest: contract };
+    if (!(plugin.contract >= accepted.oldest && plugin.contract <= accepted.newest)) {
+      throw new MigrationError(
+        "PLUGIN_CONTRACT",
+        `plugin "${plugin.name}" ${plugin.version} was built for another contract`,
+        {
+          side: "define",
+          expected: `${accepted.oldest} to ${accepted.newest}`,
+          found: String(plugin.contract),
+        },
+      );
+    }
+    if (plugin.contract < contract) this.events.emit("plugin-contract", plugin, contract);
+    const offer = plugin.setup(this);
+    this.#plugins.push({ name: plugin.name, version: plugin.version, contract: plugin.contract });
+    return offer;
+  }
+
+  manifest(): Manifest {
+    const entries = [...this.#registry.inSaveOrder()];
+    return {
+      machineType: this.#options.machineType,
+      sections: entries.map(({ idstr, instance, version, description }) => ({
+        idstr,
+        instance,
+        version,
+        minimumVersion: description?.minimumVersion ?? version,
+        subsections: Object.values(description?.subsections ?? {}).map((own) => own.description.name),
+      })),
+      ramBlocks: entries.flatMap(({ iterable }) => [...(iterable?.ramBlocks?.() ?? [])]),
+      plugins: this.#plugins.map((plugin) => ({ ...plugin })),
+    };
+  }
+
+  async quiesce(): Promise<void> {
+    await Promise.all([...this.#registry.inSaveOrder()].map(({ device }) => device?.quiesce?.()));
+  }
+
+  pause(): void {
+    this.machine.pause();
+    this.clock.stop();
+    this.events.emit("paused");
+  }
+
+  resume(): void {
+    this.clock.start();
+    this.machine.resume();
+    this.events.emit("resumed");
+  }
+
+  async *save(): AsyncIterable<Uint8Array> {
+    const ran = this.clock.running;
+    const attempt = this.outgoing();
+    let completed = false;
+    try {
+      await this.quiesce();
+      this.pause();
+      yield* attempt.setup();
+      yield* attempt.complete();
+      completed = true;
+    } finally {
+      attempt.end(completed);
+      if (ran) this.resume();
+    }
+  }
+
+  async load(source: StreamSource): Promise<LoadReport> {
+    const attempt = this.#incoming();
+    try {
+      for await (const chunk of source instanceof Uint8Array ? [source] : source) attempt.push(chunk);
+      attempt.end();
+      await attempt.prepare();
+      return this.#loaded(await attempt.commit());
+    } finally {
+      attempt.discard();
+    }
+  }
+
+  snapshot(into?: Uint8Array): Uint8Array {
+    const ran = this.clock.running;
+    const attempt = this.outgoing();
+    if (ran) this.clock.stop();
+    let completed = false;
+    try {
+      const chunks = [...attempt.setup(), ...attempt.complete()];
+      completed = true;
+      return join(chunks, into);
+    } finally {
+      attempt.end(completed);
+      if (ran) this.clock.start();
+    }
+  }
+
+  restore(bytes: Uint8Array): LoadReport {
+    const ran = this.clock.running;
+    const attempt = this.#incoming();
+    try {
+      attempt.push(bytes);
+      attempt.end();
+      attempt.prepareNow();
+      if (ran) this.clock.stop();
+      return this.#loaded(attempt.commitNow());
+    } finally {
+      attempt.discard();
+      if (ran) this.clock.start();
+    }
+  }
+
+  outgoing(): OutgoingAttempt {
+    this.#attempts++;
+    return new Outgoing(
+      this.#registry,
+      this.#configuration(),
+      { dialect: this.#options.dialect ?? "7.2", pageBytes: this.#options.pageBytes ?? 4096 },
+      () => {
+        this.#attempts--;
+      },
+    );
+  }
+
+  incoming(): IncomingAttempt {
+    return this.#incoming();
+  }
+
+  #incoming(): Incoming {
+    this.#attempts++;
+    return new Incoming({
+      registry: this.#registry,
+      configuration: this.#configuration(),
+      machine: this.machine,
+      onEnd: () => {
+        this.#attempts--;
+      },
+    });
+  }
+
+  #loaded(report: LoadReport): LoadReport {
+    this.events.emit("loaded", report);
+    return report;
+  }
+
+  #configuration(): Configuration {
+    return { machineType: this.#options.machineType, pageBits: 0, capabilities: [], uuid: this.#options.uuid };
+  }
+
+  #register(init: NewEntry): Registration {
+    this.#refuseFrozen();
+    const entry: Entry = this.#registry.add(init);
+    return {
+      idstr: entry.idstr,
+      instance: entry.instance,
+      sectionId: entry.sectionId,
+      remove: () => {
+        this.#refuseFrozen();
+        this.#registry.remove(entry);
+      },
+    };
+  }
+
+  #refuseFrozen(): void {
+    if (this.#attempts === 0) return;
+    throw new MigrationError("REGISTRY_FROZEN", "devices may not come or go while the machine is saved or loaded");
+  }
+}
+
+function join(chunks: readonly Uint8Array[], into: Uint8Array | undefined): Uint8Array {
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const out = into !== undefined && into.length >= bytes ? into.subarray(0, bytes) : new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    out.set(chunk, at);
+    at += chunk.length;
+  }
+  return out;
+}

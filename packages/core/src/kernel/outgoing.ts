@@ -1,0 +1,176 @@
+// One attempt to send the machine: setup, iterate, complete, in QEMU's order on the wire (wire reference 4).
+import type { DeviceInit, OutgoingAttempt, Pending, SectionSummary } from "../contract.ts";
+import { isMigrationError, MigrationError } from "../errors.ts";
+import type { Entry, Registry } from "../registry/registry.ts";
+import type { Configuration } from "../stream/configuration.ts";
+import { type Phase, sectionKey } from "../stream/sections.ts";
+import { StreamWriter, type StreamWriterOptions } from "../stream/writer.ts";
+import type { AnyRecord, Description } from "../vmstate/types.ts";
+
+/** A chunk is handed on once this much is written. Bytes. */
+const chunkBytes = 256 * 1024;
+
+type Step = "new" | "set-up" | "completed" | "ended";
+
+export class Outgoing implements OutgoingAttempt {
+  readonly sections: SectionSummary[] = [];
+  readonly #registry: Registry;
+  readonly #configuration: Configuration;
+  readonly #writer: StreamWriter;
+  readonly #onEnd: () => void;
+  #step: Step = "new";
+  #flushed = 0;
+
+  constructor(registry: Registry, configuration: Configuration, options: StreamWriterOptions, onEnd: () => void) {
+    this.#registry = registry;
+    this.#configuration = configuration;
+    this.#writer = new StreamWriter(options);
+    this.#onEnd = onEnd;
+  }
+
+  *setup(): Iterable<Uint8Array> {
+    this.#expect("new");
+    for (const entry of this.#registry.inSaveOrder()) refuseUnmigratable(entry);
+    this.#step = "set-up";
+    this.#writer.header();
+    this.#writer.configuration(this.#configuration);
+    for (const entry of this.#registry.inSaveOrder()) {
+      if (entry.description?.earlySetup) yield* this.#full(entry);
+      if (entry.iterable === undefined) continue;
+      const from = this.#offset();
+      this.#writer.start(headOf(entry));
+      entry.iterable.setup(this.#writer.out);
+      this.#close(entry, "start", from);
+      yield* this.#flush();
+    }
+    yield* this.#flush(0);
+  }
+
+  pending(exact: boolean): Pending {
+    this.#expect("set-up");
+    let mustPrecopyBytes = 0;
+    let canPostcopyBytes = 0;
+    for (const { iterable } of this.#registry.inSaveOrder()) {
+      const own = iterable?.pending(exact);
+      mustPrecopyBytes += own?.mustPrecopyBytes ?? 0;
+      canPostcopyBytes += own?.canPostcopyBytes ?? 0;
+    }
+    return { mustPrecopyBytes, canPostcopyBytes };
+  }
+
+  *iterate(budgetBytes: number): Iterable<Uint8Array> {
+    this.#expect("set-up");
+    let left = budgetBytes;
+    for (const entry of this.#registry.inSaveOrder()) {
+      if (entry.iterable === undefined || left <= 0) continue;
+      const { mustPrecopyBytes, canPostcopyBytes } = entry.iterable.pending(false);
+      if (mustPrecopyBytes + canPostcopyBytes === 0) continue;
+      const from = this.#offset();
+      this.#writer.continue("part", entry.sectionId);
+      entry.iterable.iterate(this.#writer.out, left);
+      this.#close(entry, "part", from);
+      left -= this.#offset() - from;
+      yield* this.#flush();
+    }
+    yield* this.#flush(0);
+  }
+
+  *complete(): Iterable<Uint8Array> {
+    this.#expect("set-up");
+    for (const entry of this.#registry.inSaveOrder()) {
+      if (entry.iterable === undefined) continue;
+      const from = this.#offset();
+      this.#writer.continue("end", entry.sectionId);
+      while (!entry.iterable.complete(this.#writer.out, chunkBytes)) yield* this.#flush();
+      this.#close(entry, "end", from);
+      yield* this.#flush();
+    }
+    for (const entry of this.#registry.inSaveOrder()) {
+      if (!entry.description?.earlySetup) yield* this.#full(entry);
+    }
+    this.#writer.finish();
+    yield* this.#flush(0);
+    this.#step = "completed";
+  }
+
+  end(completed: boolean): void {
+    if (this.#step === "ended") return;
+    const begun = this.#step !== "new";
+    this.#step = "ended";
+    if (begun) for (const { iterable } of this.#registry.inSaveOrder()) iterable?.cleanup(completed);
+    this.#onEnd();
+  }
+
+  *#full(entry: Entry): Iterable<Uint8Array> {
+    const { description, device } = entry;
+    if (description === undefined || device === undefined) return;
+    const from = this.#offset();
+    try {
+      const state = saved(device);
+      if (description.needed !== undefined && !description.needed(state)) return;
+      this.#writer.full(headOf(entry), description, state);
+    } catch (error) {
+      throw located(error, entry, description);
+    }
+    this.#summarise(entry, "full", from);
+    yield* this.#flush();
+  }
+
+  #close(entry: Entry, phase: Phase, from: number): void {
+    this.#writer.footer(entry.sectionId);
+    this.#summarise(entry, phase, from);
+  }
+
+  #summarise({ idstr, instance, version }: Entry, phase: Phase, from: number): void {
+    this.sections.push({ idstr, instance, version, phase, offset: from, bytes: this.#offset() - from });
+  }
+
+  #offset(): number {
+    return this.#flushed + this.#writer.out.pos;
+  }
+
+  *#flush(over: number = chunkBytes): Iterable<Uint8Array> {
+    const { out } = this.#writer;
+    if (out.pos <= over) return;
+    const chunk = out.flush();
+    this.#flushed += chunk.length;
+    yield chunk;
+  }
+
+  #expect(step: Step): void {
+    if (this.#step !== step) {
+      throw new MigrationError("ATTEMPT_ENDED", "the outgoing attempt is not at this phase", {
+        side: "source",
+        expected: step,
+        found: this.#step,
+      });
+    }
+  }
+}
+
+function headOf({ sectionId, idstr, instance, version }: Entry) {
+  return { sectionId, idstr, instance, version };
+}
+
+function saved(device: DeviceInit<AnyRecord>): AnyRecord {
+  const state = device.save();
+  if (typeof (state as { then?: unknown } | undefined)?.then === "function") {
+    throw new MigrationError("SAVE_ASYNC", "save returned a promise; waiting belongs in quiesce");
+  }
+  return state;
+}
+
+function located(error: unknown, entry: Entry, description: Description): unknown {
+  const at = { side: "source" as const, section: sectionKey(entry), version: description.version };
+  if (isMigrationError(error)) return error.at(at);
+  return new MigrationError("DEVICE_FAILED", "the device's save threw", { ...at, cause: error });
+}
+
+function refuseUnmigratable(entry: Entry): void {
+  const reason = entry.description?.unmigratable;
+  if (reason === undefined) return;
+  throw new MigrationError("DEVICE_UNMIGRATABLE", `a device cannot migrate: ${reason}`, {
+    side: "source",
+    section: sectionKey(entry),
+  });
+}

@@ -1,0 +1,8 @@
+// @godwit/core/stream: QEMU's migration stream as events and sections, without a machine.
+
+export * from "./configuration.ts";
+export * from "./reader.ts";
+export * from "./sections.ts";
+export * from "./vmdesc.ts";
+export type * from "./vmdesc-types.ts";
+export * from "./writer.ts";

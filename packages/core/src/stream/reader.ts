@@ -1,0 +1,668 @@
+// The incremental reader of a stream: bytes in, events out. It knows framing and order; what stands inside a section
+// it leaves to decoders. It can be forked at any byte.
+
+import { Cursor } from "../cursor.ts";
+import { type ErrorLocation, isMigrationError, MigrationError } from "../errors.ts";
+import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
+import {
+  type Configuration,
+  type ConfigurationState,
+  configuration,
+  configurationOf,
+  configurationWireVersion,
+} from "./configuration.ts";
+import {
+  commands,
+  type Missing,
+  type Phase,
+  readHead,
+  type SectionHead,
+  sectionKey,
+  sectionType,
+  streamMagic,
+  streamVersion,
+} from "./sections.ts";
+import { findVmdesc, parseVmdesc, sectionBytes } from "./vmdesc.ts";
+import type { Vmdesc } from "./vmdesc-types.ts";
+import { walkerOf } from "./walkers.ts";
+
+/** How the end of a section was found, from the surest way to the last resort. */
+export type DelimitedBy = "description" | "walker" | "vmdesc" | "given-vmdesc" | "footer-scan";
+
+export interface SectionRead {
+  readonly phase: Phase;
+  readonly head: SectionHead;
+  /** What its decoder made of it; bytes, where nothing describes it. */
+  readonly value: unknown;
+  readonly delimitedBy: DelimitedBy;
+  /** Offset of the section's type byte. */
+  readonly offset: number;
+  /** Bytes of the body, and of the whole section with header and footer. */
+  readonly bodyBytes: number;
+  readonly bytes: number;
+}
+
+export type StreamEvent =
+  | { readonly type: "header"; readonly version: number }
+  | {
+      readonly type: "configuration";
+      readonly configuration: Configuration;
+      readonly offset: number;
+      readonly bytes: number;
+    }
+  | ({ readonly type: "section" } & SectionRead)
+  | {
+      readonly type: "command";
+      readonly command: number;
+      readonly name: string;
+      readonly payload: Uint8Array;
+      readonly offset: number;
+    }
+  | { readonly type: "eof"; readonly offset: number }
+  | { readonly type: "vmdesc"; readonly vmdesc: Vmdesc; readonly offset: number; readonly bytes: number }
+  | { readonly type: "note"; readonly code: "no-vmdesc"; readonly text: string };
+
+export interface ReaderOptions {
+  /** The decoder of a section's data; undefined where nothing here describes it. May throw: the section is refused. */
+  readonly open: (head: SectionHead, phase: Phase) => BodyDecoder | undefined;
+  /** The stream's own vmdesc, read first where the stream can be sought. */
+  readonly vmdesc?: Vmdesc | undefined;
+  /** A vmdesc of the same QEMU and machine, from another stream. */
+  readonly givenVmdesc?: Vmdesc | undefined;
+  /** Last resort, only when asked for: takes the next fitting footer for the section's end. */
+  readonly footerScan?: boolean;
+  /** False for machines too old to send footers. */
+  readonly footers?: boolean;
+  /** How much may be held back, on a pipe, until the vmdesc at the end tells where sections end. Bytes. */
+  readonly holdBytes?: number;
+  /** Compare values with this machine's; tools switch it off. */
+  readonly checks?: boolean;
+}
+
+/** The longest vmdesc that is read. Bytes; QEMU 10.0's largest machines need about 1 MB. */
+const vmdescBound = 16 * 1024 * 1024;
+const defaultHoldBytes = 64 * 1024 * 1024;
+
+/** The part of the stream that is being read. */
+type State =
+  | { readonly at: "header" }
+  | { readonly at: "first" }
+  | { readonly at: "configuration"; readonly decoder: BodyDecoder; readonly offset: number }
+  | { readonly at: "between" }
+  | { readonly at: "head"; readonly phase: Phase; readonly offset: number }
+  | { readonly at: "body"; readonly section: OpenSection; readonly decoder: BodyDecoder }
+  | { readonly at: "held"; readonly section: OpenSection }
+  | { readonly at: "footer"; readonly section: OpenSection; readonly value: unknown; readonly bodyBytes: number }
+  | { readonly at: "command"; readonly offset: number }
+  | { readonly at: "after-eof" }
+  | { readonly at: "vmdesc"; readonly offset: number }
+  | { readonly at: "done" };
+
+interface OpenSection {
+  readonly phase: Phase;
+  readonly head: SectionHead;
+  readonly offset: number;
+  readonly bodyOffset: number;
+  readonly delimitedBy: DelimitedBy;
+}
+
+interface Seen {
+  readonly head: SectionHead;
+  readonly started: boolean;
+  readonly ended: boolean;
+  readonly full: boolean;
+}
+
+export class StreamReader {
+  readonly #options: ReaderOptions;
+  readonly #cursor: Cursor;
+  /** By section id, and the ids by key. */
+  readonly #seen: Map<number, Seen>;
+  readonly #ids: Map<string, number>;
+  #state: State = { at: "header" };
+  #vmdesc: Vmdesc | undefined;
+  #failed: MigrationError | undefined;
+
+  constructor(options: ReaderOptions, from?: { cursor: Cursor; seen: Map<number, Seen>; ids: Map<string, number> }) {
+    this.#options = options;
+    this.#cursor = from?.cursor ?? new Cursor();
+    this.#cursor.checks = options.checks ?? true;
+    this.#seen = from?.seen ?? new Map();
+    this.#ids = from?.ids ?? new Map();
+    this.#vmdesc = options.vmdesc;
+  }
+
+  /** Bytes allocated for the stream so far. */
+  get allocatedBytes(): number {
+    return this.#cursor.allocatedBytes;
+  }
+  /** Field decodes so far: the measure of work. */
+  get fields(): number {
+    return this.#cursor.fields;
+  }
+  get offset(): number {
+    return this.#cursor.offset;
+  }
+
+  /** Takes bytes that arrived; keeps no reference to them. Errors carry section, path and offset, and end the reader. */
+  push(chunk: Uint8Array): StreamEvent[] {
+    if (this.#failed !== undefined) throw this.#failed;
+    this.#cursor.append(chunk);
+    const events = this.#run();
+    this.#cursor.release();
+    return events;
+  }
+
+  /** No more bytes come. Throws `STREAM_TRUNCATED` with the element that is missing. */
+  end(): StreamEvent[] {
+    if (this.#failed !== undefined) throw this.#failed;
+    const events: StreamEvent[] = [];
+    if (this.#state.at === "held") {
+      const found = findVmdesc(this.#cursor.bytes.subarray(this.#cursor.pos, this.#cursor.end));
+      if (found === undefined) throw this.#fail(this.#undelimited(this.#state.section));
+      this.#vmdesc = found.vmdesc;
+      events.push(...this.#run());
+    }
+    events.push(...this.#run());
+    if (this.#state.at === "after-eof") {
+      events.push({ type: "note", code: "no-vmdesc", text: "the stream ends without a description of itself" });
+      this.#state = { at: "done" };
+    }
+    if (this.#state.at !== "done") {
+      const { path, offset, ...where } = this.#missing();
+      throw this.#fail(
+        new MigrationError("STREAM_TRUNCATED", "the stream ends in the middle of an element", {
+          side: "destination",
+          ...where,
+          path,
+          offset,
+        }),
+      );
+    }
+    return events;
+  }
+
+  /** An independent reader at the same place. */
+  fork(options: ReaderOptions = this.#options): StreamReader {
+    const copy = new StreamReader(options, {
+      cursor: this.#cursor.fork(),
+      seen: new Map(this.#seen),
+      ids: new Map(this.#ids),
+    });
+    const state = this.#state;
+    copy.#state =
+      state.at === "body" || state.at === "configuration" ? { ...state, decoder: state.decoder.fork() } : state;
+    copy.#vmdesc = this.#vmdesc;
+    copy.#failed = this.#failed;
+    return copy;
+  }
+
+  #fail(error: MigrationError): MigrationError {
+    this.#failed = error;
+    return error;
+  }
+
+  #run(): StreamEvent[] {
+    const events: StreamEvent[] = [];
+    try {
+      while (this.#step(events));
+      return events;
+    } catch (error) {
+      if (!isMigrationError(error)) throw error;
+      const { path, offset, ...where } = this.#missing();
+      throw this.#fail(
+        error.at(
+          error.location.path === undefined
+            ? { side: "destination", ...where, path, offset }
+            : { side: "destination", ...where, offset },
+        ),
+      );
+    }
+  }
+
+  /** Does one element; false where bytes are missing. */
+  #step(events: StreamEvent[]): boolean {
+    const cursor = this.#cursor;
+    const state = this.#state;
+    switch (state.at) {
+      case "header": {
+        if (cursor.available < 4) return this.#refuseEarly();
+        const magic = cursor.view.getUint32(cursor.pos);
+        if (magic !== streamMagic) throw wrongMagic(magic);
+        if (cursor.available < 8) return false;
+        const version = cursor.view.getUint32(cursor.pos + 4);
+        if (version !== streamVersion) {
+          throw new MigrationError(
+            "STREAM_VERSION",
+            version === 2 ? "version 2 of the stream is obsolete" : "an unknown version of the stream",
+            {
+              path: "version",
+              offset: cursor.offset + 4,
+              expected: String(streamVersion),
+              found: String(version),
+            },
+          );
+        }
+        cursor.pos += 8;
+        events.push({ type: "header", version });
+        this.#state = { at: "first" };
+        return true;
+      }
+      case "first": {
+        if (cursor.available < 1) return false;
+        if (cursor.bytes[cursor.pos] !== sectionType.configuration) {
+          this.#state = { at: "between" };
+          return true;
+        }
+        const offset = cursor.offset;
+        cursor.pos++;
+        this.#state = { at: "configuration", decoder: recordDecoder(configuration, configurationWireVersion), offset };
+        return true;
+      }
+      case "configuration": {
+        if (!state.decoder.resume(cursor)) return false;
+        const of = configurationOf(
+          toState(configuration, state.decoder.value() as Record<string, unknown>) as ConfigurationState,
+        );
+        events.push({
+          type: "configuration",
+          configuration: of,
+          offset: state.offset,
+          bytes: cursor.offset - state.offset,
+        });
+        this.#state = { at: "between" };
+        return true;
+      }
+      case "between":
+        return this.#between(events);
+      case "head":
+        return this.#head(state);
+      case "body": {
+        if (!state.decoder.resume(cursor)) return false;
+        const bodyBytes = cursor.offset - state.section.bodyOffset;
+        this.#state = { at: "footer", section: state.section, value: state.decoder.value(), bodyBytes };
+        return true;
+      }
+      case "held":
+        return this.#held(state.section);
+      case "footer":
+        return this.#footer(state, events);
+      case "command":
+        return this.#command(state.offset, events);
+      case "after-eof": {
+        if (cursor.available < 1) return false;
+        const type = cursor.bytes[cursor.pos];
+        if (type !== sectionType.vmdescription) throw trailing(cursor);
+        this.#state = { at: "vmdesc", offset: cursor.offset };
+        cursor.pos++;
+        return true;
+      }
+      case "vmdesc": {
+        if (cursor.available < 4) return false;
+        const length = cursor.view.getUint32(cursor.pos);
+        if (length > vmdescBound) {
+          throw new MigrationError("LENGTH_BOUND", "the stream's description is too long", {
+            path: "vmdesc.length",
+            expected: `at most ${vmdescBound}`,
+            found: String(length),
+          });
+        }
+        if (cursor.available < 4 + length) return false;
+        const from = cursor.pos + 4;
+        const vmdesc = parseVmdesc(cursor.bytes.subarray(from, from + length));
+        cursor.pos = from + length;
+        events.push({ type: "vmdesc", vmdesc, offset: state.offset, bytes: 5 + length });
+        this.#state = { at: "done" };
+        return true;
+      }
+      case "done":
+        if (cursor.available > 0) throw trailing(cursor);
+        return false;
+    }
+  }
+
+  // A wrong first byte is told at once, not when four have come.
+  #refuseEarly(): boolean {
+    const { bytes, pos, end } = this.#cursor;
+    for (let i = 0; i < end - pos; i++) {
+      if (bytes[pos + i] !== ((streamMagic >>> (24 - 8 * i)) & 0xff)) throw wrongMagic(undefined);
+    }
+    return false;
+  }
+
+  #between(events: StreamEvent[]): boolean {
+    const cursor = this.#cursor;
+    if (cursor.available < 1) return false;
+    const offset = cursor.offset;
+    const type = cursor.bytes[cursor.pos];
+    switch (type) {
+      case sectionType.eof:
+        cursor.pos++;
+        events.push({ type: "eof", offset });
+        this.#state = { at: "after-eof" };
+        return true;
+      case sectionType.start:
+      case sectionType.part:
+      case sectionType.end:
+      case sectionType.full: {
+        const phase = (["start", "part", "end", "full"] as const)[type - 1] as Phase;
+        cursor.pos++;
+        this.#state = { at: "head", phase, offset };
+        return true;
+      }
+      case sectionType.command:
+        cursor.pos++;
+        this.#state = { at: "command", offset };
+        return true;
+      case sectionType.configuration:
+        throw new MigrationError("SECTION_ORDER", "the configuration section stands only at the beginning", {
+          path: "type",
+          offset,
+        });
+      default:
+        throw new MigrationError("SECTION_TYPE", "an unknown section type", {
+          path: "type",
+          offset,
+          expected: "0x00 to 0x04 or 0x08",
+          found: `0x${type?.toString(16).padStart(2, "0")}`,
+        });
+    }
+  }
+
+  #head({ phase, offset }: { phase: Phase; offset: number }): boolean {
+    const cursor = this.#cursor;
+    let head: SectionHead;
+    if (phase === "start" || phase === "full") {
+      const read = readHead(cursor);
+      if ("path" in read) return false;
+      head = read;
+      this.#register(head, phase, offset);
+    } else {
+      if (cursor.available < 4) return false;
+      const id = cursor.view.getUint32(cursor.pos);
+      head = this.#continued(id, phase, offset);
+      cursor.pos += 4;
+    }
+    const section = { phase, head, offset, bodyOffset: cursor.offset, delimitedBy: "description" as const };
+    // The place is known before the decoder is asked for: its refusal names the section.
+    this.#state = { at: "held", section };
+    const decoder = this.#options.open(head, phase);
+    if (decoder !== undefined) this.#state = { at: "body", section, decoder };
+    return true;
+  }
+
+  #register(head: SectionHead, phase: Phase, offset: number): void {
+    const key = sectionKey(head);
+    const known = this.#ids.get(key);
+    const other = this.#seen.get(head.sectionId);
+    const seen = known === undefined ? undefined : this.#seen.get(known);
+    const at = { section: key, version: head.version, path: "idstr", offset: offset + 5 };
+    if (seen !== undefined && (known !== head.sectionId || phase === "start" || seen.full)) {
+      throw new MigrationError("SECTION_DUPLICATE", "the section came before", at);
+    }
+    if (seen === undefined && other !== undefined) {
+      throw new MigrationError("SECTION_ID", "the section's id belongs to another section", {
+        ...at,
+        expected: "an id of its own",
+        found: `the id of ${sectionKey(other.head)}`,
+      });
+    }
+    this.#ids.set(key, head.sectionId);
+    this.#seen.set(head.sectionId, {
+      head,
+      started: (seen?.started ?? false) || phase === "start",
+      ended: seen?.ended ?? false,
+      full: phase === "full",
+    });
+  }
+
+  #continued(id: number, phase: Phase, offset: number): SectionHead {
+    const seen = this.#seen.get(id);
+    if (seen === undefined || !seen.started) {
+      throw new MigrationError("SECTION_ID", "a PART or END of a section that was not started", {
+        path: "section_id",
+        offset: offset + 1,
+        found: String(id),
+      });
+    }
+    if (seen.ended) {
+      throw new MigrationError("SECTION_ORDER", "the section has ended", { section: sectionKey(seen.head), offset });
+    }
+    if (phase === "end") this.#seen.set(id, { ...seen, ended: true });
+    return seen.head;
+  }
+
+  /** A section that nothing here describes: the delimiters in their order. */
+  #held(section: OpenSection): boolean {
+    const { head, phase } = section;
+    const walker = walkerOf(head, phase);
+    if (walker !== undefined) {
+      this.#state = { at: "body", section: { ...section, delimitedBy: "walker" }, decoder: walker };
+      return true;
+    }
+    for (const [by, vmdesc] of [
+      ["vmdesc", this.#vmdesc],
+      ["given-vmdesc", this.#options.givenVmdesc],
+    ] as const) {
+      const device =
+        phase === "full"
+          ? vmdesc?.devices.find((d) => d.name === head.idstr && d.instance_id === head.instance)
+          : undefined;
+      if (device === undefined) continue;
+      this.#state = {
+        at: "body",
+        section: { ...section, delimitedBy: by },
+        decoder: new RawDecoder(sectionBytes(device)),
+      };
+      return true;
+    }
+    if (this.#options.footerScan) {
+      this.#state = {
+        at: "body",
+        section: { ...section, delimitedBy: "footer-scan" },
+        decoder: new FooterScan(head.sectionId, 0),
+      };
+      return true;
+    }
+    // Iterable data never stands in a vmdesc, and a vmdesc that was read does not change any more.
+    if (phase !== "full" || this.#vmdesc !== undefined) throw this.#undelimited(section);
+    const bound = this.#options.holdBytes ?? defaultHoldBytes;
+    if (this.#cursor.available > bound) {
+      throw new MigrationError(
+        "SECTION_UNDELIMITED",
+        "too much follows a section that only the stream's own description could delimit",
+        {
+          expected: `at most ${bound} bytes to the end`,
+          path: "body",
+        },
+      );
+    }
+    return false;
+  }
+
+  #undelimited({ head, phase, bodyOffset }: OpenSection): MigrationError {
+    const what = phase === "full" ? "no description, no walker and no vmdesc" : "no decoder of its iterable data";
+    return new MigrationError("SECTION_UNDELIMITED", `"${head.idstr}" cannot be delimited: ${what}`, {
+      side: "destination",
+      section: sectionKey(head),
+      version: head.version,
+      path: "body",
+      offset: bodyOffset,
+    });
+  }
+
+  #footer(state: { section: OpenSection; value: unknown; bodyBytes: number }, events: StreamEvent[]): boolean {
+    const cursor = this.#cursor;
+    const { section, value, bodyBytes } = state;
+    const { head } = section;
+    if (this.#options.footers ?? true) {
+      if (cursor.available < 1) return false;
+      const type = cursor.bytes[cursor.pos];
+      if (type !== sectionType.footer) {
+        throw new MigrationError("FOOTER_MISSING", "the section's body does not end where its description says", {
+          path: "footer",
+          expected: "0x7e",
+          found: `0x${type?.toString(16).padStart(2, "0")}`,
+        });
+      }
+      if (cursor.available < 5) return false;
+      const id = cursor.view.getUint32(cursor.pos + 1);
+      if (id !== head.sectionId) {
+        throw new MigrationError("FOOTER_MISMATCH", "the footer is another section's", {
+          path: "footer",
+          expected: String(head.sectionId),
+          found: String(id),
+        });
+      }
+      cursor.pos += 5;
+    }
+    const { phase, offset, delimitedBy } = section;
+    events.push({ type: "section", phase, head, value, delimitedBy, offset, bodyBytes, bytes: cursor.offset - offset });
+    this.#state = { at: "between" };
+    return true;
+  }
+
+  #command(offset: number, events: StreamEvent[]): boolean {
+    const cursor = this.#cursor;
+    if (cursor.available < 4) return false;
+    const command = cursor.view.getUint16(cursor.pos);
+    const length = cursor.view.getUint16(cursor.pos + 2);
+    const known = commands[command];
+    if (known === undefined) {
+      throw new MigrationError("COMMAND_UNKNOWN", "an unknown command", {
+        path: "command",
+        offset: offset + 1,
+        found: `0x${command.toString(16)}`,
+      });
+    }
+    if (known.length >= 0 && known.length !== length) {
+      throw new MigrationError("COMMAND_LENGTH", `the command ${known.name} has another length`, {
+        path: "command.length",
+        offset: offset + 3,
+        expected: String(known.length),
+        found: String(length),
+      });
+    }
+    if (cursor.available < 4 + length) return false;
+    cursor.pos += 4;
+    events.push({ type: "command", command, name: known.name, payload: cursor.take(length), offset });
+    this.#state = { at: "between" };
+    return true;
+  }
+
+  /** The element that is being read, for errors. */
+  #missing(): ErrorLocation & Missing {
+    const { offset } = this.#cursor;
+    const state = this.#state;
+    switch (state.at) {
+      case "header":
+        return {
+          section: "header",
+          ...(this.#cursor.available < 4 ? { path: "magic", offset } : { path: "version", offset: offset + 4 }),
+        };
+      case "first":
+      case "between":
+        return { section: "stream", path: "type", offset };
+      case "configuration":
+        return { section: "configuration", path: state.decoder.path() ?? "len", offset };
+      case "head":
+        return { section: "stream", ...this.#missingHead(state.phase) };
+      case "body":
+      case "held":
+      case "footer": {
+        const { head } = state.section;
+        const path = state.at === "body" ? state.decoder.path() : state.at === "footer" ? "footer" : "body";
+        return { section: sectionKey(head), version: head.version, path: path ?? "body", offset };
+      }
+      case "command":
+        return {
+          section: "command",
+          path:
+            this.#cursor.available < 2 ? "command" : this.#cursor.available < 4 ? "command.length" : "command.payload",
+          offset,
+        };
+      case "vmdesc":
+        return { section: "vmdesc", path: this.#cursor.available < 4 ? "length" : "text", offset };
+      case "after-eof":
+      case "done":
+        return { section: "stream", path: "end", offset };
+    }
+  }
+
+  #missingHead(phase: Phase): Missing {
+    if (phase === "start" || phase === "full") {
+      const read = readHead(this.#cursor.fork());
+      if ("path" in read) return read;
+    }
+    return { path: "section_id", offset: this.#cursor.offset };
+  }
+}
+
+function wrongMagic(magic: number | undefined): MigrationError {
+  return new MigrationError("MAGIC_WRONG", "this is not a QEMU migration stream", {
+    path: "magic",
+    offset: 0,
+    expected: "0x5145564d (QEVM)",
+    ...(magic === undefined ? {} : { found: `0x${magic.toString(16).padStart(8, "0")}` }),
+  });
+}
+
+function trailing(cursor: Cursor): MigrationError {
+  return new MigrationError("STREAM_TRAILING", "bytes follow the end of the stream", {
+    path: "end",
+    offset: cursor.offset,
+  });
+}
+
+/** A section's body as bytes, its length known from outside. */
+class RawDecoder implements BodyDecoder<Uint8Array> {
+  readonly #bytes: number;
+  #value: Uint8Array | undefined;
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+  resume(cursor: Cursor): boolean {
+    if (cursor.available < this.#bytes) return false;
+    this.#value = cursor.take(this.#bytes);
+    return true;
+  }
+  value(): Uint8Array {
+    return this.#value as Uint8Array;
+  }
+  path(): string {
+    return "body";
+  }
+  fork(): RawDecoder {
+    return new RawDecoder(this.#bytes);
+  }
+}
+
+/** The last resort: the body ends where the section's own footer, and behind it a section type, come next. */
+class FooterScan implements BodyDecoder<Uint8Array> {
+  readonly #sectionId: number;
+  #scanned: number;
+  #value: Uint8Array | undefined;
+  constructor(sectionId: number, scanned: number) {
+    this.#sectionId = sectionId;
+    this.#scanned = scanned;
+  }
+  resume(cursor: Cursor): boolean {
+    for (; cursor.pos + this.#scanned + 5 < cursor.end; this.#scanned++) {
+      const at = cursor.pos + this.#scanned;
+      if (cursor.bytes[at] !== sectionType.footer || cursor.view.getUint32(at + 1) !== this.#sectionId) continue;
+      if ((cursor.bytes[at + 5] as number) > sectionType.command) continue;
+      this.#value = cursor.take(this.#scanned);
+      return true;
+    }
+    return false;
+  }
+  value(): Uint8Array {
+    return this.#value as Uint8Array;
+  }
+  path(): string {
+    return "body";
+  }
+  fork(): FooterScan {
+    return new FooterScan(this.#sectionId, this.#scanned);
+  }
+}

@@ -1,0 +1,88 @@
+// The JSON description that QEMU appends to a stream: written as QEMU writes it, read, and used to find where
+// sections end. Source: wire reference 1.7 and 1.8.
+import { MigrationError } from "../errors.ts";
+import { utf8Decode, utf8Length } from "../utf8.ts";
+import type { Vmdesc, VmdescDevice, VmdescField, VmdescMembers } from "./vmdesc-types.ts";
+
+/** Compact JSON on one line, `": "` behind keys and `", "` between members, as QEMU prints it. */
+export function vmdescText(vmdesc: Vmdesc): string {
+  return print(vmdesc);
+}
+
+function print(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(print).join(", ")}]`;
+  if (typeof value === "object" && value !== null) {
+    const members = Object.entries(value).filter(([, one]) => one !== undefined);
+    return `{${members.map(([key, one]) => `${quote(key)}: ${print(one)}`).join(", ")}}`;
+  }
+  return typeof value === "string" ? quote(value) : String(value);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()}`,
+  );
+}
+
+/** The description of a VMDESCRIPTION record's text. `VMDESC_INVALID` where it is none. */
+export function parseVmdesc(bytes: Uint8Array): Vmdesc {
+  let json: unknown;
+  try {
+    json = JSON.parse(utf8Decode(bytes));
+  } catch (cause) {
+    throw new MigrationError("VMDESC_INVALID", "the stream's description is no JSON", { cause });
+  }
+  const top = json as Partial<Vmdesc> | null;
+  if (typeof top !== "object" || top === null || !Array.isArray(top.devices) || typeof top.page_size !== "number") {
+    throw new MigrationError("VMDESC_INVALID", "the stream's description lacks its devices or page size");
+  }
+  for (const device of top.devices as unknown[]) checkDevice(device);
+  return top as Vmdesc;
+}
+
+function checkDevice(device: unknown): void {
+  const { name, instance_id, fields } = (device ?? {}) as Partial<VmdescDevice>;
+  if (typeof name !== "string" || typeof instance_id !== "number" || (fields !== undefined && !Array.isArray(fields))) {
+    throw new MigrationError("VMDESC_INVALID", "a device of the stream's description has no name or instance", {
+      found: String(name),
+    });
+  }
+  sectionBytes(device as VmdescDevice);
+}
+
+/** Bytes of a section's body, header and footer not counted, as the description adds them up. */
+export function sectionBytes(device: VmdescDevice): number {
+  const members = device as Partial<VmdescMembers>;
+  const bytes =
+    members.fields === undefined && members.subsections === undefined
+      ? (device.size ?? Number.NaN)
+      : membersBytes(members);
+  if (!Number.isSafeInteger(bytes) || bytes < 0) {
+    throw new MigrationError("VMDESC_INVALID", "a device's fields do not add up", { found: device.name });
+  }
+  return bytes;
+}
+
+function membersBytes({ fields = [], subsections = [] }: Partial<VmdescMembers>): number {
+  let bytes = 0;
+  for (const field of fields as readonly VmdescField[]) bytes += field.size * (field.array_len ?? 1);
+  for (const own of subsections) bytes += 1 + 1 + utf8Length(own.vmsd_name) + 4 + membersBytes(own);
+  return bytes;
+}
+
+/**
+ * Looks for the VMDESCRIPTION record at the end of a stream, of which `tail` is the last part: an EOF byte, the record's
+ * type, a length that reaches exactly to the end, and JSON. Undefined where `tail` does not hold one whole.
+ */
+export function findVmdesc(tail: Uint8Array): { readonly vmdesc: Vmdesc; readonly at: number } | undefined {
+  const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
+  if (tail[tail.length - 1] !== 0x7d) return undefined;
+  for (let at = tail.length - 7; at >= 0; at--) {
+    if (tail[at] !== 0x06 || tail[at + 5] !== 0x7b) continue;
+    if (at > 0 && tail[at - 1] !== 0x00) continue;
+    if (view.getUint32(at + 1) !== tail.length - at - 5) continue;
+    return { vmdesc: parseVmdesc(tail.subarray(at + 5)), at };
+  }
+  return undefined;
+}

@@ -1,0 +1,91 @@
+// Writes a stream's framing around what handlers and descriptions write. Order is the caller's business.
+
+import { utf8Encode } from "../utf8.ts";
+import { listState } from "../vmstate/codec.ts";
+import { bodyOf } from "../vmstate/compile.ts";
+import type { VmdescDialect } from "../vmstate/nodes/node.ts";
+import type { AnyRecord, Description } from "../vmstate/types.ts";
+import { Writer } from "../writer.ts";
+import { type Configuration, configuration, configurationState, configurationWireVersion } from "./configuration.ts";
+import {
+  type SectionHead,
+  sectionType,
+  streamMagic,
+  streamVersion,
+  writeContinuation,
+  writeFooter,
+  writeHead,
+} from "./sections.ts";
+import { vmdescText } from "./vmdesc.ts";
+import type { Vmdesc, VmdescDevice, VmdescMembers } from "./vmdesc-types.ts";
+
+export interface StreamWriterOptions {
+  readonly dialect?: VmdescDialect;
+  /** The target's page size, as the vmdesc states it. Bytes. */
+  readonly pageBytes?: number;
+}
+
+export class StreamWriter {
+  readonly out: Writer = new Writer(64 * 1024);
+  readonly #dialect: VmdescDialect;
+  readonly #pageBytes: number;
+  readonly #devices: VmdescDevice[] = [];
+  #configuration: VmdescMembers | undefined;
+
+  constructor(options: StreamWriterOptions = {}) {
+    this.#dialect = options.dialect ?? "7.2";
+    this.#pageBytes = options.pageBytes ?? 4096;
+  }
+
+  header(): void {
+    this.out.u32(streamMagic);
+    this.out.u32(streamVersion);
+  }
+
+  configuration(of: Configuration): void {
+    this.out.u8(sectionType.configuration);
+    const listing = { out: this.out, mode: { state: true, checks: true }, dialect: this.#dialect };
+    const members = bodyOf(configuration).list(listing, configurationState(of), undefined, configurationWireVersion);
+    // QEMU lists the configuration from 8.2 on, under its description's own version.
+    if (this.#dialect !== "7.2") this.#configuration = { ...members, version: configuration.version };
+  }
+
+  /** A whole section of a described device. */
+  full(head: SectionHead, description: Description, state: AnyRecord): void {
+    writeHead(this.out, "full", head);
+    const members = listState(this.out, description, state, this.#dialect);
+    this.#devices.push({ name: head.idstr, instance_id: head.instance, ...members });
+    writeFooter(this.out, head.sectionId);
+  }
+
+  start(head: SectionHead): void {
+    writeHead(this.out, "start", head);
+  }
+  continue(phase: "part" | "end", sectionId: number): void {
+    writeContinuation(this.out, phase, sectionId);
+  }
+  footer(sectionId: number): void {
+    writeFooter(this.out, sectionId);
+  }
+
+  command(command: number, payload: Uint8Array): void {
+    this.out.u8(sectionType.command);
+    this.out.u16(command);
+    this.out.u16(payload.length);
+    this.out.raw(payload);
+  }
+
+  /** EOF, and behind it the description of what was written. */
+  finish(): void {
+    this.out.u8(sectionType.eof);
+    const vmdesc: Vmdesc = {
+      ...(this.#configuration === undefined ? {} : { configuration: this.#configuration }),
+      page_size: this.#pageBytes,
+      devices: this.#devices,
+    };
+    const text = utf8Encode(vmdescText(vmdesc));
+    this.out.u8(sectionType.vmdescription);
+    this.out.u32(text.length);
+    this.out.raw(text);
+  }
+}

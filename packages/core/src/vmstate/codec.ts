@@ -1,0 +1,154 @@
+// Bytes to wire record to state, and back. A wire record is what was on the wire: encoding it gives the same bytes,
+// always. A state is what devices see: complete, with `absent` where the wire brought nothing.
+import { Cursor, underflow } from "../cursor.ts";
+import { isMigrationError, MigrationError } from "../errors.ts";
+import type { VmdescMembers } from "../stream/vmdesc-types.ts";
+import { Writer } from "../writer.ts";
+import { bodyOf } from "./compile.ts";
+import type { Body } from "./nodes/body.ts";
+import type { VmdescDialect, WriteMode } from "./nodes/node.ts";
+import type { AnyRecord, Description, StateOf, WireRecord } from "./types.ts";
+import { Walk } from "./walk.ts";
+
+/**
+ * Takes what belongs to one piece of a stream from a cursor, a few bytes or all at a time. Implemented here for
+ * descriptions, and by iterable handlers for their own data.
+ */
+export interface BodyDecoder<T = unknown> {
+  /** Goes on as far as the bytes reach; true when complete. Never called again after that. */
+  resume(cursor: Cursor): boolean;
+  /** What was read, once complete. */
+  value(): T;
+  /** The element that is being read. */
+  path(): string | undefined;
+  /** An independent copy that can go on by itself. */
+  fork(): BodyDecoder<T>;
+}
+
+const fromState: WriteMode = { state: true, checks: true };
+const fromRecord: WriteMode = { state: false, checks: true };
+
+/** Decodes the body of a description written in `version`. Throws `SECTION_VERSION` where that is not readable. */
+export function recordDecoder(description: Description, version: number): BodyDecoder<WireRecord> {
+  const body = bodyOf(description);
+  body.checkVersion(version);
+  return new RecordDecoder(body, version, undefined, false);
+}
+
+class RecordDecoder implements BodyDecoder<WireRecord> {
+  readonly #body: Body;
+  readonly #version: number;
+  #walk: Walk | undefined;
+  #tried: boolean;
+  #record: WireRecord | undefined;
+
+  constructor(body: Body, version: number, walk: Walk | undefined, tried: boolean) {
+    this.#body = body;
+    this.#version = version;
+    this.#walk = walk;
+    this.#tried = tried;
+  }
+
+  resume(cursor: Cursor): boolean {
+    if (!this.#tried) {
+      // Tried once: what it throws away is at most what had arrived, so the whole work stays linear.
+      this.#tried = true;
+      const from = cursor.pos;
+      try {
+        this.#record = this.#body.read(cursor, undefined, this.#version);
+        return true;
+      } catch (error) {
+        // The stepped walk meets the same error again and knows where.
+        if (error !== underflow && !isMigrationError(error)) throw error;
+        cursor.pos = from;
+      }
+    }
+    this.#walk ??= new Walk(this.#body.open(undefined, this.#version));
+    const { done, value } = this.#walk.resume(cursor);
+    if (done) this.#record = value as WireRecord;
+    return done;
+  }
+
+  value(): WireRecord {
+    return { $version: this.#version, ...this.#record };
+  }
+
+  path(): string | undefined {
+    return this.#walk?.path();
+  }
+
+  fork(): RecordDecoder {
+    return new RecordDecoder(this.#body, this.#version, this.#walk?.fork(), this.#tried);
+  }
+}
+
+export interface DecodeOptions {
+  /** The version that the bytes were written in; the default is the description's own. */
+  readonly version?: number;
+  /** False: values are not compared with this machine's (`equal`, `range`). */
+  readonly checks?: boolean;
+  /** Offset of the first byte, for errors. */
+  readonly offset?: number;
+}
+
+/** The wire record of exactly these bytes: fewer are `STREAM_TRUNCATED`, more `STREAM_TRAILING`. */
+export function decodeRecord(description: Description, bytes: Uint8Array, options: DecodeOptions = {}): WireRecord {
+  const decoder = recordDecoder(description, options.version ?? description.version);
+  const cursor = new Cursor(bytes, options.offset ?? 0);
+  cursor.final = true;
+  cursor.checks = options.checks ?? true;
+  if (!decoder.resume(cursor)) {
+    throw new MigrationError("STREAM_TRUNCATED", "the bytes end in the middle of an element", {
+      path: decoder.path(),
+      offset: cursor.offset,
+      found: `${cursor.available} more bytes`,
+    });
+  }
+  if (cursor.available > 0) {
+    throw new MigrationError("STREAM_TRAILING", "bytes follow the last element", {
+      offset: cursor.offset,
+      found: `${cursor.available} more bytes`,
+    });
+  }
+  return decoder.value();
+}
+
+/** The bytes of a wire record: what it was decoded from, whatever `needed` would say today. */
+export function encodeRecord(description: Description, record: WireRecord): Uint8Array {
+  const out = new Writer();
+  const version = typeof record["$version"] === "number" ? record["$version"] : description.version;
+  bodyOf(description).write(out, record, undefined, version, fromRecord);
+  return out.written();
+}
+
+/** The state of a wire record: what did not come is `absent`. Shares arrays with the record where nothing changes. */
+export function toState<D extends Description>(description: D, record: WireRecord): StateOf<D> {
+  const { $version = description.version, ...fields } = record;
+  return bodyOf(description).toState(fields, undefined, $version as number) as StateOf<D>;
+}
+
+export function decodeState<D extends Description>(description: D, bytes: Uint8Array, options?: DecodeOptions): StateOf<D> {
+  return toState(description, decodeRecord(description, bytes, options));
+}
+
+/** Writes a state in the description's version. Integer arrays may be any `ArrayLike`; nothing of it is kept. */
+export function writeState(out: Writer, description: Description, state: AnyRecord): void {
+  bodyOf(description).write(out, state, undefined, description.version, fromState);
+}
+
+export function encodeState<D extends Description>(description: D, state: StateOf<D>): Uint8Array {
+  const out = new Writer();
+  writeState(out, description, state as AnyRecord);
+  return out.written();
+}
+
+/** Writes a state and gives what a vmdesc says of it. */
+export function listState(out: Writer, description: Description, state: AnyRecord, dialect: VmdescDialect): VmdescMembers {
+  return bodyOf(description).list({ out, mode: fromState, dialect }, state, undefined, description.version);
+}
+
+/** Writes a wire record and gives what a vmdesc says of it. */
+export function listRecord(out: Writer, description: Description, record: WireRecord, dialect: VmdescDialect): VmdescMembers {
+  const version = typeof record["$version"] === "number" ? record["$version"] : description.version;
+  return bodyOf(description).list({ out, mode: fromRecord, dialect }, record, undefined, version);
+}

@@ -1,0 +1,203 @@
+import { describe, expect, it } from "vitest";
+import { isMigrationError, type MigrationError } from "../src/index.ts";
+import { smallMachine, uart } from "./machine.ts";
+
+async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: number[] = [];
+  for await (const chunk of chunks) all.push(...chunk);
+  return Uint8Array.from(all);
+}
+
+function errorOf(work: () => unknown): MigrationError {
+  try {
+    work();
+  } catch (error) {
+    if (isMigrationError(error)) return error;
+    throw error;
+  }
+  throw new Error("no error");
+}
+
+describe("kernel", () => {
+  it("saves and loads a machine, dependencies first, interrupts held", async () => {
+    const source = smallMachine(7);
+    const stream = await bytesOf(source.kernel.save());
+    const target = smallMachine(0);
+    const report = await target.kernel.load(stream);
+    expect(target.irq).toEqual(source.irq);
+    expect(target.uarts).toEqual(source.uarts);
+    expect(target.store.bytes).toEqual(source.store.bytes);
+    expect(report.loadOrder).toEqual(["timer/0", "irqchip/0", "uart/0", "uart/1"]);
+    expect(report.sections.map((s) => `${s.idstr}/${s.instance} ${s.phase}`)).toEqual([
+      "memory/0 start",
+      "memory/0 end",
+      "timer/0 full",
+      "uart/0 full",
+      "uart/1 full",
+      "irqchip/0 full",
+    ]);
+    expect(target.log).toEqual([
+      "check uart0 7",
+      "check uart1 7",
+      "hold",
+      "load irqchip",
+      "load uart0",
+      "load uart1",
+      "release",
+    ]);
+    expect(report.notes).toEqual([]);
+    // The target's own stream is the same: nothing was lost on the way.
+    expect(await bytesOf(target.kernel.save())).toEqual(stream);
+  });
+
+  it("amends what a check amends", () => {
+    const source = smallMachine(3);
+    (source.uarts[1] as { lcr: number }).lcr = 99;
+    const target = smallMachine(0);
+    const report = target.kernel.restore(source.kernel.snapshot());
+    expect(target.uarts[1]?.lcr).toBe(1);
+    expect(report.notes).toEqual([{ code: "amended", section: "uart/1", text: "lcr was 99" }]);
+  });
+
+  it("tells for every cut which element is missing, and gives the machine nothing", () => {
+    const stream = smallMachine(7).kernel.snapshot();
+    const target = smallMachine(0);
+    const attempt = target.kernel.incoming();
+    const places = new Map<string, number>();
+    for (let cut = 0; cut < stream.length; cut++) {
+      const fork = attempt.fork();
+      const eof = cut > 0 && errorFree(() => attempt.fork().end());
+      if (!eof) {
+        const error = errorOf(() => fork.end());
+        expect(error.code).toBe("STREAM_TRUNCATED");
+        expect(error.location.section).toBeTruthy();
+        expect(error.location.path).toBeTruthy();
+        expect(error.location.offset).toBeLessThanOrEqual(cut);
+        expect(cut - (error.location.offset as number)).toBeLessThan(error.location.section === "vmdesc" ? 5000 : 64);
+        const place = `${error.location.section} ${error.location.path}`;
+        places.set(place, (places.get(place) ?? 0) + 1);
+      } else places.set("eof", (places.get("eof") ?? 0) + 1);
+      attempt.push(stream.subarray(cut, cut + 1));
+    }
+    attempt.end();
+    expect(target.log).toEqual([]);
+    expect(target.store.committed).toBe(0);
+    expect(places.get("eof")).toBe(1);
+    expect(places.get("uart/0 lcr")).toBe(1);
+    expect(places.get("uart/0 stamps")).toBe(16);
+    expect(places.get("uart/1 timeout.ticks")).toBe(2);
+    expect(places.get("memory/0 data")).toBe(128);
+    attempt.discard();
+  });
+
+  it("refuses bad input, each with its own code and place", () => {
+    const good = smallMachine(7).kernel.snapshot();
+    const at = (text: string, after = 0): number => {
+      const needle = [...text].map((c) => c.charCodeAt(0));
+      for (let i = after; i < good.length; i++) if (needle.every((b, k) => good[i + k] === b)) return i;
+      throw new Error(text);
+    };
+    const uartAt = at("uart");
+    const refused = (change: (bytes: Uint8Array) => Uint8Array | undefined) => {
+      const bytes = good.slice();
+      const target = smallMachine(0);
+      const error = errorOf(() => target.kernel.restore(change(bytes) ?? bytes));
+      expect(target.log.filter((line) => line.startsWith("load"))).toEqual([]);
+      return [error.code, error.location.section, error.location.path, error.location.offset];
+    };
+    expect(refused((b) => void (b[0] = 0x51 + 1))).toEqual(["MAGIC_WRONG", "header", "magic", 0]);
+    expect(refused((b) => void (b[7] = 2))).toEqual(["STREAM_VERSION", "header", "version", 4]);
+    expect(refused((b) => void (b[13] = 0x70))).toEqual(["MACHINE_MISMATCH", "configuration", "name", undefined]);
+    expect(refused((b) => void (b[uartAt] = 0x56))).toEqual(["SECTION_UNKNOWN", "Vart/0", "body", uartAt + 12]);
+    expect(refused((b) => void (b[uartAt + 11] = 9))).toEqual(["SECTION_VERSION", "uart/0", "body", uartAt + 12]);
+    const sub = at("uart/timeout");
+    expect(refused((b) => void (b[sub + 11] = 0x54))).toEqual([
+      "SUBSECTION_UNKNOWN",
+      "uart/1",
+      "(subsection)",
+      sub - 2,
+    ]);
+    expect(refused((b) => void (b[sub + 15] = 2))).toEqual(["SUBSECTION_VERSION", "uart/1", "(subsection)", sub + 16]);
+    const footer = uartAt + 12 + 1 + 1 + 3 + 16;
+    expect(good[footer]).toBe(0x7e);
+    expect(refused((b) => void (b[footer + 4] = 99))).toEqual(["FOOTER_MISMATCH", "uart/0", "footer", footer]);
+    expect(refused((b) => void (b[footer] = 0x7d))).toEqual(["FOOTER_MISSING", "uart/0", "footer", footer]);
+    expect(refused((b) => Uint8Array.of(...b, 0))).toEqual(["STREAM_TRAILING", "stream", "end", good.length]);
+    // The whole of uart/0 once more.
+    const section = good.slice(uartAt - 6, footer + 5);
+    expect(refused((b) => Uint8Array.of(...b.slice(0, footer + 5), ...section, ...b.slice(footer + 5)))).toEqual([
+      "SECTION_DUPLICATE",
+      "uart/0",
+      "idstr",
+      footer + 10,
+    ]);
+    expect(refused((b) => Uint8Array.of(...b.slice(0, uartAt - 6), ...b.slice(footer + 5)))).toEqual([
+      "SECTION_MISSING",
+      "uart/0",
+      undefined,
+      good.length - section.length,
+    ]);
+  });
+
+  it("puts the machine back when a load throws after all", () => {
+    const stream = smallMachine(7).kernel.snapshot();
+    const target = smallMachine(1);
+    const before = target.kernel.snapshot();
+    let armed = true;
+    target.kernel
+      .device(uart, {
+        instance: 9,
+        save: () => ({
+          lcr: 0,
+          count: 0,
+          fifo: new Uint8Array(0),
+          stamps: new BigUint64Array(2),
+          timeout: { ticks: 0 },
+        }),
+        load: () => {
+          if (armed) throw new Error("no");
+        },
+      })
+      .remove();
+    armed = false;
+    target.kernel.device(
+      { ...uart, needed: () => false },
+      {
+        instance: 9,
+        save: () => ({
+          lcr: 0,
+          count: 0,
+          fifo: new Uint8Array(0),
+          stamps: new BigUint64Array(2),
+          timeout: { ticks: 0 },
+        }),
+        load: () => {},
+      },
+    );
+    expect(() => target.kernel.restore(stream)).not.toThrow();
+    target.kernel.restore(before);
+    expect(target.kernel.snapshot()).toEqual(before);
+  });
+
+  it("freezes the registry during an attempt, and names ambiguous instances", () => {
+    const { kernel } = smallMachine();
+    const init = { save: () => ({ pending: 0, enable: 0 }), load: () => {} };
+    const irq = { ...uart, name: "other", fields: {}, subsections: {} } as never;
+    const attempt = kernel.incoming();
+    expect(errorOf(() => kernel.device(irq, init as never)).code).toBe("REGISTRY_FROZEN");
+    attempt.discard();
+    kernel.device(irq, init as never);
+    expect(errorOf(() => kernel.device(irq, init as never)).code).toBe("INSTANCE_AMBIGUOUS");
+    expect(kernel.device(irq, { ...init, instance: "auto" } as never).instance).toBe(1);
+    expect(errorOf(() => kernel.device(irq, { ...init, instance: 1 } as never)).code).toBe("SECTION_DUPLICATE");
+  });
+});
+
+function errorFree(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,76 @@
+// The real streams, saved by QEMU, that tests read: where they are, what is known of them, and their bytes, verified.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ManifestCase, ManifestFile } from "./manifest.ts";
+import { decompressZstd } from "./zstd.ts";
+
+export type {
+  ManifestCase,
+  ManifestFile,
+  ManifestMappedBlock,
+  ManifestRamBlock,
+  ManifestRamRecords,
+  ManifestSection,
+  ManifestSectionKind,
+  ManifestStream,
+} from "./manifest.ts";
+
+const repositoryRoot = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** The folder of the streams: `GODWIT_STREAMS`, else `../shared/streams` beside the repository. */
+export function streamsFolder(): string {
+  return resolve(repositoryRoot, process.env["GODWIT_STREAMS"] ?? "../shared/streams");
+}
+
+/**
+ * Whether the streams are there, for `describe.skipIf(!haveStreams())`; says so in a line when they are not.
+ * With `GODWIT_REQUIRE_STREAMS=1` or `CI=true` it throws instead, so that no run in CI passes by skipping.
+ */
+export function haveStreams(): boolean {
+  const path = manifestPath();
+  if (existsSync(path)) return true;
+  const problem = `no QEMU streams: ${path} does not exist (GODWIT_STREAMS names their folder)`;
+  if (streamsRequired()) throw new Error(problem);
+  console.warn(`${problem}; the tests that read them are skipped`);
+  return false;
+}
+
+/** All cases of MANIFEST.json. Throws where the folder is missing. */
+export function manifest(): readonly ManifestCase[] {
+  const cases: unknown = JSON.parse(readFileSync(manifestPath(), "utf8"));
+  if (!Array.isArray(cases)) throw new Error(`${manifestPath()} holds no list of cases`);
+  return cases as ManifestCase[];
+}
+
+/** The raw bytes of the file that the manifest calls `rawName`, with its size and SHA-256 checked. */
+export function readStream(rawName: string): Uint8Array {
+  const file = findFile(rawName);
+  const bytes = decompressZstd(readFileSync(join(streamsFolder(), file.file)));
+  if (bytes.length !== file.bytes) {
+    throw new Error(`${rawName}: expected ${file.bytes} bytes, found ${bytes.length}`);
+  }
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  if (sha256 !== file.sha256) {
+    throw new Error(`${rawName}: expected SHA-256 ${file.sha256}, found ${sha256}`);
+  }
+  // A plain view: Node's Buffer would compare unequal to a Uint8Array of the same bytes in tests.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function findFile(rawName: string): ManifestFile {
+  for (const { files } of manifest()) {
+    const file = files.find(({ raw }) => raw === rawName);
+    if (file) return file;
+  }
+  throw new Error(`${rawName}: no such file in ${manifestPath()}`);
+}
+
+function manifestPath(): string {
+  return join(streamsFolder(), "MANIFEST.json");
+}
+
+function streamsRequired(): boolean {
+  return process.env["GODWIT_REQUIRE_STREAMS"] === "1" || process.env["CI"] === "true";
+}

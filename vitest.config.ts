@@ -1,0 +1,17 @@
+// One root configuration for every workspace: `projects` would not hand the source condition down to them.
+import { defineConfig } from "vitest/config";
+
+const conditions = ["godwit:source"];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    pool: "forks",
+    testTimeout: 60_000,
+    reporters: ["default", "./scripts/tally.ts"],
+    include: ["{packages,plugins,apps}/*/test/**/*.test.ts"],
+    benchmark: { include: [] },
+    coverage: { provider: "istanbul", include: ["{packages,plugins,apps}/*/src/**/*.ts"] },
+  },
+});
