@@ -98,30 +98,25 @@ describe("kernel", () => {
       throw new Error(text);
     };
     const uartAt = at("uart");
-    const refused = (change: (bytes: Uint8Array) => Uint8Array | undefined) => {
-      const bytes = good.slice();
+    const set = (index: number, byte: number) => (bytes: Uint8Array) => bytes.with(index, byte);
+    const refused = (change: (bytes: Uint8Array) => Uint8Array) => {
       const target = smallMachine(0);
-      const error = errorOf(() => target.kernel.restore(change(bytes) ?? bytes));
+      const error = errorOf(() => target.kernel.restore(change(good)));
       expect(target.log.filter((line) => line.startsWith("load"))).toEqual([]);
       return [error.code, error.location.section, error.location.path, error.location.offset];
     };
-    expect(refused((b) => void (b[0] = 0x51 + 1))).toEqual(["MAGIC_WRONG", "header", "magic", 0]);
-    expect(refused((b) => void (b[7] = 2))).toEqual(["STREAM_VERSION", "header", "version", 4]);
-    expect(refused((b) => void (b[13] = 0x70))).toEqual(["MACHINE_MISMATCH", "configuration", "name", undefined]);
-    expect(refused((b) => void (b[uartAt] = 0x56))).toEqual(["SECTION_UNKNOWN", "Vart/0", "body", uartAt + 12]);
-    expect(refused((b) => void (b[uartAt + 11] = 9))).toEqual(["SECTION_VERSION", "uart/0", "body", uartAt + 12]);
+    expect(refused(set(0, 0x51 + 1))).toEqual(["MAGIC_WRONG", "header", "magic", 0]);
+    expect(refused(set(7, 2))).toEqual(["STREAM_VERSION", "header", "version", 4]);
+    expect(refused(set(13, 0x70))).toEqual(["MACHINE_MISMATCH", "configuration", "name", undefined]);
+    expect(refused(set(uartAt, 0x56))).toEqual(["SECTION_UNKNOWN", "Vart/0", "body", uartAt + 12]);
+    expect(refused(set(uartAt + 11, 9))).toEqual(["SECTION_VERSION", "uart/0", "body", uartAt + 12]);
     const sub = at("uart/timeout");
-    expect(refused((b) => void (b[sub + 11] = 0x54))).toEqual([
-      "SUBSECTION_UNKNOWN",
-      "uart/1",
-      "(subsection)",
-      sub - 2,
-    ]);
-    expect(refused((b) => void (b[sub + 15] = 2))).toEqual(["SUBSECTION_VERSION", "uart/1", "(subsection)", sub + 16]);
+    expect(refused(set(sub + 11, 0x54))).toEqual(["SUBSECTION_UNKNOWN", "uart/1", "(subsection)", sub - 2]);
+    expect(refused(set(sub + 15, 2))).toEqual(["SUBSECTION_VERSION", "uart/1", "(subsection)", sub + 16]);
     const footer = uartAt + 12 + 1 + 1 + 3 + 16;
     expect(good[footer]).toBe(0x7e);
-    expect(refused((b) => void (b[footer + 4] = 99))).toEqual(["FOOTER_MISMATCH", "uart/0", "footer", footer]);
-    expect(refused((b) => void (b[footer] = 0x7d))).toEqual(["FOOTER_MISSING", "uart/0", "footer", footer]);
+    expect(refused(set(footer + 4, 99))).toEqual(["FOOTER_MISMATCH", "uart/0", "footer", footer]);
+    expect(refused(set(footer, 0x7d))).toEqual(["FOOTER_MISSING", "uart/0", "footer", footer]);
     expect(refused((b) => Uint8Array.of(...b, 0))).toEqual(["STREAM_TRAILING", "stream", "end", good.length]);
     // The whole of uart/0 once more.
     const section = good.slice(uartAt - 6, footer + 5);
@@ -143,40 +138,22 @@ describe("kernel", () => {
     const stream = smallMachine(7).kernel.snapshot();
     const target = smallMachine(1);
     const before = target.kernel.snapshot();
-    let armed = true;
-    target.kernel
-      .device(uart, {
-        instance: 9,
-        save: () => ({
-          lcr: 0,
-          count: 0,
-          fifo: new Uint8Array(0),
-          stamps: new BigUint64Array(2),
-          timeout: { ticks: 0 },
-        }),
-        load: () => {
-          if (armed) throw new Error("no");
-        },
-      })
-      .remove();
-    armed = false;
-    target.kernel.device(
-      { ...uart, needed: () => false },
-      {
-        instance: 9,
-        save: () => ({
-          lcr: 0,
-          count: 0,
-          fifo: new Uint8Array(0),
-          stamps: new BigUint64Array(2),
-          timeout: { ticks: 0 },
-        }),
-        load: () => {},
-      },
-    );
-    expect(() => target.kernel.restore(stream)).not.toThrow();
-    target.kernel.restore(before);
+    target.failLoad = "uart1";
+    const error = errorOf(() => target.kernel.restore(stream));
+    expect([error.code, error.location.section]).toEqual(["DEVICE_FAILED", "uart/1"]);
+    expect(target.log.filter((line) => line.startsWith("load"))).toEqual([
+      "load irqchip",
+      "load uart0",
+      "load uart1",
+      "load uart1",
+      "load uart0",
+      "load irqchip",
+    ]);
+    expect(target.store.committed).toBe(1);
     expect(target.kernel.snapshot()).toEqual(before);
+    // The registry has thawed, and the next attempt works.
+    target.kernel.restore(stream);
+    expect(target.kernel.snapshot()).toEqual(stream);
   });
 
   it("freezes the registry during an attempt, and names ambiguous instances", () => {

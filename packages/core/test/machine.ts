@@ -92,6 +92,8 @@ export interface SmallMachine {
   readonly kernel: Kernel;
   readonly store: { bytes: Uint8Array; staged: number; committed: number };
   readonly log: string[];
+  /** The device whose next load throws. */
+  failLoad: string | undefined;
   irq: { pending: number; enable: number };
   uarts: { lcr: number; count: number; fifo: Uint8Array; stamps: BigUint64Array; timeout: { ticks: number } }[];
 }
@@ -116,6 +118,7 @@ export function smallMachine(fill = 0): SmallMachine {
   const machine: SmallMachine = {
     kernel,
     log,
+    failLoad: undefined,
     store: { bytes: new Uint8Array(64).fill(fill), staged: 0, committed: 0 },
     irq: { pending: fill, enable: 0xff },
     uarts: [0, 1].map((i) => ({
@@ -138,7 +141,14 @@ export function smallMachine(fill = 0): SmallMachine {
       },
       load: (state) => {
         log.push(`load uart${i}`);
-        machine.uarts[i] = state;
+        if (machine.failLoad === `uart${i}`) {
+          machine.failLoad = undefined;
+          throw new Error("planted");
+        }
+        // In place on purpose: what the kernel kept for the way back must not be this very memory.
+        const own = machine.uarts[i] as SmallMachine["uarts"][0];
+        own.fifo.set(state.fifo);
+        Object.assign(own, { ...state, fifo: own.fifo });
       },
     });
   });

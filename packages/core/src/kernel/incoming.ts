@@ -9,6 +9,7 @@ import { type StreamEvent, StreamReader } from "../stream/reader.ts";
 import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts";
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
 import type { AnyRecord, WireRecord } from "../vmstate/types.ts";
+import { cloneValue } from "../vmstate/values.ts";
 import { CheckedStates } from "./view.ts";
 
 type Note = LoadReport["notes"][number];
@@ -284,7 +285,7 @@ export class Incoming implements IncomingAttempt {
 
   /** All or nothing: if a `load` throws after all, what was loaded gets its old state back. */
   #apply(loaded: readonly Entry[], states: CheckedStates): void {
-    const before = loaded.map((entry) => entry.device?.save() as AnyRecord);
+    const before = loaded.map((entry) => cloneValue(entry.device?.save() as AnyRecord));
     this.#host.machine?.holdInterrupts?.(true);
     const committed: StagedIterable[] = [];
     let at = 0;
