@@ -65,7 +65,7 @@ export interface Kernel extends KernelForPlugins {
   resume(): void;
   /** The whole machine as a stream. It is paused meanwhile, and runs on afterwards if it ran before. */
   save(): AsyncIterable<Uint8Array>;
-  /** Loads a whole stream; the machine stays paused. Nothing has changed if it throws. */
+  /** Loads a whole stream; the machine is paused afterwards. Nothing has changed if it throws. */
   load(source: StreamSource): Promise<LoadReport>;
   /**
    * One instant of the machine as a stream, written into `into` where it fits. Waits for nothing: requests in flight
@@ -196,6 +196,7 @@ class KernelImplementation implements Kernel {
       yield* attempt.setup();
       yield* attempt.complete();
       completed = true;
+      this.events.emit("saved", attempt.sections);
     } finally {
       attempt.end(completed);
       if (ran) this.resume();
@@ -208,7 +209,7 @@ class KernelImplementation implements Kernel {
       for await (const chunk of source instanceof Uint8Array ? [source] : source) attempt.push(chunk);
       attempt.end();
       await attempt.prepare();
-      return this.#loaded(await attempt.commit());
+      return this.#loaded(await this.#stopped(() => attempt.commit()));
     } finally {
       attempt.discard();
     }
@@ -270,6 +271,18 @@ class KernelImplementation implements Kernel {
         this.#attempts--;
       },
     });
+  }
+
+  /** State is applied to a machine that stands; if that fails, it goes on as it did. */
+  async #stopped<T>(work: () => Promise<T>): Promise<T> {
+    const ran = this.clock.running;
+    if (ran) this.pause();
+    try {
+      return await work();
+    } catch (error) {
+      if (ran) this.resume();
+      throw error;
+    }
   }
 
   #loaded(report: LoadReport): LoadReport {

@@ -1,0 +1,230 @@
+import { describe, expect, it } from "vitest";
+import {
+  createKernel,
+  type IterableInit,
+  isMigrationError,
+  type Kernel,
+  type MigrationError,
+  type OutgoingAttempt,
+  stateless,
+  u32,
+  unmigratable,
+  virtualClock,
+  vmstate,
+  type Writer,
+} from "../src/index.ts";
+import { memory, smallMachine } from "./machine.ts";
+
+function emptyKernel(options: { contracts?: { oldest: number; newest: number } } = {}): Kernel {
+  let host = 0n;
+  return createKernel({
+    machineType: "empty",
+    clock: virtualClock(() => {
+      host += 5n;
+      return host;
+    }),
+    machine: { pause: () => {}, resume: () => {}, reset: () => {} },
+    ...(options.contracts ? { acceptedContracts: options.contracts } : {}),
+  });
+}
+
+const run = (chunks: Iterable<Uint8Array>) => [...chunks].reduce((sum, chunk) => sum + chunk.length, 0);
+const order = (attempt: OutgoingAttempt) => attempt.sections.map((s) => `${s.idstr} ${s.phase}`);
+const word = vmstate({ name: "word", version: 1, fields: { x: u32 } });
+const wordDevice = { save: () => ({ x: 1 }), load: () => {} };
+
+function errorOf(work: () => unknown): MigrationError {
+  try {
+    work();
+  } catch (error) {
+    if (isMigrationError(error)) return error;
+    throw error;
+  }
+  throw new Error("no error");
+}
+
+/** An iterable of `left` bytes. */
+function counted(idstr: string, left: number, log: string[]): IterableInit {
+  const base = memory({ bytes: new Uint8Array(64), staged: 0, committed: 0 });
+  return {
+    ...base,
+    idstr,
+    pending: () => ({ mustPrecopyBytes: left, canPostcopyBytes: 0 }),
+    iterate: (out: Writer, budgetBytes: number) => {
+      const bytes = Math.min(left, budgetBytes);
+      out.raw(new Uint8Array(bytes));
+      left -= bytes;
+      return left === 0;
+    },
+    complete: (out: Writer) => {
+      out.raw(new Uint8Array(Math.min(left, 1000)));
+      left -= Math.min(left, 1000);
+      return left === 0;
+    },
+    cleanup: (completed) => log.push(`${idstr} ${completed}`),
+  };
+}
+
+describe("outgoing attempt", () => {
+  it("writes QEMU's order: early setup and START, PARTs, END, devices by priority", () => {
+    const kernel = emptyKernel();
+    const log: string[] = [];
+    kernel.device({ ...word, name: "late" }, wordDevice);
+    kernel.iterable(counted("ram", 1_000_000, log));
+    kernel.device({ ...word, name: "early", earlySetup: true }, wordDevice);
+    kernel.iterable(counted("other", 0, log), { description: word, device: wordDevice });
+    kernel.device({ ...word, name: "iommu-intel", priority: "iommu" }, wordDevice);
+    kernel.device(stateless("nothing"), { save: () => ({}), load: () => {} });
+    const attempt = kernel.outgoing();
+    run(attempt.setup());
+    expect(attempt.pending(true)).toEqual({ mustPrecopyBytes: 1_000_000, canPostcopyBytes: 0 });
+    run(attempt.iterate(400_000));
+    run(attempt.iterate(400_000));
+    run(attempt.complete());
+    expect(order(attempt)).toEqual([
+      "ram start",
+      "early full",
+      "other start",
+      "ram part",
+      "ram part",
+      "ram end",
+      "other end",
+      "iommu-intel full",
+      "timer full",
+      "late full",
+      "other full",
+    ]);
+    expect(attempt.sections.find((s) => s.phase === "end")?.bytes).toBe(200_000 + 10);
+    expect(errorOf(() => run(attempt.iterate(1))).code).toBe("ATTEMPT_ENDED");
+    attempt.end(true);
+    attempt.end(true);
+    expect(log).toEqual(["ram true", "other true"]);
+  });
+
+  it("never starts with a device that cannot migrate, and names it", () => {
+    const kernel = emptyKernel();
+    kernel.device(unmigratable("gpu", "its memory is on the card"), { save: () => ({}), load: () => {} });
+    const error = errorOf(() => kernel.snapshot());
+    expect([error.code, error.location.section, error.detail]).toEqual([
+      "DEVICE_UNMIGRATABLE",
+      "gpu/0",
+      "a device cannot migrate: its memory is on the card",
+    ]);
+    kernel.device(word, wordDevice);
+  });
+
+  it("refuses a save that is asynchronous, incomplete or throws, and puts the iterables back", () => {
+    const log: string[] = [];
+    const failing = (save: () => unknown) => {
+      const kernel = emptyKernel();
+      kernel.iterable(counted("ram", 10, log));
+      kernel.device(word, { save: save as () => { x: number }, load: () => {} });
+      const error = errorOf(() => kernel.snapshot());
+      return [error.code, error.location.side, error.location.section, error.location.path];
+    };
+    expect(failing(async () => ({ x: 1 }))).toEqual(["SAVE_ASYNC", "source", "word/0", undefined]);
+    expect(failing(() => ({}))).toEqual(["FIELD_MISSING", "source", "word/0", "x"]);
+    expect(failing(() => ({ x: -1 }))).toEqual(["BITS_RANGE", "source", "word/0", "x"]);
+    expect(
+      failing(() => {
+        throw new Error("planted");
+      }),
+    ).toEqual(["DEVICE_FAILED", "source", "word/0", undefined]);
+    expect(log).toEqual(["ram false", "ram false", "ram false", "ram false"]);
+  });
+
+  it("keeps live views out of the stream's hands", async () => {
+    const live = { x: 1 };
+    const kernel = emptyKernel();
+    kernel.device(word, { save: () => live, load: (state) => Object.assign(live, state) });
+    const bytes = kernel.snapshot();
+    live.x = 2;
+    kernel.restore(bytes);
+    expect(live.x).toBe(1);
+  });
+});
+
+describe("kernel", () => {
+  it("writes a snapshot where it is told to", () => {
+    const { kernel } = smallMachine(5);
+    const into = new Uint8Array(1_000_000);
+    const bytes = kernel.snapshot(into);
+    expect(bytes.buffer).toBe(into.buffer);
+    expect(kernel.snapshot(new Uint8Array(3))).toEqual(bytes);
+  });
+
+  it("carries the clock: restored first, and standing until the machine resumes", async () => {
+    const source = smallMachine(1);
+    source.kernel.resume();
+    for (let i = 0; i < 9; i++) source.kernel.clock.now();
+    source.kernel.pause();
+    const then = source.kernel.clock.now();
+    expect(then).toBeGreaterThan(9_000n);
+    const target = smallMachine(0);
+    target.kernel.resume();
+    const report = await target.kernel.load(source.kernel.snapshot());
+    expect(report.loadOrder[0]).toBe("timer/0");
+    expect(target.kernel.clock.running).toBe(false);
+    expect(target.kernel.clock.now()).toBe(then);
+    expect(target.log.slice(0, 4)).toEqual(["resume", "check uart0 1", "check uart1 1", "pause"]);
+  });
+
+  it("leaves a running machine running when the stream is bad", async () => {
+    const target = smallMachine(3);
+    target.kernel.resume();
+    const good = smallMachine(1).kernel.snapshot();
+    await expect(target.kernel.load(good.slice(0, -1))).rejects.toThrow("STREAM_TRUNCATED");
+    expect(target.kernel.clock.running).toBe(true);
+    expect(target.log).toEqual(["resume"]);
+  });
+
+  it("takes plugins of an accepted contract, warns of an older one, refuses others", () => {
+    const plugin = (contract: number) => ({ name: "p", version: "1.2.3", contract, setup: () => contract * 10 });
+    const kernel = emptyKernel({ contracts: { oldest: 0, newest: 1 } });
+    const warnings: unknown[] = [];
+    kernel.events.on("plugin-contract", (of, own) => warnings.push([of.name, of.contract, own]));
+    expect(kernel.use(plugin(1))).toBe(10);
+    expect(kernel.use(plugin(0))).toBe(0);
+    expect(warnings).toEqual([["p", 0, 1]]);
+    const error = errorOf(() => kernel.use(plugin(2)));
+    expect([error.code, error.expected, error.found]).toEqual(["PLUGIN_CONTRACT", "0 to 1", "2"]);
+    expect(kernel.manifest().plugins).toEqual([
+      { name: "p", version: "1.2.3", contract: 1 },
+      { name: "p", version: "1.2.3", contract: 0 },
+    ]);
+  });
+
+  it("says what it is made of", () => {
+    const { machineType, sections } = smallMachine().kernel.manifest();
+    expect(machineType).toBe("small-1.0");
+    expect(sections.find((s) => s.idstr === "irqchip")).toEqual({
+      idstr: "irqchip",
+      instance: 0,
+      version: 2,
+      minimumVersion: 1,
+      subsections: [],
+    });
+    expect(sections.find((s) => s.idstr === "uart")?.subsections).toEqual(["uart/timeout"]);
+  });
+});
+
+describe("MigrationError", () => {
+  it("crosses threads as JSON, and is recognised by mark and code", () => {
+    const error = errorOf(() => smallMachine().kernel.restore(Uint8Array.of(1)));
+    const json = JSON.parse(JSON.stringify(error));
+    expect(json).toEqual({
+      name: "MigrationError",
+      code: "MAGIC_WRONG",
+      detail: "this is not a QEMU migration stream",
+      side: "destination",
+      section: "header",
+      path: "magic",
+      offset: 0,
+      expected: "0x5145564d (QEVM)",
+    });
+    const again = (error.constructor as typeof MigrationError).fromJSON(json);
+    expect(isMigrationError(again)).toBe(true);
+    expect(again.message).toBe(error.message);
+    expect(isMigrationError(new Error("MAGIC_WRONG"))).toBe(false);
+  });
+});
