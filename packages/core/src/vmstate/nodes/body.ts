@@ -259,9 +259,10 @@ function exists(member: Member, scope: Scope): boolean {
 function membersOf(description: Description, compile: (field: Field) => Node): Member[] {
   return Object.entries(description.fields).map(([key, field]) => {
     let spec = field as Spec;
-    let name = key;
     let condition: ConditionSpec | undefined;
     const padding = (spec as { padding?: true }).padding === true;
+    // QEMU gives all of its unused fields this one name.
+    let name = padding ? "unused" : key;
     let inner: Field | undefined = field;
     while (spec.kind === "named" || spec.kind === "condition") {
       if (spec.kind === "named") name = spec.name;

@@ -104,7 +104,7 @@ export class IntLeaf extends Leaf {
       if (typeof value !== "bigint" || (spec.signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) !== value) {
         throw outOfRange(this.info, value);
       }
-      out.view.setBigUint64(out.reserve(8), value);
+      out.u64(value);
     } else if (spec.as === "pair") {
       const [low, high] = (value ?? []) as [number, number];
       if (!isU32(low) || !isU32(high)) throw outOfRange("[low u32, high u32]", value);
@@ -114,7 +114,7 @@ export class IntLeaf extends Leaf {
       if (!Number.isSafeInteger(value) || (!spec.signed && (value as number) < 0)) {
         throw outOfRange(`a safe integer of ${this.info}`, value);
       }
-      out.view.setBigInt64(out.reserve(8), BigInt(value as number));
+      out.u64(BigInt(value as number));
     }
   }
 }
@@ -215,7 +215,9 @@ export class BufferLeaf extends Leaf {
     }
     const from = asArrayLike(value, this.info);
     if (from.length !== size) throw mismatch(size, from.length);
-    out.bytes.set(from as ArrayLike<number>, out.reserve(size));
+    // Reserving may replace the buffer, so it comes before `out.bytes` is looked at.
+    const at = out.reserve(size);
+    out.bytes.set(from as ArrayLike<number>, at);
   }
 }
 
