@@ -10,7 +10,7 @@ export default defineConfig({
     pool: "forks",
     testTimeout: 60_000,
     reporters: ["default", "./scripts/tally.ts"],
-    include: ["{packages,plugins,apps}/*/test/**/*.test.ts"],
+    include: ["{packages,plugins,apps}/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
     benchmark: { include: [] },
     coverage: { provider: "istanbul", include: ["{packages,plugins,apps}/*/src/**/*.ts"] },
   },

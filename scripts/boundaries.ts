@@ -1,6 +1,7 @@
 // The rules of which workspace may import what, over manifests and source texts; it reads no file itself.
 import { builtinModules } from "node:module";
 import { posix } from "node:path";
+import { isPeerRange } from "./peer-range.ts";
 import { scanModule } from "./scan-module.ts";
 import type { Manifest, Workspace } from "./workspaces.ts";
 
@@ -56,7 +57,7 @@ function checkManifest(workspace: Workspace, byName: ReadonlyMap<string, Workspa
   const add = (finding: string) => findings.push(`${folder}/package.json: ${finding}`);
   for (const [name, range] of Object.entries(manifest.peerDependencies ?? {})) {
     if (!byName.has(name)) continue;
-    if (!/^>=\d+\.\d+\.\d+ <\d+$/.test(range)) add(`peer ${name} "${range}" is not of the form ">=0.1.0 <1"`);
+    if (!isPeerRange(range)) add(`peer ${name} "${range}" is not of the form ">=0.1.0 <1"`);
     if (manifest.devDependencies?.[name] !== "workspace:^") add(`peer ${name} is not a devDependency "workspace:^"`);
   }
   for (const name of Object.keys(manifest.dependencies ?? {})) {
@@ -78,7 +79,9 @@ function checkFile(
 ): string[] {
   const isSource = path.startsWith(`${workspace.folder}/src/`);
   const { imports, referenceLines } = scanModule(path, text);
-  const findings = isSource ? referenceLines.map((line) => `${path}:${line}: a reference directive brings in types`) : [];
+  const findings = isSource
+    ? referenceLines.map((line) => `${path}:${line}: a reference directive brings in types`)
+    : [];
   for (const { specifier, line } of imports) {
     const problem = checkImport(specifier, { path, isSource, workspace, byName, root });
     if (problem) findings.push(`${path}:${line}: "${specifier}" ${problem}`);

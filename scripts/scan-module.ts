@@ -1,12 +1,12 @@
 // What a module imports, and whether it awaits at its top level: read from its syntax tree, types included.
 import { parseSync } from "oxc-parser";
 
-export interface Import {
+interface Import {
   readonly specifier: string;
   readonly line: number;
 }
 
-export interface ScannedModule {
+interface ScannedModule {
   readonly imports: readonly Import[];
   readonly topLevelAwaitLines: readonly number[];
   /** Lines of `/// <reference ... />`, which bring in types that no import shows. */
@@ -30,7 +30,7 @@ const functions = new Set(["ArrowFunctionExpression", "FunctionDeclaration", "Fu
 
 /** Reads `text` as the module at `path`, whose extension gives the language. Throws where it does not parse. */
 export function scanModule(path: string, text: string): ScannedModule {
-  const { program, comments, errors } = parseSync(path, text);
+  const { program, comments, errors } = parseSync(path, text, { sourceType: "module" });
   const [error] = errors;
   if (error) throw new Error(`${path}: ${error.message}`);
 

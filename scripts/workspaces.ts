@@ -1,9 +1,10 @@
 // The workspaces of this repository as their folders and manifests say.
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Manifest {
   readonly name: string;
+  readonly version?: string;
   readonly private?: boolean;
   readonly exports?: Readonly<Record<string, unknown>>;
   readonly dependencies?: Readonly<Record<string, string>>;
@@ -26,7 +27,6 @@ export function readManifest(folder: string): Manifest {
 export function readWorkspaces(): Workspace[] {
   return globSync("{packages,plugins,apps}/*/package.json", { cwd: repositoryRoot })
     .map((path) => path.slice(0, path.lastIndexOf("/")))
-    .filter((folder) => existsSync(join(repositoryRoot, folder)))
     .sort()
     .map((folder) => ({ folder, manifest: readManifest(folder) }));
 }

@@ -88,8 +88,8 @@ export interface IterableInit {
 }
 
 export interface StagedIterable {
-  /** Reads the data of one section. */
-  decoder(phase: "start" | "part" | "end", version: number): BodyDecoder;
+  /** Reads the data of one section; `previous` is the value of the one before it, undefined at START. */
+  decoder(phase: "start" | "part" | "end", version: number, previous: unknown): BodyDecoder;
   /** What checks see: for RAM, the memory that has arrived. */
   offer?(): unknown;
   /** Takes over what arrived, by reference. */

@@ -96,7 +96,7 @@ function bodyOf(stream: Uint8Array, device: VmdescDevice): Uint8Array | undefine
   head.str8(device.name);
   head.u32(device.instance_id);
   const needle = head.written();
-  const bytes = sectionBytes(device);
+  const bytes = sectionBytes(device) ?? expect.unreachable(device.name);
   for (let at = stream.indexOf(needle[0] as number); at >= 0; at = stream.indexOf(needle[0] as number, at + 1)) {
     if (stream[at - 5] !== 4 || !needle.every((byte, i) => stream[at + i] === byte)) continue;
     const from = at + needle.length + 4;

@@ -63,7 +63,9 @@ export class Incoming implements IncomingAttempt {
             sections: [...from.#arrived.sections],
             notes: [...from.#arrived.notes],
           };
-    const options = { open: (head: SectionHead, phase: Phase) => this.#open(head, phase) };
+    const options = {
+      open: (head: SectionHead, phase: Phase, previous: unknown) => this.#open(head, phase, previous),
+    };
     this.#reader = from === undefined ? new StreamReader(options) : from.#reader.fork(options);
   }
 
@@ -145,7 +147,7 @@ export class Incoming implements IncomingAttempt {
     return this.#reader.allocatedBytes;
   }
 
-  #open(head: SectionHead, phase: Phase): BodyDecoder {
+  #open(head: SectionHead, phase: Phase, previous: unknown): BodyDecoder {
     const entry = this.#host.registry.find(head.idstr, head.instance);
     if (entry === undefined) {
       throw new MigrationError(
@@ -169,7 +171,7 @@ export class Incoming implements IncomingAttempt {
       return recordDecoder(entry.description, head.version);
     }
     if (entry.iterable === undefined) throw wrongPhase(phase);
-    return this.#stagedOf(entry).decoder(phase, head.version);
+    return this.#stagedOf(entry).decoder(phase, head.version, previous);
   }
 
   #stagedOf(entry: Entry): StagedIterable {

@@ -63,8 +63,11 @@ export type StreamEvent =
   | { readonly type: "note"; readonly code: "no-vmdesc"; readonly text: string };
 
 export interface ReaderOptions {
-  /** The decoder of a section's data; undefined where nothing here describes it. May throw: the section is refused. */
-  readonly open: (head: SectionHead, phase: Phase) => BodyDecoder | undefined;
+  /**
+   * The decoder of a section's data; undefined where nothing here describes it. May throw: the section is refused.
+   * `previous` is the value of the same section's part before, so that a decoder goes on where that one ended.
+   */
+  readonly open: (head: SectionHead, phase: Phase, previous: unknown) => BodyDecoder | undefined;
   /** The stream's own vmdesc, read first where the stream can be sought. */
   readonly vmdesc?: Vmdesc | undefined;
   /** A vmdesc of the same QEMU and machine, from another stream. */
@@ -111,6 +114,8 @@ interface Seen {
   readonly started: boolean;
   readonly ended: boolean;
   readonly full: boolean;
+  /** The value of its latest part. */
+  readonly value: unknown;
 }
 
 export class StreamReader {
@@ -386,7 +391,7 @@ export class StreamReader {
     const section = { phase, head, offset, bodyOffset: cursor.offset, delimitedBy: "description" as const };
     // The place is known before the decoder is asked for: its refusal names the section.
     this.#state = { at: "held", section };
-    const decoder = this.#options.open(head, phase);
+    const decoder = this.#options.open(head, phase, this.#seen.get(head.sectionId)?.value);
     if (decoder !== undefined) this.#state = { at: "body", section, decoder };
     return true;
   }
@@ -413,6 +418,7 @@ export class StreamReader {
       started: (seen?.started ?? false) || phase === "start",
       ended: seen?.ended ?? false,
       full: phase === "full",
+      value: seen?.value,
     });
   }
 
@@ -440,20 +446,18 @@ export class StreamReader {
       this.#state = { at: "body", section: { ...section, delimitedBy: "walker" }, decoder: walker };
       return true;
     }
-    for (const [by, vmdesc] of [
-      ["vmdesc", this.#vmdesc],
-      ["given-vmdesc", this.#options.givenVmdesc],
-    ] as const) {
-      const device =
-        phase === "full"
-          ? vmdesc?.devices.find((d) => d.name === head.idstr && d.instance_id === head.instance)
-          : undefined;
-      if (device === undefined) continue;
-      this.#state = {
-        at: "body",
-        section: { ...section, delimitedBy: by },
-        decoder: new RawDecoder(sectionBytes(device)),
-      };
+    const named =
+      phase === "full"
+        ? ([
+            ["vmdesc", this.#vmdesc],
+            ["given-vmdesc", this.#options.givenVmdesc],
+          ] as const)
+        : [];
+    for (const [by, vmdesc] of named) {
+      const device = vmdesc?.devices.find((d) => d.name === head.idstr && d.instance_id === head.instance);
+      const bytes = device && sectionBytes(device);
+      if (bytes === undefined) continue;
+      this.#state = { at: "body", section: { ...section, delimitedBy: by }, decoder: new RawDecoder(bytes) };
       return true;
     }
     if (this.#options.footerScan) {
@@ -481,7 +485,12 @@ export class StreamReader {
   }
 
   #undelimited({ head, phase, bodyOffset }: OpenSection): MigrationError {
-    const what = phase === "full" ? "no description, no walker and no vmdesc" : "no decoder of its iterable data";
+    const what =
+      phase !== "full"
+        ? "no decoder of its iterable data"
+        : this.#vmdesc === undefined
+          ? "no description, no walker and no vmdesc"
+          : "no description, no walker, and the vmdesc does not tell its length";
     return new MigrationError("SECTION_UNDELIMITED", `"${head.idstr}" cannot be delimited: ${what}`, {
       side: "destination",
       section: sectionKey(head),
@@ -517,6 +526,8 @@ export class StreamReader {
       cursor.pos += 5;
     }
     const { phase, offset, delimitedBy } = section;
+    const seen = this.#seen.get(head.sectionId) as Seen;
+    if (phase !== "full") this.#seen.set(head.sectionId, { ...seen, value });
     events.push({ type: "section", phase, head, value, delimitedBy, offset, bodyBytes, bytes: cursor.offset - offset });
     this.#state = { at: "between" };
     return true;

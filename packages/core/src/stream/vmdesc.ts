@@ -2,7 +2,7 @@
 // sections end. Source: wire reference 1.7 and 1.8.
 import { MigrationError } from "../errors.ts";
 import { utf8Decode, utf8Length } from "../utf8.ts";
-import type { Vmdesc, VmdescDevice, VmdescField, VmdescMembers } from "./vmdesc-types.ts";
+import type { Vmdesc, VmdescDevice, VmdescMembers } from "./vmdesc-types.ts";
 
 /** Compact JSON on one line, `": "` behind keys and `", "` between members, as QEMU prints it. */
 export function vmdescText(vmdesc: Vmdesc): string {
@@ -51,22 +51,33 @@ function checkDevice(device: unknown): void {
   sectionBytes(device as VmdescDevice);
 }
 
-/** Bytes of a section's body, header and footer not counted, as the description adds them up. */
-export function sectionBytes(device: VmdescDevice): number {
+/**
+ * Bytes of a section's body, header and footer not counted, as the description adds them up. Undefined where it cannot
+ * tell: QEMU before 10.0 lists an array of pointers whose first is null as so many nulls, whatever the others are.
+ */
+export function sectionBytes(device: VmdescDevice): number | undefined {
   const members = device as Partial<VmdescMembers>;
-  const bytes =
-    members.fields === undefined && members.subsections === undefined
-      ? (device.size ?? Number.NaN)
-      : membersBytes(members);
+  if (hidesElements(members)) return undefined;
+  const whole = members.fields === undefined && members.subsections === undefined;
+  const bytes = whole ? (device.size ?? Number.NaN) : membersBytes(members);
   if (!Number.isSafeInteger(bytes) || bytes < 0) {
     throw new MigrationError("VMDESC_INVALID", "a device's fields do not add up", { found: device.name });
   }
   return bytes;
 }
 
+function hidesElements({ fields = [], subsections = [] }: Partial<VmdescMembers>): boolean {
+  return (
+    fields.some(
+      ({ struct, array_len }) =>
+        struct !== undefined && ("fields" in struct ? hidesElements(struct) : array_len !== undefined && array_len > 1),
+    ) || subsections.some(hidesElements)
+  );
+}
+
 function membersBytes({ fields = [], subsections = [] }: Partial<VmdescMembers>): number {
   let bytes = 0;
-  for (const field of fields as readonly VmdescField[]) bytes += field.size * (field.array_len ?? 1);
+  for (const field of fields) bytes += field.size * (field.array_len ?? 1);
   for (const own of subsections) bytes += 1 + 1 + utf8Length(own.vmsd_name) + 4 + membersBytes(own);
   return bytes;
 }

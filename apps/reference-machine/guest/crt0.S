@@ -1,0 +1,58 @@
+/* Entry at the first byte of RAM, and the one trap vector. */
+    .section .text.entry, "ax"
+    .globl _start
+_start:
+    csrw mie, zero
+    la sp, stack_top
+    la t0, trap_entry
+    csrw mtvec, t0
+    la t0, bss_start
+    la t1, bss_end
+1:  sw zero, 0(t0)
+    addi t0, t0, 4
+    bltu t0, t1, 1b
+    call guest_main                 /* a0: hart id, a1: boot block, as the machine left them */
+2:  wfi
+    j 2b
+
+    .balign 4
+trap_entry:
+    addi sp, sp, -64
+    sw ra, 0(sp)
+    sw t0, 4(sp)
+    sw t1, 8(sp)
+    sw t2, 12(sp)
+    sw t3, 16(sp)
+    sw t4, 20(sp)
+    sw t5, 24(sp)
+    sw t6, 28(sp)
+    sw a0, 32(sp)
+    sw a1, 36(sp)
+    sw a2, 40(sp)
+    sw a3, 44(sp)
+    sw a4, 48(sp)
+    sw a5, 52(sp)
+    sw a6, 56(sp)
+    sw a7, 60(sp)
+    csrr a0, mcause
+    csrr a1, mepc
+    csrr a2, mtval
+    call trap
+    lw ra, 0(sp)
+    lw t0, 4(sp)
+    lw t1, 8(sp)
+    lw t2, 12(sp)
+    lw t3, 16(sp)
+    lw t4, 20(sp)
+    lw t5, 24(sp)
+    lw t6, 28(sp)
+    lw a0, 32(sp)
+    lw a1, 36(sp)
+    lw a2, 40(sp)
+    lw a3, 44(sp)
+    lw a4, 48(sp)
+    lw a5, 52(sp)
+    lw a6, 56(sp)
+    lw a7, 60(sp)
+    addi sp, sp, 64
+    mret

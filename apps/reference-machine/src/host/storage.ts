@@ -1,0 +1,126 @@
+// What source and destination share, as two hosts share a storage and a network: a disk image with a journal of its
+// writes, and the log of all packets. Both only ever grow, so that a block written twice or a lost packet can be seen.
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+export const sectorBytes = 512;
+
+/** One write to the disk, in the order in which they were done. */
+export interface JournalEntry {
+  readonly sector: number;
+  readonly sectors: number;
+}
+
+const journalEntryBytes = 8;
+
+export class SharedDisk {
+  readonly sizeBytes: number;
+  readonly #image: FileHandle;
+  readonly #journal: FileHandle;
+  /** Writes that are under way. */
+  inFlight = 0;
+
+  private constructor(image: FileHandle, journal: FileHandle, sizeBytes: number) {
+    this.#image = image;
+    this.#journal = journal;
+    this.sizeBytes = sizeBytes;
+  }
+
+  static async create(folder: string, sizeBytes: number): Promise<void> {
+    const image = await open(join(folder, "disk.img"), "w");
+    await image.truncate(sizeBytes);
+    await image.close();
+    for (const name of ["disk.journal", "packets.log"]) await (await open(join(folder, name), "w")).close();
+  }
+
+  static async open(folder: string): Promise<SharedDisk> {
+    const image = await open(join(folder, "disk.img"), "r+");
+    const journal = await open(join(folder, "disk.journal"), "a");
+    return new SharedDisk(image, journal, (await image.stat()).size);
+  }
+
+  async read(sector: number, into: Uint8Array): Promise<void> {
+    await this.#image.read(into, 0, into.length, sector * sectorBytes);
+  }
+
+  async write(sector: number, bytes: Uint8Array): Promise<void> {
+    this.inFlight++;
+    try {
+      const entry = new DataView(new ArrayBuffer(journalEntryBytes));
+      entry.setUint32(0, sector);
+      entry.setUint32(4, bytes.length / sectorBytes);
+      await this.#image.write(bytes, 0, bytes.length, sector * sectorBytes);
+      await this.#journal.write(new Uint8Array(entry.buffer));
+    } finally {
+      this.inFlight--;
+    }
+  }
+
+  async flush(): Promise<void> {
+    await this.#image.datasync();
+  }
+
+  async close(): Promise<void> {
+    await this.#image.close();
+    await this.#journal.close();
+  }
+}
+
+export async function readJournal(folder: string): Promise<JournalEntry[]> {
+  const bytes = await readFile(join(folder, "disk.journal"));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const entries: JournalEntry[] = [];
+  for (let at = 0; at + journalEntryBytes <= bytes.length; at += journalEntryBytes) {
+    entries.push({ sector: view.getUint32(at), sectors: view.getUint32(at + 4) });
+  }
+  return entries;
+}
+
+/** The network: every frame that was sent, in order, behind its length. */
+export class SharedNetwork {
+  readonly #log: FileHandle;
+  #queue: Promise<unknown> = Promise.resolve();
+  frames = 0;
+
+  private constructor(log: FileHandle) {
+    this.#log = log;
+  }
+
+  static async open(folder: string): Promise<SharedNetwork> {
+    return new SharedNetwork(await open(join(folder, "packets.log"), "a"));
+  }
+
+  send(frame: Uint8Array): void {
+    const record = new Uint8Array(4 + frame.length);
+    new DataView(record.buffer).setUint32(0, frame.length);
+    record.set(frame, 4);
+    this.frames++;
+    this.#queue = this.#queue.then(() => this.#log.write(record));
+  }
+
+  /** Waits until all that was sent is in the log. */
+  async drain(): Promise<void> {
+    await this.#queue;
+  }
+
+  async close(): Promise<void> {
+    await this.drain();
+    await this.#log.close();
+  }
+}
+
+export async function readPackets(folder: string): Promise<Uint8Array[]> {
+  const bytes = await readFile(join(folder, "packets.log"));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at + 4 <= bytes.length; ) {
+    const length = view.getUint32(at);
+    frames.push(bytes.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+  return frames;
+}
+
+export async function readDisk(folder: string): Promise<Uint8Array> {
+  return readFile(join(folder, "disk.img"));
+}

@@ -1,0 +1,73 @@
+// Runs the hart in short slices between which the host's own work goes on: migration, disk, network, display.
+import { setImmediate as yieldToHost } from "node:timers/promises";
+import type { Hart } from "../hart/hart.ts";
+import type { Timer } from "./timer.ts";
+
+/** Instructions a slice: well under a millisecond, so that the event loop is never late. */
+const sliceSteps = 20_000;
+/** The longest sleep of an idle hart. A wake-up ends it at once. */
+const longestSleepMs = 50;
+
+export class Runner {
+  readonly #hart: Hart;
+  readonly #timer: Timer;
+  readonly #onFailure: (error: unknown) => void;
+  #running = false;
+  #wake: (() => void) | undefined;
+  #throttle = 0;
+  /** Steps taken since the machine was made. */
+  steps = 0;
+
+  constructor(hart: Hart, timer: Timer, onFailure: (error: unknown) => void) {
+    this.#hart = hart;
+    this.#timer = timer;
+    this.#onFailure = onFailure;
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#loop().catch((error) => {
+      this.#running = false;
+      this.#onFailure(error);
+    });
+  }
+
+  /** No instruction is executed once this has returned: slices are synchronous, and no new one begins. */
+  stop(): void {
+    this.#running = false;
+    this.wake();
+  }
+
+  /** An interrupt may have come: an idle hart looks again. */
+  wake(): void {
+    this.#wake?.();
+  }
+
+  /** Leaves the hart this fraction of the time without work, 0 to 0.99. */
+  throttle(fraction: number): void {
+    this.#throttle = Math.min(Math.max(fraction, 0), 0.99);
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#running) {
+      this.#timer.update();
+      const began = performance.now();
+      this.steps += this.#hart.run(sliceSteps);
+      const busyMs = performance.now() - began;
+      if (this.#throttle > 0) await this.#sleep((busyMs * this.#throttle) / (1 - this.#throttle));
+      if (this.#hart.idle && this.#running)
+        await this.#sleep(Math.min(this.#timer.dueInMs() ?? longestSleepMs, longestSleepMs));
+      else await yieldToHost();
+    }
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timeout = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timeout);
+    this.#wake = undefined;
+  }
+}

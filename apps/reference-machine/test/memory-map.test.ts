@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import * as map from "../src/memory-map.ts";
+
+function readHeader(): Record<string, number> {
+  const text = readFileSync(new URL("../guest/memory-map.h", import.meta.url), "utf8");
+  const entries = [...text.matchAll(/^#define (\w+) (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]);
+  return Object.fromEntries(entries);
+}
+
+describe("memory map", () => {
+  it("is the same for the machine and for the guest", () => {
+    expect(readHeader()).toEqual({ ...map });
+  });
+
+  it("has no two regions that overlap", () => {
+    const regions: [string, number, number][] = [
+      ["timer", map.TIMER_BASE, map.TIMER_BYTES],
+      ["interrupt controller", map.INTERRUPT_BASE, map.INTERRUPT_BYTES],
+      ["console", map.CONSOLE_BASE, map.CONSOLE_BYTES],
+      ["VT-d", map.VTD_BASE, map.VTD_BYTES],
+      ["PCI window", map.PCI_WINDOW_BASE, map.PCI_WINDOW_BYTES],
+      ["ECAM", map.ECAM_BASE, map.ECAM_BYTES],
+      ["RAM", map.RAM_BASE, map.RAM_MAX_BYTES],
+    ];
+    let end = 0;
+    for (const [name, base, bytes] of regions.sort((a, b) => a[1] - b[1])) {
+      expect(base, name).toBeGreaterThanOrEqual(end);
+      end = base + bytes;
+    }
+    expect(end).toBe(2 ** 32);
+  });
+
+  it("gives each field of the two blocks a word of its own, and no word to nobody", () => {
+    for (const [prefix, bytes] of [
+      ["BOOT_BLOCK_", map.BOOT_BLOCK_BYTES],
+      ["STATUS_BLOCK_", map.STATUS_BLOCK_BYTES],
+    ] as const) {
+      const offsets = Object.entries(map)
+        .filter(([name]) => name.startsWith(prefix) && name !== `${prefix}BYTES` && name !== `${prefix}OFFSET`)
+        .map(([, offset]) => offset)
+        .sort((a, b) => a - b);
+      expect(offsets, prefix).toEqual(Array.from({ length: bytes / 4 }, (_, index) => 4 * index));
+    }
+  });
+});

@@ -1,0 +1,31 @@
+// The running digest of the stream: both sides compute it over the same bytes and compare before ownership passes.
+import xxhash from "xxhash-wasm";
+
+/** Both sides must use the same one; the preamble compares its name. */
+export const digestAlgorithm = "xxh64";
+
+/**
+ * xxHash64: 64 bits against accidental corruption between the two engines, at several GB/s on one core. It does not
+ * stand against a forger; that is what tls is for.
+ */
+export interface StreamDigest {
+  readonly bytes: number;
+  update(bytes: Uint8Array): void;
+  /** Of everything so far, as 16 hexadecimal digits. */
+  value(): string;
+}
+
+export async function streamDigest(): Promise<StreamDigest> {
+  const hash = (await xxhash()).create64();
+  let bytes = 0;
+  return {
+    get bytes() {
+      return bytes;
+    },
+    update(chunk) {
+      hash.update(chunk);
+      bytes += chunk.length;
+    },
+    value: () => hash.digest().toString(16).padStart(16, "0"),
+  };
+}

@@ -1,0 +1,38 @@
+// The queue between connections that arrive and those who accept them, bounded like a socket's backlog.
+import type { Channel } from "./channel.ts";
+import { transportError } from "./errors.ts";
+
+/** Connections that may wait to be accepted; further ones are broken. */
+const backlog = 16;
+
+export interface ArrivalQueue {
+  offer(connection: Channel): void;
+  accept(): Promise<Channel>;
+  close(): void;
+}
+
+export function arrivalQueue(uri: string): ArrivalQueue {
+  const arrived: Channel[] = [];
+  const waiting: { resolve(connection: Channel): void; reject(error: unknown): void }[] = [];
+  let closed = false;
+  const closedError = (): unknown => transportError("TRANSPORT_CLOSED", "the listener is closed", { found: uri });
+  return {
+    offer(connection) {
+      const taker = waiting.shift();
+      if (taker !== undefined) taker.resolve(connection);
+      else if (closed || arrived.length >= backlog) connection.abort(closedError());
+      else arrived.push(connection);
+    },
+    accept() {
+      const connection = arrived.shift();
+      if (connection !== undefined) return Promise.resolve(connection);
+      if (closed) return Promise.reject(closedError());
+      return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+    },
+    close() {
+      closed = true;
+      for (const connection of arrived.splice(0)) connection.abort(closedError());
+      for (const taker of waiting.splice(0)) taker.reject(closedError());
+    },
+  };
+}

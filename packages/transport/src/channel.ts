@@ -1,0 +1,56 @@
+// What every transport gives: an ordered, reliable channel of bytes, and how to come by one.
+
+/**
+ * One connection. Bytes arrive whole and in order, or the channel fails; chunk boundaries mean nothing.
+ *
+ * ```mermaid
+ * stateDiagram-v2
+ *   [*] --> open
+ *   open --> closing: close()
+ *   closing --> closed: all that was sent is handed over
+ *   open --> ended: the peer closed; what it sent before is still read
+ *   ended --> closing: close()
+ *   open --> failed: abort(error), or the network
+ *   closing --> failed: abort(error), or the network
+ *   ended --> failed: abort(error), or the network
+ * ```
+ */
+export interface Channel {
+  /**
+   * Hands bytes over, after those of earlier calls. Resolves when the transport can take more, and from then on the
+   * caller may use its buffer again; until then the buffer must not change. `TRANSPORT_CLOSED` after `close`, or when
+   * the connection is gone; after `abort`, its error.
+   */
+  send(bytes: Uint8Array): Promise<void>;
+  /**
+   * What the peer sent. A chunk belongs to the reader. Ends when the peer closed; throws `TRANSPORT_CLOSED` when the
+   * connection broke, and the error of a local `abort`. Nothing more is taken from the network than a reader asks for,
+   * beyond one chunk. Leaving a loop early loses nothing: the next loop goes on where the last one left.
+   */
+  receive(): AsyncIterable<Uint8Array>;
+  /**
+   * Ends the channel in good order: the peer gets all that was sent, then the end. What the peer still sends is thrown
+   * away. Resolves when the last byte is handed over, or the channel failed instead.
+   */
+  close(): Promise<void>;
+  /** Breaks the channel at once; both sides fail, this one with `error`. Bytes under way may be lost. */
+  abort(error: unknown): void;
+}
+
+export interface Listener {
+  /** The address to connect to, with the real port where 0 was asked for. */
+  readonly uri: string;
+  /** The next connection, in order of arrival. `TRANSPORT_CLOSED` once the listener is closed. */
+  accept(): Promise<Channel>;
+  /** Accepts no more. Connections that nobody accepted are broken; accepted ones live on. */
+  close(): Promise<void>;
+}
+
+export interface Transport {
+  /** What stands before the first colon of its addresses. */
+  readonly scheme: string;
+  /** `TRANSPORT_UNSUPPORTED` for another scheme, `TRANSPORT_ADDRESS`, `TRANSPORT_REFUSED`. */
+  connect(uri: string): Promise<Channel>;
+  /** `TRANSPORT_UNSUPPORTED` for another scheme, `TRANSPORT_ADDRESS`. */
+  listen(uri: string): Promise<Listener>;
+}

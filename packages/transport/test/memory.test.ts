@@ -1,0 +1,38 @@
+import { memoryPair, memoryTransport } from "@godwit/transport";
+import { describe, expect, it } from "vitest";
+import { transportCompliance } from "./compliance.ts";
+
+let names = 0;
+transportCompliance("memory", {
+  transport: memoryTransport({ bufferBytes: 100_000 }),
+  address: () => `memory:${names++}`,
+  deadAddress: () => "memory:nobody",
+  boundBytes: 256 * 1024,
+});
+
+describe("memoryPair", () => {
+  it("holds exactly as many bytes as it was given room for", async () => {
+    const [a, b] = memoryPair({ bufferBytes: 10 });
+    await a.send(new Uint8Array(7));
+    let resolved = false;
+    const second = a.send(new Uint8Array(7).fill(2)).then(() => {
+      resolved = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(resolved).toBe(false);
+    const reader = b.receive()[Symbol.asyncIterator]();
+    expect((await reader.next()).value?.length).toBe(7);
+    await second;
+    const rest = [await reader.next(), await reader.next()].map((result) => result.value?.length);
+    expect(rest).toEqual([3, 4]);
+  });
+
+  it("keeps what was sent before the peer broke the channel", async () => {
+    const [a, b] = memoryPair();
+    await a.send(Uint8Array.of(5));
+    a.abort(new Error("gone"));
+    const reader = b.receive()[Symbol.asyncIterator]();
+    expect((await reader.next()).value).toEqual(Uint8Array.of(5));
+    await expect(reader.next()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+  });
+});

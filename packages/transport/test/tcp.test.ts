@@ -1,0 +1,42 @@
+import { connect, listen, tcp } from "@godwit/transport/tcp";
+import { describe, expect, it } from "vitest";
+import { transportCompliance } from "./compliance.ts";
+
+transportCompliance("tcp", {
+  transport: tcp,
+  address: () => "tcp:127.0.0.1:0",
+  deadAddress: () => "tcp:127.0.0.1:1",
+  // Both sockets' buffers: what the operating system lets them grow to.
+  boundBytes: 64 * 1024 * 1024,
+});
+
+describe("tcp addresses", () => {
+  it("gives the real port, and IPv6 in brackets", async () => {
+    const four = await listen("tcp:127.0.0.1:0");
+    expect(four.uri).toMatch(/^tcp:127\.0\.0\.1:[1-9]\d*$/);
+    await four.close();
+  });
+
+  it("are refused when they cannot be read or found", async () => {
+    for (const uri of [
+      "tcp:",
+      "tcp:host",
+      "tcp:host:",
+      "tcp::4444",
+      "tcp:host:70000",
+      "tcp:::1:4444",
+      "tcp://host:4444",
+      "tcp:[::1:4444",
+    ]) {
+      await expect(connect(uri), uri).rejects.toMatchObject({ code: "TRANSPORT_ADDRESS" });
+      await expect(listen(uri), uri).rejects.toMatchObject({ code: "TRANSPORT_ADDRESS" });
+    }
+    await expect(connect("tcp:no.such.host.invalid:4444")).rejects.toMatchObject({ code: "TRANSPORT_ADDRESS" });
+  });
+
+  it("say which one failed, and why", async () => {
+    const error = await connect("tcp:127.0.0.1:1").catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "TRANSPORT_REFUSED", found: "tcp:127.0.0.1:1" });
+    expect((error as Error).cause).toMatchObject({ code: "ECONNREFUSED" });
+  });
+});

@@ -1,0 +1,9 @@
+// @godwit/iommu-vtd: Intel VT-d, its migration state and its address translation.
+export { checkVtdState } from "./check.ts";
+export { type VtdState, vtd, vtdFamily } from "./description.ts";
+export type { Dma, GuestMemory } from "./dma.ts";
+export type { SignalMsi } from "./events.ts";
+export { type Ram, type VtdIommuOffer, type VtdIommuOptions, vtdIommu } from "./iommu.ts";
+export type { TableMemory } from "./tables.ts";
+export { type Translation, type Translator, translator } from "./translate.ts";
+export type { IommuStatistics } from "./unit.ts";

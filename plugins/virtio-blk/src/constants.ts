@@ -1,0 +1,23 @@
+// Numbers of the virtio block device (virtio 1.2, section 5.2).
+
+/** Feature bits as masks. */
+export const blkFeature = {
+  SEG_MAX: 1n << 2n,
+  RO: 1n << 5n,
+  BLK_SIZE: 1n << 6n,
+  FLUSH: 1n << 9n,
+  MQ: 1n << 12n,
+} as const;
+
+/** Types of requests. */
+export const requestType = { IN: 0, OUT: 1, FLUSH: 4, GET_ID: 8 } as const;
+
+/** What the last byte of a request says. */
+export const requestStatus = { OK: 0, IOERR: 1, UNSUPP: 2 } as const;
+
+/** A request counts in sectors of this size, whatever the block size. Bytes. */
+export const sectorBytes = 512;
+/** le32 type, le32 reserved, le64 sector. Bytes. */
+export const requestHeaderBytes = 16;
+/** The answer to GET_ID, padded with zeros. Bytes. */
+export const serialBytes = 20;

@@ -1,0 +1,244 @@
+// virtioBlk(): a block device over any back end. Requests that are under way are part of its state.
+import { MigrationError } from "@godwit/core";
+import {
+  type NoData,
+  noData,
+  type VirtioCheckContext,
+  type VirtioDevice,
+  type VirtioModel,
+  type Virtqueue,
+  type VirtqueueElement,
+} from "@godwit/virtio-core";
+import type { BlockBackend } from "./backend.ts";
+import { capacityOf, configurationBytes } from "./configuration.ts";
+import { blkFeature, requestStatus, sectorBytes, serialBytes } from "./constants.ts";
+import { answer, type Disk, malformed, workOf } from "./request.ts";
+import { type CarriedRequest, requestList } from "./request-list.ts";
+import { deviceId, sectionName, sectionVersion } from "./section.ts";
+
+export interface VirtioBlkOptions {
+  readonly backend: BlockBackend;
+  /** What GET_ID answers: up to 20 ASCII characters. */
+  readonly serial?: string;
+  /** The default is 1. With more, MQ is offered. */
+  readonly queues?: number;
+  /** Entries of a ring; the default is 256. */
+  readonly queueSize?: number;
+  readonly readOnly?: boolean;
+  /**
+   * For a back end that may stall. False, the default: `quiesce` waits until everything is answered. True: it takes
+   * back what the back end can give back (`recall`), starts nothing more, and waits for the rest only. What was not
+   * done then travels, and is submitted again when the machine runs: where it arrives or, after a failure, here.
+   */
+  readonly carryInFlight?: boolean;
+  /** Told of what the back end threw; the guest sees an I/O error. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface VirtioBlkModel extends VirtioModel<NoData, CarriedRequest[]> {
+  /** Requests that were taken from a queue and not answered. */
+  readonly inFlight: number;
+  /** Submits what the back end gave back as `retry`; so does a machine that resumes. */
+  retry(): void;
+}
+
+interface InFlight {
+  readonly queue: number;
+  readonly element: VirtqueueElement;
+  /** The back end has it. */
+  started: boolean;
+}
+
+const maxQueues = 256;
+
+export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
+  const { backend, queues = 1, queueSize = 256, carryInFlight = false, onError } = options;
+  const disk: Disk = { backend, readOnly: options.readOnly ?? false, serial: serialOf(options.serial ?? "") };
+  if (!Number.isInteger(queues) || queues < 1 || queues > maxQueues) throw refused("queues", `1 to ${maxQueues}`, queues);
+  if (!Number.isSafeInteger(backend.sizeBytes) || backend.sizeBytes < 0 || backend.sizeBytes % sectorBytes !== 0) {
+    throw refused("sizeBytes", `a multiple of ${sectorBytes}`, backend.sizeBytes);
+  }
+  let device: VirtioDevice | undefined;
+  /** In the order in which they were taken. Replaced as a whole where the past no longer counts: reset and load. */
+  let inFlight = new Set<InFlight>();
+  /** Settles when the back end is done with what is under way. */
+  const underWay = new Set<Promise<void>>();
+  /** Requests of the past that the back end still has: a later one must not overtake them. */
+  let past: Promise<void> | undefined;
+  /** Nothing is started: between `quiesce` and the machine's running on. */
+  let holding = false;
+  /** `retry` was asked for while the past was not over. */
+  let wanted = false;
+
+  function queueOf({ queue }: InFlight): Virtqueue {
+    return device?.queues[queue] as Virtqueue;
+  }
+
+  /** Starts a request. True where it is answered already. */
+  function submit(request: InFlight): boolean {
+    const queue = queueOf(request);
+    const work = workOf(disk, queue, request.element);
+    if (work === malformed) {
+      device?.fail("virtio-blk: a request without its header or without room for its status");
+      return false;
+    }
+    if (typeof work === "number") return finish(request, work);
+    request.started = true;
+    try {
+      const outcome = work.start();
+      if (outcome instanceof Promise) {
+        follow(request, outcome, work.data);
+        return false;
+      }
+      return settle(request, outcome, work.data);
+    } catch (error) {
+      onError?.(error);
+      return finish(request, requestStatus.IOERR);
+    }
+  }
+
+  function follow(request: InFlight, outcome: Promise<unknown>, data: Uint8Array | undefined): void {
+    const generation = inFlight;
+    const settled = outcome.then(
+      (value) => generation === inFlight && settle(request, value, data),
+      (error: unknown) => {
+        onError?.(error);
+        return generation === inFlight && finish(request, requestStatus.IOERR);
+      },
+    );
+    const done = settled.then((answered) => {
+      underWay.delete(done);
+      if (answered) queueOf(request).notify();
+    });
+    underWay.add(done);
+  }
+
+  function settle(request: InFlight, outcome: unknown, data: Uint8Array | undefined): boolean {
+    if (outcome !== "retry") return finish(request, requestStatus.OK, data);
+    request.started = false;
+    return false;
+  }
+
+  function finish(request: InFlight, status: number, data?: Uint8Array): boolean {
+    inFlight.delete(request);
+    answer(queueOf(request), request.element, status, data);
+    return true;
+  }
+
+  function take(queue: Virtqueue): void {
+    // What is still in its ring travels there, and a machine that runs on looks at every queue.
+    if (holding) return;
+    let answered = false;
+    for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
+      const request: InFlight = { queue: queue.index, element, started: false };
+      inFlight.add(request);
+      if (past !== undefined) wanted = true;
+      else answered = submit(request) || answered;
+    }
+    if (answered) queue.notify();
+  }
+
+  function retry(): void {
+    holding = false;
+    wanted = past !== undefined;
+    if (wanted || device === undefined || device.broken) return;
+    const answered = new Set<Virtqueue>();
+    for (const request of [...inFlight]) {
+      if (!request.started && submit(request)) answered.add(queueOf(request));
+    }
+    for (const queue of answered) queue.notify();
+  }
+
+  /** Lets go of every request. What the back end still has may take effect; nothing new starts before that is over. */
+  function forget(): void {
+    inFlight = new Set();
+    holding = false;
+    wanted = false;
+    if (underWay.size === 0) return;
+    const waited = Promise.all(underWay).then(() => {
+      if (past !== waited) return;
+      past = undefined;
+      if (wanted) retry();
+    });
+    past = waited;
+  }
+
+  return {
+    name: sectionName,
+    sectionVersion,
+    minimumVersion: sectionVersion,
+    deviceId,
+    description: noData,
+    legacySave: requestList({ queues, packed: false }),
+    features:
+      blkFeature.SEG_MAX |
+      blkFeature.BLK_SIZE |
+      blkFeature.FLUSH |
+      (disk.readOnly ? blkFeature.RO : 0n) |
+      (queues > 1 ? blkFeature.MQ : 0n),
+    queueSizes: new Array<number>(queues).fill(queueSize),
+    // Header and status take a descriptor each.
+    configBytes: () => configurationBytes({ sizeBytes: backend.sizeBytes, segMax: queueSize - 2, queues }),
+    attach(to) {
+      device = to;
+    },
+    kick: take,
+    reset: forget,
+    save: () => ({}),
+    saveLegacy: () => Array.from(inFlight, ({ queue, element }) => ({ queue, ndescs: 0, element })),
+    check: (_, context) => checkState(context, backend.sizeBytes),
+    load(_, { legacy }) {
+      forget();
+      for (const { queue, element } of legacy) inFlight.add({ queue, element, started: false });
+    },
+    async quiesce() {
+      if (carryInFlight) {
+        holding = true;
+        await backend.recall?.();
+      }
+      while (underWay.size > 0) await Promise.all(underWay);
+    },
+    resumed: retry,
+    retry,
+    get inFlight() {
+      return inFlight.size;
+    },
+  };
+}
+
+function serialOf(text: string): Uint8Array {
+  if (text.length > serialBytes || !/^[\x20-\x7e]*$/.test(text)) {
+    throw refused("serial", `up to ${serialBytes} ASCII characters`, text);
+  }
+  const bytes = new Uint8Array(serialBytes);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+function refused(what: string, expected: string, found: unknown): MigrationError {
+  return new MigrationError("DEFINITION_INVALID", `virtio-blk's ${what} cannot be`, { expected, found: String(found) });
+}
+
+/** A request that is carried must be one that its queue can have, once; and the disk must not have shrunk. */
+function checkState({ legacy, config, queues }: VirtioCheckContext<CarriedRequest[]>, sizeBytes: number): undefined {
+  const seen = new Set<string>();
+  for (const [i, { queue, element }] of legacy.entries()) {
+    const at = queues[queue];
+    const refuse = (detail: string, expected: string, found: number): never => {
+      throw new MigrationError("DEVICE_CHECK", detail, { path: `legacy[${i}]`, expected, found: String(found) });
+    };
+    if (at === undefined || at.desc === 0n) refuse("a request in flight belongs to a queue that is not set up", "a queue in use", queue);
+    else if (element.index >= at.num) refuse("a request in flight has no place in its ring", `below ${at.num}`, element.index);
+    if (seen.has(`${queue}/${element.index}`)) refuse("a request in flight came twice", "each once", element.index);
+    seen.add(`${queue}/${element.index}`);
+  }
+  const capacity = capacityOf(config);
+  if (capacity !== undefined && capacity * BigInt(sectorBytes) > BigInt(sizeBytes)) {
+    throw new MigrationError("DEVICE_CHECK", "the guest's disk is larger than the one here", {
+      path: "config",
+      expected: `at most ${sizeBytes} bytes`,
+      found: `${capacity} sectors of ${sectorBytes} bytes`,
+    });
+  }
+  return undefined;
+}

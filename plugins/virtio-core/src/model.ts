@@ -1,0 +1,89 @@
+// The contract between the virtio core and a device (net, blk, rng ...): what a device is, and what it is told.
+import type { Description, Field } from "@godwit/core";
+import type { DmaReader } from "./dma.ts";
+import type { NoData } from "./no-data.ts";
+import type { VirtqueueState } from "./section.ts";
+import type { Virtqueue } from "./virtqueue.ts";
+
+/** The common part of a virtio device, as a device model sees it. */
+export interface VirtioDevice {
+  /** All bits that are offered. */
+  readonly hostFeatures: bigint;
+  /** The bits that the driver accepted. */
+  readonly features: bigint;
+  readonly status: number;
+  /** The driver has finished set-up (DRIVER_OK), and the device is not broken. */
+  readonly running: boolean;
+  /** The device met something impossible and does nothing until it is reset. */
+  readonly broken: boolean;
+  readonly queues: readonly Virtqueue[];
+  /** The device's configuration space has changed: counts the generation up and interrupts the driver. */
+  configChanged(): void;
+  /** The driver did something impossible: the device is broken, and says so where VERSION_1 was negotiated. */
+  fail(reason: string): void;
+  /** Why it is broken, where `fail` said so. */
+  readonly failure: string | undefined;
+}
+
+/** What a device's check may look at beside its own state. */
+export interface VirtioCheckContext<L = NoData> {
+  readonly legacy: L;
+  /** Image of configuration space in the stream. */
+  readonly config: Uint8Array;
+  readonly status: number;
+  /** Negotiated on the source; already found to be offered here. */
+  readonly features: bigint;
+  readonly queues: readonly VirtqueueState<unknown>[];
+  /** Guest memory as the incoming attempt has staged it. */
+  readonly memory: DmaReader;
+}
+
+export type VirtioLoadContext<L = NoData> = Omit<VirtioCheckContext<L>, "memory">;
+
+/** A device's answer: nothing where its state is good, or the state to load instead. A refusal is a `MigrationError`. */
+export type VirtioCheckResult<S> = undefined | { readonly amended: S; readonly note: string };
+
+/**
+ * One kind of virtio device. `S` is the state of its class description, `L` of what it writes before that.
+ * `check` must not touch the device; `load` must not fail on what a stream can hold.
+ */
+export interface VirtioModel<S = unknown, L = NoData> {
+  /** The section's name, such as `virtio-blk`, and its versions. */
+  readonly name: string;
+  readonly sectionVersion: number;
+  readonly minimumVersion: number;
+  /** The virtio device id: 1 net, 2 blk, 4 entropy. */
+  readonly deviceId: number;
+  /** The class description, such as `virtio-net-device`. */
+  readonly description: Description<S>;
+  readonly legacySave?: Field<L>;
+  /** The device's own offered bits; those of the ring and the transport come from elsewhere. */
+  readonly features: bigint;
+  /** Ring size of each queue by default. */
+  readonly queueSizes: readonly number[];
+  /** Configuration space as the driver reads it now; always of the same length. */
+  configBytes(): Uint8Array;
+  /** The driver wrote there; without it, configuration space is read-only. */
+  writeConfig?(offset: number, bytes: Uint8Array): void;
+  /** Called once, before anything else. */
+  attach?(device: VirtioDevice): void;
+  /** The driver may have put something into the queue; also called where there is nothing. */
+  kick(queue: Virtqueue, index: number): void;
+  /** The driver has accepted these features. */
+  featuresChanged?(features: bigint): void;
+  statusChanged?(status: number): void;
+  reset(): void;
+  save(): S;
+  /** Must be there where `legacySave` is. */
+  saveLegacy?(): L;
+  check?(state: S, context: VirtioCheckContext<L>): VirtioCheckResult<S>;
+  load(state: S, context: VirtioLoadContext<L>): void;
+  /** The last step of a load: what depends on features and queues, which are in place now. */
+  afterSubsections?(state: S, context: VirtioLoadContext<L>): void;
+  /** Waits until no request is half done at the back end. */
+  quiesce?(): Promise<void>;
+  /** What must be there before the machine resumes. */
+  ready?(): Promise<void>;
+  /** The machine runs, after a load or a pause: the time to take up requests that came with the state. */
+  resumed?(): void;
+}

@@ -1,0 +1,81 @@
+// virtioDevice(): a model and a transport become one device, which saves, checks and loads as one section.
+import type { KernelForPlugins, Registration } from "@godwit/core";
+import { feature } from "./constants.ts";
+import { CommonDevice } from "./device.ts";
+import type { Dma } from "./dma.ts";
+import type { VirtioModel } from "./model.ts";
+import type { NoData } from "./no-data.ts";
+import { checkState, loadState, type Parts, saveState } from "./save-load.ts";
+import { type VirtioParameters, virtioSection } from "./section.ts";
+import type { TransportedDevice, VirtioTransport } from "./transport.ts";
+
+export interface VirtioDeviceInit<T, D, L> {
+  readonly kernel: KernelForPlugins;
+  /** The transport's place, such as `0000:00:02.0`; the section is `path/name`. */
+  readonly path: string;
+  readonly model: VirtioModel<D, L>;
+  readonly dma: Dma;
+  /** The offered features of the device, the ring and the transport, and what else decides about the wire. */
+  readonly parameters: VirtioParameters;
+  /** Bits without which a driver's FEATURES_OK is refused. */
+  readonly requiredFeatures?: bigint;
+  /** Makes the transport, which keeps the device to drive it. */
+  readonly transport: (device: TransportedDevice) => T;
+}
+
+export interface WiredDevice<T> {
+  readonly device: TransportedDevice;
+  readonly transport: T;
+  readonly registration: Registration;
+  /** The machine runs, after a load or a pause: queues that hold something are looked at. */
+  resume(): void;
+}
+
+/**
+ * Wires a device to its transport and registers its section, to be checked and loaded after what its memory comes from.
+ * A packed ring is described in the stream, but not driven: offering it is a `RangeError`.
+ */
+export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L = NoData>(
+  init: VirtioDeviceInit<T & VirtioTransport<C, Q, X>, D, L>,
+): WiredDevice<T> {
+  const { kernel, model, dma, parameters } = init;
+  const { hostFeatures, targetEndian } = parameters;
+  if ((hostFeatures & feature.RING_PACKED) !== 0n) throw new RangeError("packed rings are not driven");
+  const common = new CommonDevice({
+    dma,
+    hostFeatures,
+    requiredFeatures: init.requiredFeatures ?? 0n,
+    queueSizes: model.queueSizes,
+    littleEndian: targetEndian !== "big",
+  });
+  const transport = init.transport(common);
+  const parts: Parts<C, Q, X, D, L> = { common, transport, model };
+  common.ends = { transport, model };
+  model.attach?.(common);
+  const description = virtioSection<C, Q, X, D, L>({
+    name: model.name,
+    version: model.sectionVersion,
+    minimumVersion: model.minimumVersion,
+    parameters,
+    transport: transport.descriptions,
+    device: model.description,
+    ...(model.legacySave === undefined ? {} : { legacySave: model.legacySave }),
+  });
+  const registration = kernel.device(description, {
+    path: init.path,
+    after: dma.after,
+    ...(model.quiesce === undefined ? {} : { quiesce: () => model.quiesce?.() ?? Promise.resolve() }),
+    save: () => saveState(parts),
+    check: (state, view) => checkState(parts, state, dma.staged(view)),
+    load: (state) => loadState(parts, state),
+    ...(model.ready === undefined ? {} : { ready: () => model.ready?.() ?? Promise.resolve() }),
+  });
+  return { device: common, transport, registration, resume: () => resume(parts) };
+}
+
+function resume<C, Q, X, D, L>({ common, transport, model }: Parts<C, Q, X, D, L>): void {
+  transport.resumed?.();
+  common.announceFailure();
+  model.resumed?.();
+  for (const { index } of common.queues) common.kick(index);
+}

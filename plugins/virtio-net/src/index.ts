@@ -1,0 +1,6 @@
+// @godwit/virtio-net: the virtio network device.
+export * from "./constants.ts";
+export { type VirtioNetDescription, type VirtioNetDeviceParameters, type VirtioNetState, virtioNetDevice } from "./device-state.ts";
+export { type Received, type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
+export { type VirtioNetPciOffer, type VirtioNetPciOptions, virtioNetPci } from "./plugin.ts";
+export { type VirtioNetParameters, virtioNetClass, virtioNetPciFamily } from "./section.ts";

@@ -1,0 +1,19 @@
+// virtioNetPci(): the network device as a PCI function of a machine.
+import type { Plugin } from "@godwit/core";
+import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
+import type { NoData } from "@godwit/virtio-core";
+import type { VirtioNetState } from "./device-state.ts";
+import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
+
+export interface VirtioNetPciOptions extends VirtioNetOptions, Omit<VirtioPciOptions<VirtioNetState, NoData>, "model"> {}
+
+export interface VirtioNetPciOffer extends VirtioPciOffer {
+  readonly net: VirtioNetModel;
+}
+
+/** Registers the section `0000:bus:slot.function/virtio-net`. */
+export function virtioNetPci(options: VirtioNetPciOptions): Plugin<VirtioNetPciOffer> {
+  const net = virtioNet(options);
+  const plugin = virtioPci({ ...options, model: net });
+  return { ...plugin, setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
+}
