@@ -1,9 +1,29 @@
 import { describe, expect, it } from "vitest";
-import {
-  array, bool, buffer, decodeRecord, decodeState, encodeRecord, encodeState, i32, listState, named, recordDecoder, since, struct,
-  subsection, u16, u32, u64, u8, unused, until, varray, vmstate, type StateOf,
-} from "../src/vmstate/index.ts";
 import { Cursor } from "../src/cursor.ts";
+import {
+  array,
+  bool,
+  buffer,
+  decodeRecord,
+  decodeState,
+  encodeRecord,
+  encodeState,
+  i32,
+  named,
+  recordDecoder,
+  type StateOf,
+  since,
+  struct,
+  subsection,
+  u8,
+  u16,
+  u32,
+  u64,
+  until,
+  unused,
+  varray,
+  vmstate,
+} from "../src/vmstate/index.ts";
 
 const timebase = vmstate({ name: "timebase", version: 1, fields: { guest: u64, host: u64 } });
 const sample = vmstate({
@@ -21,7 +41,13 @@ const sample = vmstate({
     rows: array(struct(vmstate({ name: "row", version: 1, fields: { a: i32, b: array(u32, 2) } })), 2),
   },
   subsections: {
-    extra: subsection({ name: "sample/extra", version: 1, fields: { value: u32 }, needed: (s) => s.value !== 0, absent: { value: 0 } }),
+    extra: subsection({
+      name: "sample/extra",
+      version: 1,
+      fields: { value: u32 },
+      needed: (s) => s.value !== 0,
+      absent: { value: 0 },
+    }),
   },
 });
 type S = StateOf<typeof sample>;
@@ -32,7 +58,10 @@ const state: S = {
   list: Uint16Array.of(7, 8),
   flag: true,
   odd: Uint8Array.of(1, 2, 3),
-  rows: [{ a: -1, b: Uint32Array.of(1, 2) }, { a: 5, b: Uint32Array.of(3, 4) }],
+  rows: [
+    { a: -1, b: Uint32Array.of(1, 2) },
+    { a: 5, b: Uint32Array.of(3, 4) },
+  ],
   extra: { value: 9 },
 };
 
@@ -59,7 +88,10 @@ describe("codec", () => {
         cursor.append(all.slice(i, i + chunk));
         done = decoder.resume(cursor);
         cursor.release();
-        if (!done) { decoder = decoder.fork(); cursor = cursor.fork(); }
+        if (!done) {
+          decoder = decoder.fork();
+          cursor = cursor.fork();
+        }
       }
       expect(done).toBe(true);
       expect(decoder.value()).toEqual(whole);

@@ -17,6 +17,7 @@ import {
 import { MigrationError } from "../errors.ts";
 import { type Entry, type NewEntry, Registry } from "../registry/registry.ts";
 import type { Configuration } from "../stream/configuration.ts";
+import type { StreamWriterOptions } from "../stream/writer.ts";
 import type { VmdescDialect } from "../vmstate/nodes/node.ts";
 import type { AnyRecord, Description, StateOf } from "../vmstate/types.ts";
 import { timerDescription, type VirtualClock } from "./clock.ts";
@@ -68,8 +69,8 @@ export interface Kernel extends KernelForPlugins {
   /** Loads a whole stream; the machine is paused afterwards. Nothing has changed if it throws. */
   load(source: StreamSource): Promise<LoadReport>;
   /**
-   * One instant of the machine as a stream, written into `into` where it fits. Waits for nothing: requests in flight
-   * are what devices' own states say.
+   * One instant of the machine as a stream without a vmdesc, written into `into` where it fits. Waits for nothing:
+   * requests in flight are what devices' own states say.
    */
   snapshot(into?: Uint8Array): Uint8Array;
   /** Loads a snapshot in place; `ready` is not waited for. */
@@ -217,13 +218,13 @@ class KernelImplementation implements Kernel {
 
   snapshot(into?: Uint8Array): Uint8Array {
     const ran = this.clock.running;
-    const attempt = this.outgoing();
+    const attempt = this.#outgoing({ describe: false, into });
     if (ran) this.clock.stop();
     let completed = false;
     try {
-      const chunks = [...attempt.setup(), ...attempt.complete()];
+      const bytes = attempt.whole();
       completed = true;
-      return join(chunks, into);
+      return bytes;
     } finally {
       attempt.end(completed);
       if (ran) this.clock.start();
@@ -246,15 +247,15 @@ class KernelImplementation implements Kernel {
   }
 
   outgoing(): OutgoingAttempt {
+    return this.#outgoing({});
+  }
+
+  #outgoing(writer: StreamWriterOptions): Outgoing {
     this.#attempts++;
-    return new Outgoing(
-      this.#registry,
-      this.#configuration(),
-      { dialect: this.#options.dialect ?? "7.2", pageBytes: this.#options.pageBytes ?? 4096 },
-      () => {
-        this.#attempts--;
-      },
-    );
+    const { dialect = "7.2", pageBytes = 4096 } = this.#options;
+    return new Outgoing(this.#registry, this.#configuration(), { dialect, pageBytes, ...writer }, () => {
+      this.#attempts--;
+    });
   }
 
   incoming(): IncomingAttempt {
@@ -312,15 +313,4 @@ class KernelImplementation implements Kernel {
     if (this.#attempts === 0) return;
     throw new MigrationError("REGISTRY_FROZEN", "devices may not come or go while the machine is saved or loaded");
   }
-}
-
-function join(chunks: readonly Uint8Array[], into: Uint8Array | undefined): Uint8Array {
-  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const out = into !== undefined && into.length >= bytes ? into.subarray(0, bytes) : new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
 }

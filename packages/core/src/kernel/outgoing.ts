@@ -20,6 +20,7 @@ export class Outgoing implements OutgoingAttempt {
   readonly #onEnd: () => void;
   #step: Step = "new";
   #flushed = 0;
+  #inOnePiece = false;
 
   constructor(registry: Registry, configuration: Configuration, options: StreamWriterOptions, onEnd: () => void) {
     this.#registry = registry;
@@ -129,9 +130,17 @@ export class Outgoing implements OutgoingAttempt {
     return this.#flushed + this.#writer.out.pos;
   }
 
+  /** The whole stream in one piece, in the caller's buffer where it fits. */
+  whole(): Uint8Array {
+    this.#inOnePiece = true;
+    for (const _ of this.setup());
+    for (const _ of this.complete());
+    return this.#writer.out.written();
+  }
+
   *#flush(over: number = chunkBytes): Iterable<Uint8Array> {
     const { out } = this.#writer;
-    if (out.pos <= over) return;
+    if (out.pos <= over || this.#inOnePiece) return;
     const chunk = out.flush();
     this.#flushed += chunk.length;
     yield chunk;

@@ -1,7 +1,7 @@
 // Writes a stream's framing around what handlers and descriptions write. Order is the caller's business.
 
 import { utf8Encode } from "../utf8.ts";
-import { listState } from "../vmstate/codec.ts";
+import { listState, writeState } from "../vmstate/codec.ts";
 import { bodyOf } from "../vmstate/compile.ts";
 import type { VmdescDialect } from "../vmstate/nodes/node.ts";
 import type { AnyRecord, Description } from "../vmstate/types.ts";
@@ -23,18 +23,25 @@ export interface StreamWriterOptions {
   readonly dialect?: VmdescDialect;
   /** The target's page size, as the vmdesc states it. Bytes. */
   readonly pageBytes?: number;
+  /** False: no vmdesc is written behind EOF, nor put together. */
+  readonly describe?: boolean;
+  /** Written in place as far as it reaches. */
+  readonly into?: Uint8Array | undefined;
 }
 
 export class StreamWriter {
-  readonly out: Writer = new Writer(64 * 1024);
+  readonly out: Writer;
   readonly #dialect: VmdescDialect;
   readonly #pageBytes: number;
+  readonly #describe: boolean;
   readonly #devices: VmdescDevice[] = [];
   #configuration: VmdescMembers | undefined;
 
   constructor(options: StreamWriterOptions = {}) {
     this.#dialect = options.dialect ?? "7.2";
     this.#pageBytes = options.pageBytes ?? 4096;
+    this.#describe = options.describe ?? true;
+    this.out = new Writer(options.into ?? 64 * 1024);
   }
 
   header(): void {
@@ -53,8 +60,10 @@ export class StreamWriter {
   /** A whole section of a described device. */
   full(head: SectionHead, description: Description, state: AnyRecord): void {
     writeHead(this.out, "full", head);
-    const members = listState(this.out, description, state, this.#dialect);
-    this.#devices.push({ name: head.idstr, instance_id: head.instance, ...members });
+    if (this.#describe) {
+      const members = listState(this.out, description, state, this.#dialect);
+      this.#devices.push({ name: head.idstr, instance_id: head.instance, ...members });
+    } else writeState(this.out, description, state);
     writeFooter(this.out, head.sectionId);
   }
 
@@ -78,6 +87,7 @@ export class StreamWriter {
   /** EOF, and behind it the description of what was written. */
   finish(): void {
     this.out.u8(sectionType.eof);
+    if (!this.#describe) return;
     const vmdesc: Vmdesc = {
       ...(this.#configuration === undefined ? {} : { configuration: this.#configuration }),
       page_size: this.#pageBytes,
