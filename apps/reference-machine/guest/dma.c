@@ -61,8 +61,7 @@ void dma_buffer_swap(struct dma_space *space, struct dma_buffer *buffer) {
   u8 *old = buffer->first[buffer->current];
   buffer->current ^= 1;
   vtd_map(&space->domain, buffer->address, (u32)buffer->first[buffer->current], VTD_READ);
-  u32 swaps = status_get(STATUS_BLOCK_REMAPS);
-  vtd_forget(&space->domain, buffer->address, (swaps & 1) == 0);
+  vtd_forget(&space->domain, buffer->address, space->swaps++ % 2 == 0);
   fill_words(old, 0xdeadbeef, PAGE_BYTES / 4);
-  status_set(STATUS_BLOCK_REMAPS, swaps + 1);
+  status_add(STATUS_BLOCK_REMAPS, 1);
 }

@@ -10,6 +10,7 @@
 struct dma_space {
   bool translated;
   u32 next_address;
+  u32 swaps; /* of its buffers' pages */
   struct vtd_domain domain;
 };
 

@@ -126,11 +126,11 @@ static void work(void) {
   for (;;) {
     take_interrupts(interrupt_take());
     u64 now = timer_now();
+    beat(now);
     submit_blocks(now);
     submit_packets();
     visit_pages(now);
     note_finish();
-    beat(now);
     if (!pace_due(&dirty_pace, now)) interrupt_wait(next_deadline(now));
   }
 }

@@ -6,7 +6,6 @@ import { checkVtdState, vtd, vtdFamily } from "../src/index.ts";
 import { realStream } from "./real.ts";
 
 describe.skipIf(!haveStreams()).each(["7.2", "10.0"] as const)("the section of QEMU %s", (release) => {
-
   it("has 602 bytes, which decode and encode to themselves", () => {
     const { section } = realStream(release);
     expect(section.length).toBe(602);
@@ -59,7 +58,10 @@ describe("the description", () => {
 
   it("says where a section that is cut ends", () => {
     expect(() => decodeRecord(vtd, new Uint8Array(40))).toThrow(
-      expect.objectContaining({ code: "STREAM_TRUNCATED", location: expect.objectContaining({ path: "csr", offset: 36 }) }),
+      expect.objectContaining({
+        code: "STREAM_TRUNCATED",
+        location: expect.objectContaining({ path: "csr", offset: 36 }),
+      }),
     );
   });
 });

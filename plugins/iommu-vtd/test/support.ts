@@ -1,7 +1,6 @@
 // A guest for the tests: memory, a builder of VT-d tables, and a driver that programs the registers.
-import { MigrationError } from "@godwit/core";
+import { createKernel, type Kernel, MigrationError, virtualClock } from "@godwit/core";
 import { type GuestMemory, type Ram, type VtdIommuOffer, type VtdState, vtdIommu } from "../src/index.ts";
-import { createKernel, type Kernel, virtualClock } from "@godwit/core";
 
 export class TestMemory implements GuestMemory {
   readonly bytes: Uint8Array;
@@ -75,7 +74,12 @@ export class Tables {
   }
 
   /** Writes a device's context entry and gives its topmost page table. */
-  attach(sourceId: number, domainId: number, levels: 3 | 4 | 5, { table = this.page(), type = 0, silent = false } = {}): number {
+  attach(
+    sourceId: number,
+    domainId: number,
+    levels: 3 | 4 | 5,
+    { table = this.page(), type = 0, silent = false } = {},
+  ): number {
     const at = this.contextAddress(sourceId);
     this.memory.set64(at, BigInt(table) | (BigInt(type) << 2n) | (silent ? 2n : 0n) | 1n);
     this.memory.set64(at + 8, (BigInt(domainId) << 8n) | BigInt(levels - 2));
@@ -120,6 +124,7 @@ const fields: readonly [keyof VtdState, number | bigint | boolean][] = [
 export function stateAt(root: number, { cap = 0x00d2_008c_222f_0e86n, ecap = 0x00f0_0f42n, on = true } = {}): VtdState {
   const csr = new Uint8Array(0x230);
   const view = new DataView(csr.buffer);
+  view.setUint32(0x00, 0x10, true);
   view.setBigUint64(0x08, cap, true);
   view.setBigUint64(0x10, ecap, true);
   view.setUint32(0x1c, on ? 0xc000_0000 : 0x4000_0000, true);

@@ -3,7 +3,7 @@
 import { MigrationError, type Pending, Writer } from "@godwit/core";
 import { type DirtyBitmap, dirtyBitmap } from "./bitmap.ts";
 import type { RamBlock } from "./block.ts";
-import { recordFlag } from "./records.ts";
+import { recordFlag, writeWord } from "./records.ts";
 import type { RamRound, RamSent } from "./statistics.ts";
 import { isZero, type WordView, wordView } from "./words.ts";
 
@@ -231,11 +231,4 @@ function encodeName(idstr: string): Uint8Array {
   const out = new Writer(256);
   out.str8(idstr);
   return out.flush();
-}
-
-/** A be64: `address`, a safe integer and a multiple of the page, with `flags` in the bits below. */
-function writeWord(out: Writer, address: number, flags: number): void {
-  const at = out.reserve(8);
-  out.view.setUint32(at, Math.floor(address / 2 ** 32));
-  out.view.setUint32(at + 4, address | flags);
 }

@@ -1,6 +1,6 @@
 // The records of the ram section: a be64 that holds an address and flags, what it may be, and its bounds.
 // Source: QEMU's RAM_SAVE_FLAG_*; wire reference 5.1 and 5.3.
-import { MigrationError } from "@godwit/core";
+import { MigrationError, type Writer } from "@godwit/core";
 
 /** The version of the ram section, in QEMU since 2009. */
 export const ramVersion = 4;
@@ -88,4 +88,11 @@ export function checkPageBytes(pageBytes: number): void {
 /** `pc.ram+0x1000`. */
 export function pageName(idstr: string, offset: number): string {
   return `${idstr}+0x${offset.toString(16)}`;
+}
+
+/** A be64: `address`, a safe integer and a multiple of the page, with `flags` in the bits below. */
+export function writeWord(out: Writer, address: number, flags: number): void {
+  const at = out.reserve(8);
+  out.view.setUint32(at, Math.floor(address / 2 ** 32));
+  out.view.setUint32(at + 4, address | flags);
 }

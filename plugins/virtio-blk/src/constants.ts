@@ -1,5 +1,8 @@
 // Numbers of the virtio block device (virtio 1.2, section 5.2).
 
+/** The section, and the kind of virtio device that it is of. */
+export const section = { name: "virtio-blk", version: 2, minimumVersion: 2, deviceId: 2 } as const;
+
 /** Feature bits as masks. */
 export const blkFeature = {
   SEG_MAX: 1n << 2n,

@@ -14,70 +14,77 @@ function viewOf(blob: Uint8Array): DataView {
   return new DataView(blob.buffer, blob.byteOffset, blob.byteLength);
 }
 
+/** Where a segment's address and length stand. */
+type Places = readonly [addressAt: number, segmentAt: number];
+const outPlaces: Places = [outAddressAt, outSegmentAt];
+const inPlaces: Places = [inAddressAt, inSegmentAt];
+
+/** Counts that fit, and numbers that JavaScript holds exactly: no memory is beyond. */
 function isElement(blob: Uint8Array): boolean {
   const view = viewOf(blob);
-  return view.getUint32(4, true) <= maxChain && view.getUint32(8, true) <= maxChain;
+  const fits = (count: number, [addressAt, segmentAt]: Places): boolean => {
+    if (count > maxChain) return false;
+    for (let i = 0; i < count; i++) {
+      if (view.getUint32(addressAt + 8 * i + 4, true) >= 0x20_0000) return false;
+      if (view.getUint32(segmentAt + 16 * i + 12, true) >= 0x20_0000) return false;
+    }
+    return true;
+  };
+  return fits(view.getUint32(4, true), outPlaces) && fits(view.getUint32(8, true), inPlaces);
 }
 
-function wide(view: DataView, at: number): number {
-  const value = view.getBigUint64(at, true);
-  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
-  throw new MigrationError("BITS_RANGE", "an address or length of a request in flight is beyond 2^53 - 1", {
-    found: `0x${value.toString(16)}`,
-  });
-}
-
-function segments(view: DataView, count: number, addressAt: number, segmentAt: number): Segment[] {
+function segments(view: DataView, count: number, [addressAt, segmentAt]: Places): Segment[] {
   return Array.from({ length: count }, (_, i) => ({
-    address: wide(view, addressAt + 8 * i),
-    length: wide(view, segmentAt + 16 * i + 8),
+    address: Number(view.getBigUint64(addressAt + 8 * i, true)),
+    length: Number(view.getBigUint64(segmentAt + 16 * i + 8, true)),
   }));
 }
 
 function decode(blob: Uint8Array): VirtqueueElement {
-  if (!isElement(blob)) throw new MigrationError("COUNT_BOUND", "a request in flight has too many segments");
+  if (!isElement(blob))
+    throw new MigrationError("FIELD_CHECK", "this is no request in flight", { expected: elementText });
   const view = viewOf(blob);
   return {
     index: view.getUint32(0, true),
-    out: segments(view, view.getUint32(4, true), outAddressAt, outSegmentAt),
-    in: segments(view, view.getUint32(8, true), inAddressAt, inSegmentAt),
+    out: segments(view, view.getUint32(4, true), outPlaces),
+    in: segments(view, view.getUint32(8, true), inPlaces),
   };
 }
 
 function encode(element: VirtqueueElement): Uint8Array {
   const blob = new Uint8Array(elementBlobBytes);
   const view = viewOf(blob);
-  const put = (list: readonly Segment[], addressAt: number, segmentAt: number): void => {
+  const put = (list: readonly Segment[], countAt: number, [addressAt, segmentAt]: Places): void => {
+    if (list.length > maxChain) {
+      throw new MigrationError("COUNT_BOUND", "a request in flight has too many segments", {
+        expected: `at most ${maxChain}`,
+        found: String(list.length),
+      });
+    }
+    view.setUint32(countAt, list.length, true);
     for (const [i, { address, length }] of list.entries()) {
       view.setBigUint64(addressAt + 8 * i, BigInt(address), true);
       view.setBigUint64(segmentAt + 16 * i + 8, BigInt(length), true);
     }
   };
-  for (const list of [element.out, element.in]) {
-    if (list.length <= maxChain) continue;
-    throw new MigrationError("COUNT_BOUND", "a request in flight has too many segments", {
-      expected: `at most ${maxChain}`,
-      found: String(list.length),
-    });
-  }
   view.setUint32(0, element.index, true);
-  view.setUint32(4, element.out.length, true);
-  view.setUint32(8, element.in.length, true);
-  put(element.out, outAddressAt, outSegmentAt);
-  put(element.in, inAddressAt, inSegmentAt);
+  put(element.out, 4, outPlaces);
+  put(element.in, 8, inPlaces);
   return blob;
 }
 
+const elementText = `at most ${maxChain} segments each way, at addresses below 2^53`;
+
 /**
  * The wire record keeps the bytes, since a host leaves anything in entries that are not in use; the state is the
- * request that they tell of. More than 1,024 segments either way are `FIELD_CHECK`.
+ * request that they tell of. More than 1,024 segments either way, or an address from 2^53 on, are `FIELD_CHECK`.
  */
 export const elementBlob: Field<VirtqueueElement> = tmp(
   vmstate({
     name: "VirtQueueElement",
     version: 0,
     fields: {
-      blob: checked(buffer(elementBlobBytes), isElement, `at most ${maxChain} segments each way`),
+      blob: checked(buffer(elementBlobBytes), isElement, elementText),
     },
   }),
   { save: (element: VirtqueueElement) => ({ blob: encode(element) }), load: ({ blob }) => decode(blob) },

@@ -1,6 +1,6 @@
 // @godwit/virtio-blk: the virtio block device.
 export type * from "./backend.ts";
-export * from "./constants.ts";
+export { blkFeature, requestStatus, requestType, sectorBytes } from "./constants.ts";
 export { elementBlob, elementBlobBytes } from "./element-blob.ts";
 export { type VirtioBlkModel, type VirtioBlkOptions, virtioBlk } from "./model.ts";
 export { type VirtioBlkPciOffer, type VirtioBlkPciOptions, virtioBlkPci } from "./plugin.ts";

@@ -11,10 +11,9 @@ import {
 } from "@godwit/virtio-core";
 import type { BlockBackend } from "./backend.ts";
 import { capacityOf, configurationBytes } from "./configuration.ts";
-import { blkFeature, requestStatus, sectorBytes, serialBytes } from "./constants.ts";
+import { blkFeature, requestStatus, section, sectorBytes, serialBytes } from "./constants.ts";
 import { answer, type Disk, malformed, workOf } from "./request.ts";
 import { type CarriedRequest, requestList } from "./request-list.ts";
-import { deviceId, sectionName, sectionVersion } from "./section.ts";
 
 export interface VirtioBlkOptions {
   readonly backend: BlockBackend;
@@ -54,7 +53,8 @@ const maxQueues = 256;
 export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   const { backend, queues = 1, queueSize = 256, carryInFlight = false, onError } = options;
   const disk: Disk = { backend, readOnly: options.readOnly ?? false, serial: serialOf(options.serial ?? "") };
-  if (!Number.isInteger(queues) || queues < 1 || queues > maxQueues) throw refused("queues", `1 to ${maxQueues}`, queues);
+  if (!Number.isInteger(queues) || queues < 1 || queues > maxQueues)
+    throw refused("queues", `1 to ${maxQueues}`, queues);
   if (!Number.isSafeInteger(backend.sizeBytes) || backend.sizeBytes < 0 || backend.sizeBytes % sectorBytes !== 0) {
     throw refused("sizeBytes", `a multiple of ${sectorBytes}`, backend.sizeBytes);
   }
@@ -142,11 +142,26 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
     holding = false;
     wanted = past !== undefined;
     if (wanted || device === undefined || device.broken) return;
+    if (!plausible(device)) return;
     const answered = new Set<Virtqueue>();
     for (const request of [...inFlight]) {
       if (!request.started && submit(request)) answered.add(queueOf(request));
     }
     for (const queue of answered) queue.notify();
+  }
+
+  /** More requests than a ring says to have been taken cannot be answered: they came so, and the driver is told. */
+  function plausible(of: VirtioDevice): boolean {
+    const taken = new Map<number, number>();
+    for (const { queue } of inFlight) taken.set(queue, (taken.get(queue) ?? 0) + 1);
+    for (const [index, count] of taken) {
+      const inuse = of.queues[index]?.inuse ?? 0;
+      if (of.broken) return false;
+      if (count <= inuse) continue;
+      of.fail(`virtio-blk: ${count} requests in flight, of which queue ${index} has ${inuse}`);
+      return false;
+    }
+    return true;
   }
 
   /** Lets go of every request. What the back end still has may take effect; nothing new starts before that is over. */
@@ -164,10 +179,10 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   }
 
   return {
-    name: sectionName,
-    sectionVersion,
-    minimumVersion: sectionVersion,
-    deviceId,
+    name: section.name,
+    sectionVersion: section.version,
+    minimumVersion: section.minimumVersion,
+    deviceId: section.deviceId,
     description: noData,
     legacySave: requestList({ queues, packed: false }),
     features:
@@ -227,8 +242,10 @@ function checkState({ legacy, config, queues }: VirtioCheckContext<CarriedReques
     const refuse = (detail: string, expected: string, found: number): never => {
       throw new MigrationError("DEVICE_CHECK", detail, { path: `legacy[${i}]`, expected, found: String(found) });
     };
-    if (at === undefined || at.desc === 0n) refuse("a request in flight belongs to a queue that is not set up", "a queue in use", queue);
-    else if (element.index >= at.num) refuse("a request in flight has no place in its ring", `below ${at.num}`, element.index);
+    if (at === undefined || at.desc === 0n)
+      refuse("a request in flight belongs to a queue that is not set up", "a queue in use", queue);
+    else if (element.index >= at.num)
+      refuse("a request in flight has no place in its ring", `below ${at.num}`, element.index);
     if (seen.has(`${queue}/${element.index}`)) refuse("a request in flight came twice", "each once", element.index);
     seen.add(`${queue}/${element.index}`);
   }

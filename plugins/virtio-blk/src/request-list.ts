@@ -1,5 +1,16 @@
 // The requests that a block device has taken and not answered, as they travel: a 1 before each, a 0 behind the last.
-import { type CustomItem, customField, type Field, MigrationError, range, struct, u8, u32, vmstate, when } from "@godwit/core";
+import {
+  type CustomItem,
+  customField,
+  type Field,
+  MigrationError,
+  range,
+  struct,
+  u8,
+  u32,
+  vmstate,
+  when,
+} from "@godwit/core";
 import { maxChain, type VirtqueueElement } from "@godwit/virtio-core";
 import { elementBlob } from "./element-blob.ts";
 

@@ -9,19 +9,13 @@ import {
   virtioPciFamily,
 } from "@godwit/virtio-pci";
 import { queuesOf } from "./configuration.ts";
+import { section } from "./constants.ts";
 import { elementBlobBytes } from "./element-blob.ts";
 import { type CarriedRequest, type RequestListParameters, requestList } from "./request-list.ts";
 
-export const sectionName = "virtio-blk";
-export const sectionVersion = 2;
-export const deviceId = 2;
-
 /** virtio-blk as a class of virtio-pci sections. It has no class description: its requests stand before one would. */
 export const virtioBlkClass: VirtioPciClass<RequestListParameters, NoData, CarriedRequest[]> = {
-  name: sectionName,
-  version: sectionVersion,
-  minimumVersion: sectionVersion,
-  deviceId,
+  ...section,
   description: () => noData,
   legacySave: requestList,
   infer: inferBlkParameters,
@@ -41,7 +35,10 @@ export function inferBlkParameters(facts: VirtioPciFacts): RequestListParameters
   const queues = inferQueues(facts);
   const fits = [false, true].filter((packed) => listEnds(facts.tail, { queues, packed }));
   if (fits.length === 0) {
-    throw new MigrationError("PARAMETER_WRONG", "the list of requests ends nowhere", { path: "queues", found: String(queues) });
+    throw new MigrationError("PARAMETER_WRONG", "the list of requests ends nowhere", {
+      path: "queues",
+      found: String(queues),
+    });
   }
   // Both fit: no request is there, and nothing depends on it.
   if (fits.length === 2 && facts.tail[0] !== 0) {

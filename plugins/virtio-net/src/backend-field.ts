@@ -1,5 +1,5 @@
 // The state of a vhost-user back end inside a section: length and bytes, repeated, until a length of 0.
-import { type CustomItem, buffer, customField, type Field, range, u32 } from "@godwit/core";
+import { buffer, type CustomItem, customField, type Field, range, u32 } from "@godwit/core";
 
 // The marker of an error on the sending side has the top bit set; a real chunk is far below.
 const maxChunkBytes = 64 * 1024 * 1024;

@@ -1,5 +1,8 @@
 // Numbers of the virtio network device (virtio 1.2, section 5.1) and of QEMU's limits beside it.
 
+/** The section, and the kind of virtio device that it is of. */
+export const section = { name: "virtio-net", version: 11, minimumVersion: 11, deviceId: 1 } as const;
+
 /** Feature bits as masks. */
 export const netFeature = {
   CTRL_GUEST_OFFLOADS: 1n << 2n,

@@ -1,6 +1,21 @@
 // @godwit/virtio-net: the virtio network device.
-export * from "./constants.ts";
-export { type VirtioNetDescription, type VirtioNetDeviceParameters, type VirtioNetState, virtioNetDevice } from "./device-state.ts";
+export {
+  controlAck,
+  controlClass,
+  linkUp,
+  macCommand,
+  macTableEntries,
+  mqCommand,
+  netFeature,
+  rxCommand,
+  vlanCommand,
+} from "./constants.ts";
+export {
+  type VirtioNetDescription,
+  type VirtioNetDeviceParameters,
+  type VirtioNetState,
+  virtioNetDevice,
+} from "./device-state.ts";
 export { type Received, type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
 export { type VirtioNetPciOffer, type VirtioNetPciOptions, virtioNetPci } from "./plugin.ts";
 export { type VirtioNetParameters, virtioNetClass, virtioNetPciFamily } from "./section.ts";

@@ -10,12 +10,11 @@ import {
   type VirtqueueElement,
 } from "@godwit/virtio-core";
 import { configurationBytes } from "./configuration.ts";
-import { linkUp, maxQueuePairs, netFeature } from "./constants.ts";
+import { linkUp, maxQueuePairs, netFeature, section } from "./constants.ts";
 import { control, maxControlBytes } from "./control.ts";
 import { type VirtioNetState, virtioNetDevice } from "./device-state.ts";
 import { macAddress } from "./mac.ts";
 import { openFilter, type ReceiveFilter, wants } from "./receive-filter.ts";
-import { deviceId, sectionName, sectionVersion } from "./section.ts";
 import { steer } from "./steering.ts";
 
 export interface VirtioNetOptions {
@@ -156,7 +155,10 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
         device?.fail("virtio-net: a control command without its class, or without room for the answer");
         return;
       }
-      const answer = control({ filter, setQueuePairs }, length > maxControlBytes ? new Uint8Array(0) : queue.read(element, 0, length));
+      const answer = control(
+        { filter, setQueuePairs },
+        length > maxControlBytes ? new Uint8Array(0) : queue.read(element, 0, length),
+      );
       queue.write(element, 0, Uint8Array.of(answer));
       queue.push(element, 1);
       done = true;
@@ -174,11 +176,12 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   }
 
   function serve(queue: Virtqueue, index: number): void {
-    if (controlQueue && index === controlIndex()) return runControl(queue);
     const pair = index >> 1;
-    if (pair >= pairsInUse) return;
-    if (index % bothDirections === 1) transmit(queue);
-    else fillReceive(pair, queue);
+    if (controlQueue && index === controlIndex()) runControl(queue);
+    else if (pair < pairsInUse) {
+      if (index % bothDirections === 1) transmit(queue);
+      else fillReceive(pair, queue);
+    }
   }
 
   function reset(): void {
@@ -188,10 +191,10 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   }
 
   return {
-    name: sectionName,
-    sectionVersion,
-    minimumVersion: sectionVersion,
-    deviceId,
+    name: section.name,
+    sectionVersion: section.version,
+    minimumVersion: section.minimumVersion,
+    deviceId: section.deviceId,
     description: virtioNetDevice({ queuePairs, dialect }),
     features:
       netFeature.MAC |
@@ -297,7 +300,12 @@ function refuseForeign(state: VirtioNetState): undefined {
     throw new MigrationError("DEVICE_CHECK", detail, { path: `device.${path}`, expected, found });
   };
   if (state.has_vnet_hdr !== 0) {
-    refuse("has_vnet_hdr", "the guest's back end took packet headers, this one takes frames", "0", String(state.has_vnet_hdr));
+    refuse(
+      "has_vnet_hdr",
+      "the guest's back end took packet headers, this one takes frames",
+      "0",
+      String(state.has_vnet_hdr),
+    );
   }
   if (state.has_ufo !== 0) refuse("has_ufo", "the guest's back end fragmented UDP", "0", String(state.has_ufo));
   if (state.mergeable_rx_bufs !== 0) {
@@ -305,7 +313,12 @@ function refuseForeign(state: VirtioNetState): undefined {
   }
   if (state.rss.enabled) refuse("rss.enabled", "receive-side scaling is not offered here", "false", "true");
   if (state.backend.chunks.length > 0) {
-    refuse("backend.chunks", "the state of a vhost-user back end needs one here", "none", `${state.backend.chunks.length} chunks`);
+    refuse(
+      "backend.chunks",
+      "the state of a vhost-user back end needs one here",
+      "none",
+      `${state.backend.chunks.length} chunks`,
+    );
   }
   return undefined;
 }

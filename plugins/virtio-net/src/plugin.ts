@@ -1,11 +1,13 @@
 // virtioNetPci(): the network device as a PCI function of a machine.
 import type { Plugin } from "@godwit/core";
-import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
 import type { NoData } from "@godwit/virtio-core";
+import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
 import type { VirtioNetState } from "./device-state.ts";
 import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
 
-export interface VirtioNetPciOptions extends VirtioNetOptions, Omit<VirtioPciOptions<VirtioNetState, NoData>, "model"> {}
+export interface VirtioNetPciOptions
+  extends VirtioNetOptions,
+    Omit<VirtioPciOptions<VirtioNetState, NoData>, "model"> {}
 
 export interface VirtioNetPciOffer extends VirtioPciOffer {
   readonly net: VirtioNetModel;

@@ -1,18 +1,20 @@
 // Whole sections "virtio-net" over PCI: the class as the transport's family needs it.
 import { type DescriptionFamily, MigrationError } from "@godwit/core";
-import { type VirtioPciClass, type VirtioPciDescription, type VirtioPciFacts, type VirtioPciParameters, virtioPciFamily } from "@godwit/virtio-pci";
 import type { NoData } from "@godwit/virtio-core";
-import { macBytes, netFeature, vlanBytes } from "./constants.ts";
-import { virtioNetDevice, type VirtioNetState } from "./device-state.ts";
+import {
+  type VirtioPciClass,
+  type VirtioPciDescription,
+  type VirtioPciFacts,
+  type VirtioPciParameters,
+  virtioPciFamily,
+} from "@godwit/virtio-pci";
+import { macBytes, netFeature, section, vlanBytes } from "./constants.ts";
+import { type VirtioNetState, virtioNetDevice } from "./device-state.ts";
 
 /** What the transport's parameters do not say of a virtio-net section. */
 export interface VirtioNetParameters {
   readonly queuePairs: number;
 }
-
-export const sectionName = "virtio-net";
-export const sectionVersion = 11;
-export const deviceId = 1;
 
 const macTableAt = 18;
 const pairsInConfigAt = 8;
@@ -21,7 +23,8 @@ const pairsInConfigAt = 8;
 export function inferNetParameters(facts: VirtioPciFacts): VirtioNetParameters {
   const { tail, config } = facts;
   const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
-  const pairsAt = macTableAt + 4 + (tail.length < macTableAt + 4 ? 0 : view.getUint32(macTableAt)) * macBytes + vlanBytes + 11;
+  const pairsAt =
+    macTableAt + 4 + (tail.length < macTableAt + 4 ? 0 : view.getUint32(macTableAt)) * macBytes + vlanBytes + 11;
   const offloads = (BigInt(facts.guestFeatures) & netFeature.CTRL_GUEST_OFFLOADS) === 0n ? 0 : 8;
   if (tail.length < pairsAt + 4) {
     throw new MigrationError("STREAM_TRUNCATED", "the section ends before its number of queue pairs can be told", {
@@ -49,7 +52,10 @@ export function inferNetParameters(facts: VirtioPciFacts): VirtioNetParameters {
   if (queuePairs === undefined) {
     throw new MigrationError("PARAMETER_WRONG", "no number of queue pairs fits the section", {
       path: "queuePairs",
-      expected: told === undefined ? "one that ends where subsections begin" : `${told.join(" or ")}, as configuration space says`,
+      expected:
+        told === undefined
+          ? "one that ends where subsections begin"
+          : `${told.join(" or ")}, as configuration space says`,
       found: fits.length === 0 ? "none" : fits.join(" or "),
     });
   }
@@ -74,10 +80,7 @@ const prefix = Uint8Array.from("virtio", (character) => character.charCodeAt(0))
 
 /** virtio-net, as a class of virtio-pci sections. */
 export const virtioNetClass: VirtioPciClass<VirtioNetParameters, VirtioNetState, NoData> = {
-  name: sectionName,
-  version: sectionVersion,
-  minimumVersion: sectionVersion,
-  deviceId,
+  ...section,
   description: virtioNetDevice,
   infer: inferNetParameters,
 };

@@ -1,8 +1,16 @@
 // The family of a device class's virtio-pci sections: builds their description, and infers what it depends on.
-import type { DescriptionFamily } from "@godwit/core";
-import type { VirtioPciDescription } from "./section.ts";
+import { type DescriptionFamily, family } from "@godwit/core";
+import { inferVirtioPci } from "./infer.ts";
+import { type VirtioPciDescription, virtioPciSection } from "./section.ts";
 import type { VirtioPciClass, VirtioPciParameters } from "./types.ts";
 
-export declare function virtioPciFamily<P, S, L>(
+/** The sections of one device class over PCI, for tools that have no device. Errors of `infer`: see `inferVirtioPci`. */
+export function virtioPciFamily<P, S, L>(
   device: VirtioPciClass<P, S, L>,
-): DescriptionFamily<P & VirtioPciParameters, VirtioPciDescription<S, L>>;
+): DescriptionFamily<P & VirtioPciParameters, VirtioPciDescription<S, L>> {
+  return family({
+    name: device.name,
+    build: (parameters: P & VirtioPciParameters) => virtioPciSection(device, parameters),
+    infer: (sample) => inferVirtioPci(device, sample),
+  });
+}

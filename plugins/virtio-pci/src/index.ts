@@ -1,5 +1,14 @@
 // @godwit/virtio-pci: the PCI transport of virtio devices.
-export type * from "./types.ts";
+export {
+  type ModernQueueState,
+  type PciDeviceState,
+  pciDevice,
+  type VirtioPciConfigState,
+  type VirtioPciExtraState,
+  type VirtioPciQueueState,
+  virtioPciTransport,
+} from "./descriptions.ts";
 export { virtioPciFamily } from "./family.ts";
-export { type VirtioPciDescription, virtioPciSection } from "./section.ts";
 export { virtioPci } from "./plugin.ts";
+export { type VirtioPciDescription, type VirtioPciState, virtioPciSection } from "./section.ts";
+export type * from "./types.ts";

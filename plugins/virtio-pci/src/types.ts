@@ -52,6 +52,10 @@ export interface VirtioPciOffer {
   readonly registration: Registration;
   readonly function: PciFunction;
   readonly device: VirtioDevice;
+  /** The machine is reset: configuration space and the device are as after power-on. */
+  reset(): void;
+  /** The machine runs, after a load or a pause: queues that hold something are looked at, pending interrupts go out. */
+  resume(): void;
 }
 
 /** What decides about the bytes of a virtio-pci section, beside what the device class adds. Plain data. */
@@ -62,11 +66,13 @@ export interface VirtioPciParameters extends VirtioParameters {
   readonly msixVectors: number;
   /** False: a legacy function, which has no modern registers. */
   readonly modern: boolean;
+  /** False: a machine type older than 2.4, which sends no extra state. The default is true. */
+  readonly migrateExtra?: boolean;
 }
 
 /** What of a section is known before the device class's own part. */
 export interface VirtioPciFacts {
-  /** The virtio device id: 1 net, 2 blk. */
+  /** The PCI device id. */
   readonly deviceId: number;
   readonly status: number;
   /** The low 32 bits of the negotiated features. */

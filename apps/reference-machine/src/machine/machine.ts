@@ -1,27 +1,15 @@
 // The reference machine, assembled: RAM, one hart, interrupt controller, timer, VT-d, and PCI with a disk and a network
 // card that reach memory through it. Whoever assembles hands instances to each other; plugins never look for them.
-import { createKernel, type Kernel, virtualClock } from "@godwit/core";
+import { createKernel, type Dependency, type Kernel, virtualClock } from "@godwit/core";
 import { vtdIommu } from "@godwit/iommu-vtd";
 import { barrierTracker, type RamStatistics, ram, ramBlock } from "@godwit/ram-dirty-tracker";
 import { type BlockBackend, virtioBlkPci } from "@godwit/virtio-blk";
 import { virtioNetPci } from "@godwit/virtio-net";
-import { guestImage } from "../guest/image.ts";
+import { type BootParameters, writeBootBlock } from "../guest/boot-block.ts";
+import { guestImage } from "../guest/load-image.ts";
 import { Hart } from "../hart/hart.ts";
-import {
-  BOOT_BLOCK_BLOCKS_PER_SECOND,
-  BOOT_BLOCK_BYTES,
-  BOOT_BLOCK_DIRTY_PAGES_PER_SECOND,
-  BOOT_BLOCK_MAGIC,
-  BOOT_BLOCK_MAX_BLOCKS,
-  BOOT_BLOCK_OFFSET,
-  BOOT_BLOCK_RAM_BYTES,
-  BOOT_BLOCK_SEED,
-  BOOT_BLOCK_USE_IOMMU,
-  BOOT_MAGIC,
-  INTERRUPT_BASE,
-  INTERRUPT_DOORBELL,
-  RAM_BASE,
-} from "../memory-map.ts";
+import { BOOT_BLOCK_OFFSET, INTERRUPT_BASE, INTERRUPT_DOORBELL, RAM_BASE } from "../memory-map.ts";
+import { consoleRegion } from "./console.ts";
 import { checkHart, hartDescription } from "./hart-device.ts";
 import { InterruptController, interruptControllerDescription } from "./interrupt-controller.ts";
 import { PciBus } from "./pci-bus.ts";
@@ -30,40 +18,33 @@ import { systemBus } from "./system-bus.ts";
 import { Timer, timerDescription } from "./timer.ts";
 
 export const machineType = "godwit-reference-1.0";
-export const diskSlot = "00:02.0";
-export const networkSlot = "00:03.0";
+const diskSlot = "00:02.0";
+const networkSlot = "00:03.0";
+/** The network card's address; packets are checked against it. */
+export const macAddress: Uint8Array = Uint8Array.of(0x52, 0x54, 0x00, 0x67, 0x64, 0x77);
 
 export interface ReferenceMachineOptions {
   /** Whole 4 KiB pages. */
   readonly memoryBytes: number;
   readonly disk: BlockBackend;
-  /** Takes a frame that the guest sent. */
+  /** Takes a frame that the guest sent; its bytes are the receiver's own. */
   readonly send: (frame: Uint8Array) => void;
   /** Monotonic host time, nanoseconds. */
   readonly hostNow: () => bigint;
-  readonly console?: (text: string) => void;
+  readonly onConsoleLine?: (line: string) => void;
+  /** The machine met an error of its own and stands. */
   readonly onFailure?: (error: unknown) => void;
   /**
-   * Applies the IOMMU's state after the PCI devices', which is wrong as soon as the guest has switched it on: the
-   * devices' checks then see addresses that do not translate.
+   * Checks and loads the IOMMU after the PCI devices behind it. That is the wrong way round as soon as the guest has
+   * switched translation on: the devices' checks then meet addresses that do not translate.
    */
   readonly iommuLast?: boolean;
 }
 
-/** What the guest is told at boot. */
-export interface GuestOptions {
-  readonly seed: number;
-  readonly dirtyPagesPerSecond: number;
-  readonly blocksPerSecond: number;
-  readonly useIommu: boolean;
-  /** 0: endless. */
-  readonly maxBlocks?: number;
-}
-
 export interface ReferenceMachine {
   readonly kernel: Kernel;
-  /** Puts the guest's image and its parameters into RAM. A destination does not boot. */
-  boot(guest: GuestOptions): void;
+  /** Puts the guest and its parameters into RAM and resets the hart. A destination does not boot. */
+  boot(parameters: BootParameters): void;
   /** RAM as it is now; a migration replaces it. */
   ram(): Uint8Array;
   ramStatistics(): RamStatistics;
@@ -72,74 +53,129 @@ export interface ReferenceMachine {
 }
 
 export function referenceMachine(options: ReferenceMachineOptions): ReferenceMachine {
-  const ramBytes = new Uint8Array(options.memoryBytes);
+  const { iommuLast = false } = options;
   const clock = virtualClock(options.hostNow);
-  const tracker = barrierTracker(options.memoryBytes);
   const pci = new PciBus();
   const hart: Hart = new Hart({
     hartId: 0,
     bus: systemBus({
-      timer: { read: (offset) => timer.read(offset), write: (offset, _, value) => timer.write(offset, value) },
+      timer: { read: (offset) => timer.read(offset), write: (offset, _size, value) => timer.write(offset, value) },
       interruptController: {
         read: (offset) => irqchip.read(offset),
-        write: (offset, _, value) => irqchip.write(offset, value),
+        write: (offset, _size, value) => irqchip.write(offset, value),
       },
-      console: consoleRegion(options.console),
-      vtd: {
-        read: (offset, size) => iommu.mmio.read(offset, size),
-        write: (offset, size, value) => {
-          iommu.mmio.write(offset, size, value);
-          return true;
-        },
-      },
-      pciWindow: {
+      console: consoleRegion(options.onConsoleLine ?? (() => {})),
+      vtd: always(iommuRegisters()),
+      pciWindow: always({
         read: (offset, size) => pci.memoryRead(offset, size),
-        write: (offset, size, value) => {
-          pci.memoryWrite(offset, size, value);
-          return true;
-        },
-      },
-      ecam: {
+        write: (offset, size, value) => pci.memoryWrite(offset, size, value),
+      }),
+      ecam: always({
         read: (offset, size) => pci.configRead(offset, size),
-        write: (offset, size, value) => {
-          pci.configWrite(offset, size, value);
-          return true;
-        },
-      },
+        write: (offset, size, value) => pci.configWrite(offset, size, value),
+      }),
     }),
   });
-  const attach = () => hart.attachRam(RAM_BASE, ramBytes, tracker.words);
-  attach();
-
-  const runner: Runner = new Runner(hart, timerOf(), options.onFailure ?? rethrow);
+  const timer = new Timer(clock, (level) => hart.setInterruptLine("timer", level));
+  const runner = new Runner(hart, timer, (error) => {
+    clock.stop();
+    if (options.onFailure === undefined) throw error;
+    options.onFailure(error);
+  });
   const irqchip = new InterruptController((level) => {
     hart.setInterruptLine("external", level);
     if (level) runner.wake();
   });
+  const signalMsi = (address: number, data: number): void => {
+    if (address === INTERRUPT_BASE + INTERRUPT_DOORBELL) irqchip.raise(data);
+  };
+
   const kernel = createKernel({
     machineType,
     clock,
     machine: {
       pause: () => runner.stop(),
       resume: () => runner.start(),
-      reset: () => {
-        hart.reset(RAM_BASE, 0, RAM_BASE + BOOT_BLOCK_OFFSET);
-        irqchip.reset();
-        timer.reset();
-      },
+      reset: () => hart.reset(RAM_BASE, 0, RAM_BASE + BOOT_BLOCK_OFFSET),
       throttle: (fraction) => runner.throttle(fraction),
       holdInterrupts: (held) => irqchip.hold(held),
     },
   });
 
-  function timerOf(): Timer {
-    return new Timer(clock, (level) => hart.setInterruptLine("timer", level));
+  let bytes = new Uint8Array(options.memoryBytes);
+  const tracker = barrierTracker(options.memoryBytes);
+  const attachRam = (fresh: Uint8Array): void => {
+    bytes = fresh as Uint8Array<ArrayBuffer>;
+    hart.attachRam(RAM_BASE, fresh, tracker.words);
+  };
+  attachRam(bytes);
+  const memory = kernel.use(
+    ram({
+      blocks: [
+        ramBlock({
+          idstr: "reference.ram",
+          bytes: () => bytes,
+          adopt: attachRam,
+          tracker,
+          map: [{ gpa: RAM_BASE, offset: 0, length: options.memoryBytes }],
+        }),
+      ],
+    }),
+  );
+
+  // The only difference between the right order and the wrong one: who says that it comes after whom.
+  const behindIommu: Dependency[] = [`0000:${diskSlot}/virtio-blk`, `0000:${networkSlot}/virtio-net`];
+  const iommu = kernel.use(vtdIommu({ memory, signalMsi, ...(iommuLast ? { after: behindIommu } : {}) }));
+  const dmaFor = (slot: string) => iommu.dmaFor(slot, { ordered: !iommuLast });
+
+  kernel.device(hartDescription, {
+    after: memory.after,
+    save: () => hart.save(),
+    check: checkHart,
+    load: (state) => hart.load(state),
+  });
+  kernel.device(interruptControllerDescription, { save: () => irqchip.save(), load: (state) => irqchip.load(state) });
+  kernel.device(timerDescription, { save: () => timer.save(), load: (state) => timer.load(state) });
+  const disk = kernel.use(
+    virtioBlkPci({ slot: diskSlot, dma: dmaFor(diskSlot), signalMsi, backend: options.disk, serial: "godwit-disk" }),
+  );
+  const network = kernel.use(
+    virtioNetPci({ slot: networkSlot, dma: dmaFor(networkSlot), signalMsi, mac: macAddress, send: options.send }),
+  );
+  pci.add(disk.function);
+  pci.add(network.function);
+
+  // The hart's bus is made before what answers on it.
+  function iommuRegisters() {
+    return {
+      read: (offset: number, size: number) => iommu.mmio.read(offset, size),
+      write: (offset: number, size: number, value: number) => iommu.mmio.write(offset, size, value),
+    };
   }
-  const timer = timerOf();
-  void timer;
-  return undefined as never;
+
+  return {
+    kernel,
+    boot(parameters) {
+      bytes.set(guestImage());
+      writeBootBlock(bytes, parameters);
+      kernel.machine.reset();
+    },
+    ram: () => bytes,
+    ramStatistics: () => memory.statistics(),
+    steps: () => runner.steps,
+  };
 }
 
-function rethrow(error: unknown): never {
-  throw error;
+/** A region where every write is taken. */
+function always(region: {
+  read(offset: number, size: number): number;
+  write(offset: number, size: number, value: number): void;
+}) {
+  return {
+    read: (offset: number, size: number) => region.read(offset, size),
+    write(offset: number, size: number, value: number) {
+      region.write(offset, size, value);
+      return true;
+    },
+  };
 }

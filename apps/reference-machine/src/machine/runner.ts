@@ -63,11 +63,13 @@ export class Runner {
   }
 
   async #sleep(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
-    const timeout = setTimeout(resolve, ms);
-    await promise;
-    clearTimeout(timeout);
+    await new Promise<void>((resolve) => {
+      const timeout = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timeout);
+        resolve();
+      };
+    });
     this.#wake = undefined;
   }
 }

@@ -18,7 +18,10 @@ export function walkRam<T>(
   const view = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);
   if (view.getUint32(0) !== 0x5145564d || view.getUint32(4) !== 3) throw new Error("not a stream of version 3");
   let at = 8;
-  if (stream[at] === 0x07) at += 5 + view.getUint32(at + 1);
+  if (stream[at] === 0x07) {
+    at += 5 + view.getUint32(at + 1);
+    while (stream[at] === 0x05) at = afterCapabilities(stream, at);
+  }
   const parts: RamPart<T>[] = [];
   while (at < stream.length) {
     const type = stream[at];
@@ -47,4 +50,15 @@ export function walkRam<T>(
     if (phase === "end") return parts;
   }
   throw new Error("no END of ram");
+}
+
+/** Behind a subsection of the configuration, which in these streams is the list of capabilities. */
+function afterCapabilities(stream: Uint8Array, at: number): number {
+  const view = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);
+  const nameEnd = at + 2 + (stream[at + 1] as number);
+  const subsection = String.fromCharCode(...stream.subarray(at + 2, nameEnd));
+  if (subsection !== "configuration/capabilities") throw new Error(`${subsection} at ${at}`);
+  let next = nameEnd + 8;
+  for (let left = view.getUint32(nameEnd + 4); left > 0; left--) next += 1 + (stream[next] as number);
+  return next;
 }

@@ -1,0 +1,101 @@
+// The command line: what it accepts, what it means, and what --help prints. One table makes all three.
+import { parseArgs } from "node:util";
+import { RAM_MAX_BYTES, RAM_MIN_BYTES } from "../memory-map.ts";
+
+export interface Options {
+  readonly seed: number;
+  readonly memoryMiB: number;
+  readonly dirtyRateMiBps: number;
+  readonly blocksPerSecond: number;
+  readonly bandwidthMiBps: number;
+  readonly downtimeLimitMs: number;
+  readonly useIommu: boolean;
+  readonly iommuLast: boolean;
+  readonly json: boolean;
+}
+
+/** What is wrong with the command line, in a sentence. */
+export class UsageError extends Error {}
+
+interface NumberOption {
+  readonly help: string;
+  readonly unit: string;
+  readonly default: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+const mib = 1024 * 1024;
+
+const numbers = {
+  memory: { help: "guest RAM", unit: "MiB", default: 64, low: RAM_MIN_BYTES / mib, high: RAM_MAX_BYTES / mib },
+  "dirty-rate": { help: "how fast the guest dirties memory", unit: "MiB/s", default: 24, low: 0, high: 4096 },
+  "block-rate": { help: "blocks and packets that the guest sends", unit: "1/s", default: 400, low: 1, high: 100_000 },
+  bandwidth: { help: "limit of the transfer; 0 is none", unit: "MiB/s", default: 64, low: 0, high: 65_536 },
+  "downtime-limit": { help: "pause that the switch-over may take", unit: "ms", default: 50, low: 1, high: 2_000_000 },
+  seed: { help: "goes into every block and packet", unit: "", default: 1, low: 0, high: 0xffff_ffff },
+} as const satisfies Record<string, NumberOption>;
+
+const flags = {
+  "no-iommu": "the guest leaves VT-d off: its devices use physical addresses",
+  "iommu-last": "the destination applies the IOMMU after the PCI devices, on purpose: with VT-d on, it must refuse",
+  json: "one JSON object a line instead of a display",
+  help: "this text",
+} as const;
+
+export function helpText(): string {
+  const row = (left: string, right: string) => `  ${left.padEnd(28)}${right}`;
+  return [
+    "The reference machine migrates while it runs: two processes, joined by loopback TCP.",
+    "",
+    "usage: npm start -- [options]",
+    "",
+    ...Object.entries(numbers).map(([name, { help, unit, default: value }]) =>
+      row(`--${name} N`, `${help}${unit === "" ? "" : `, ${unit}`} (${value})`),
+    ),
+    ...Object.entries(flags).map(([name, help]) => row(`--${name}`, help)),
+    "",
+    "Exit: 0 migrated and all evidence whole; 1 refused, failed or evidence not whole; 2 wrong use.",
+    "",
+    "  npm start -- --memory 512 --dirty-rate 100",
+    "  npm start -- --iommu-last",
+  ].join("\n");
+}
+
+/** The options, or `"help"`. Throws `UsageError`. */
+export function parseOptions(args: readonly string[]): Options | "help" {
+  let values: Record<string, string | boolean | undefined>;
+  try {
+    const options = {
+      ...Object.fromEntries(Object.keys(numbers).map((name) => [name, { type: "string" as const }])),
+      ...Object.fromEntries(Object.keys(flags).map((name) => [name, { type: "boolean" as const }])),
+    };
+    values = parseArgs({ args: [...args], options, allowPositionals: false, strict: true }).values as typeof values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  if (values["help"]) return "help";
+  const number = (name: keyof typeof numbers): number => {
+    const { default: value, low, high, unit }: NumberOption = numbers[name];
+    const given = values[name];
+    if (given === undefined) return value;
+    const n = Number(given);
+    if (!/^\d+$/.test(String(given)) || n < low || n > high) {
+      throw new UsageError(
+        `--${name} takes a whole number from ${low} to ${high}${unit === "" ? "" : ` (${unit})`}, not "${given}"`,
+      );
+    }
+    return n;
+  };
+  return {
+    seed: number("seed"),
+    memoryMiB: number("memory"),
+    dirtyRateMiBps: number("dirty-rate"),
+    blocksPerSecond: number("block-rate"),
+    bandwidthMiBps: number("bandwidth"),
+    downtimeLimitMs: number("downtime-limit"),
+    useIommu: values["no-iommu"] !== true,
+    iommuLast: values["iommu-last"] === true,
+    json: values["json"] === true,
+  };
+}

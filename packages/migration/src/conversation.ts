@@ -1,0 +1,88 @@
+// One side's talk with its peer: what must be answered in its turn waits here, what concerns the whole attempt ends it.
+import { MigrationError, type Side } from "@godwit/core";
+import { migrationError } from "./codes.ts";
+import type { ControlKind, ControlMessage } from "./control.ts";
+import type { Channel, HostClock } from "./host.ts";
+import { Inbox, type Interrupt } from "./interrupt.ts";
+import { Link } from "./link.ts";
+import { closingGraceMs } from "./options.ts";
+
+/** Messages that may wait to be read: the protocol never has more than one under way. */
+const maxWaitingMessages = 4;
+
+export interface ConversationOptions {
+  readonly channel: Channel;
+  readonly clock: HostClock;
+  readonly side: Side;
+  readonly peerTimeoutMs: number;
+  readonly interrupt: Interrupt;
+  /** The peer has opened with Godwit's magic. */
+  opened?(): void;
+  /** A piece of the stream; not to be kept. */
+  stream(bytes: Uint8Array): void;
+  /** A message that may come at any time is taken at once; true: it was one. */
+  atOnce(message: ControlMessage): boolean;
+}
+
+export class Conversation {
+  readonly link: Link;
+  /** The peer has said itself that its attempt is over: it need not be told of ours. */
+  peerGaveUp = false;
+  isOpen = false;
+  readonly #options: ConversationOptions;
+  readonly #inbox: Inbox<ControlMessage>;
+
+  constructor(options: ConversationOptions) {
+    this.#options = options;
+    this.#inbox = new Inbox(options.interrupt);
+    this.link = new Link({
+      ...options,
+      handlers: {
+        opened: () => {
+          this.isOpen = true;
+          options.opened?.();
+        },
+        stream: (bytes) => options.stream(bytes),
+        control: (message) => this.#hear(message),
+        lost: (error) => options.interrupt.raise(error),
+      },
+    });
+  }
+
+  /** Sends, unless the attempt ends first. */
+  say(message: ControlMessage): Promise<void> {
+    return this.#options.interrupt.wait(this.link.send(message));
+  }
+
+  /** The next message. `PROTOCOL_ORDER` if it is of another kind. */
+  async expect<K extends ControlKind>(...kinds: readonly K[]): Promise<Extract<ControlMessage, { kind: K }>> {
+    const message = await this.#inbox.take();
+    if (!(kinds as readonly string[]).includes(message.kind)) throw this.#unexpected(message.kind, kinds.join(" or "));
+    return message as Extract<ControlMessage, { kind: K }>;
+  }
+
+  close(lastWord?: ControlMessage): Promise<void> {
+    return this.link.close(closingGraceMs, lastWord);
+  }
+
+  #hear(message: ControlMessage): void {
+    const { interrupt } = this.#options;
+    if (message.kind === "alive" || this.#options.atOnce(message)) return;
+    if (message.kind === "failed") {
+      this.peerGaveUp = true;
+      return interrupt.raise(MigrationError.fromJSON(message.error));
+    }
+    if (message.kind === "cancelled") {
+      this.peerGaveUp = true;
+      const side = this.#options.side === "source" ? "destination" : "source";
+      return interrupt.raise(migrationError("MIGRATION_CANCELLED", `the ${side} cancelled the migration`, { side }));
+    }
+    if (this.#inbox.waitingMessages >= maxWaitingMessages) throw this.#unexpected(message.kind, "silence");
+    this.#inbox.put(message);
+  }
+
+  #unexpected(found: string, expected: string): MigrationError {
+    const { side } = this.#options;
+    return migrationError("PROTOCOL_ORDER", "a message came where it may not", { side, expected, found });
+  }
+}

@@ -1,0 +1,202 @@
+// One connection to a peer engine: opening, frames, heartbeats, and the watch over a peer that falls silent.
+import { isMigrationError, type MigrationError, type Side } from "@godwit/core";
+import { migrationError } from "./codes.ts";
+import { type ControlMessage, decodeControl, encodeControl } from "./control.ts";
+import {
+  controlFrame,
+  FrameReader,
+  frameHeaderBytes,
+  frameType,
+  sentStreamFrameBytes,
+  writeFrameHeader,
+} from "./framing.ts";
+import type { Channel, HostClock } from "./host.ts";
+import { encodeMagic, MagicReader } from "./magic.ts";
+
+export interface LinkHandlers {
+  /** The peer has opened with its magic. */
+  opened(): void;
+  /** A piece of the stream; not to be kept. */
+  stream(bytes: Uint8Array): void;
+  control(message: ControlMessage): void;
+  /** Called once: nothing more will be read. */
+  lost(error: MigrationError): void;
+}
+
+export interface LinkOptions {
+  readonly channel: Channel;
+  readonly clock: HostClock;
+  readonly side: Side;
+  /** How long the peer may say nothing, or take nothing of what is sent. Milliseconds. */
+  readonly peerTimeoutMs: number;
+  readonly handlers: LinkHandlers;
+}
+
+export class Link {
+  readonly #channel: Channel;
+  readonly #clock: HostClock;
+  readonly #side: Side;
+  readonly #peerTimeoutMs: number;
+  readonly #handlers: LinkHandlers;
+  readonly #magic = new MagicReader();
+  readonly #frames: FrameReader;
+  readonly #frame = new Uint8Array(frameHeaderBytes + sentStreamFrameBytes);
+  #frameBytes = 0;
+  #opened = false;
+  #lost = false;
+  #heardMs: number;
+  #sentMs: number;
+  /** When the oldest send began that is not through yet. */
+  #sendingSinceMs: number | undefined;
+  #sends = 0;
+  #stopWatch: (() => void) | undefined;
+  #stopHeartbeat: (() => void) | undefined;
+
+  /** Begins to read, and to watch. */
+  constructor(options: LinkOptions) {
+    this.#channel = options.channel;
+    this.#clock = options.clock;
+    this.#side = options.side;
+    this.#peerTimeoutMs = options.peerTimeoutMs;
+    this.#handlers = options.handlers;
+    this.#heardMs = this.#sentMs = options.clock.nowMs();
+    this.#frames = new FrameReader({
+      control: (payload) => this.#handlers.control(decodeControl(payload)),
+      stream: (bytes) => this.#handlers.stream(bytes),
+    });
+    this.#watch(this.#peerTimeoutMs);
+    void this.#read();
+  }
+
+  sendMagic(): Promise<void> {
+    return this.#send(encodeMagic());
+  }
+
+  send(message: ControlMessage): Promise<void> {
+    return this.#send(controlFrame(encodeControl(message)));
+  }
+
+  /**
+   * Adds to the stream. The bytes are copied, into frames that are sent as they fill up; resolves when the transport
+   * has taken them, so that never more than one frame waits here. Call `flushStream` before anything depends on them.
+   */
+  async sendStream(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      const taken = Math.min(bytes.length - at, sentStreamFrameBytes - this.#frameBytes);
+      this.#frame.set(bytes.subarray(at, at + taken), frameHeaderBytes + this.#frameBytes);
+      this.#frameBytes += taken;
+      at += taken;
+      if (this.#frameBytes === sentStreamFrameBytes) await this.flushStream();
+    }
+  }
+
+  async flushStream(): Promise<void> {
+    const length = this.#frameBytes;
+    if (length === 0) return;
+    this.#frameBytes = 0;
+    writeFrameHeader(this.#frame, frameType.stream, length);
+    await this.#send(this.#frame.subarray(0, frameHeaderBytes + length));
+  }
+
+  /** Says something whenever nothing was said for `everyMs`, as the peer asked for. */
+  keepAlive(everyMs: number, message: () => ControlMessage): void {
+    this.#stopHeartbeat?.();
+    const beat = (): void => {
+      const silentMs = this.#clock.nowMs() - this.#sentMs;
+      // What is under way speaks for itself, and behind a full connection more words would only pile up.
+      if (silentMs >= everyMs && this.#sends === 0) this.send(message()).catch((error: unknown) => this.#lose(error));
+      const dueMs = silentMs >= everyMs ? everyMs : everyMs - silentMs;
+      this.#stopHeartbeat = this.#clock.after(dueMs, beat);
+    };
+    this.#stopHeartbeat = this.#clock.after(everyMs, beat);
+  }
+
+  /** Says a last word and closes in good order; what is not through after `graceMs` is cut off. */
+  async close(graceMs: number, lastWord?: ControlMessage): Promise<void> {
+    this.#stopTimers();
+    this.#lost = true;
+    const stopGrace = this.#clock.after(graceMs, () => {
+      this.#channel.abort(migrationError("PEER_SILENT", "the peer does not let the connection close"));
+    });
+    try {
+      if (lastWord !== undefined) await this.send(lastWord);
+      await this.#channel.close();
+    } catch {
+      // The connection is gone already, and the reason why it is closed is the one that counts.
+      this.#channel.abort(migrationError("PEER_CLOSED", "the connection is closed"));
+    } finally {
+      stopGrace();
+    }
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    this.#sentMs = this.#clock.nowMs();
+    this.#sendingSinceMs ??= this.#sentMs;
+    this.#sends++;
+    try {
+      await this.#channel.send(bytes);
+    } finally {
+      this.#sends--;
+      // Sends end in their order: those that are left began no earlier than this one, and the transport moves.
+      this.#sendingSinceMs = this.#sends === 0 ? undefined : this.#clock.nowMs();
+      this.#sentMs = this.#clock.nowMs();
+    }
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const chunk of this.#channel.receive()) {
+        if (this.#lost) return;
+        this.#heardMs = this.#clock.nowMs();
+        this.#take(chunk);
+      }
+      this.#lose(migrationError("PEER_CLOSED", "the peer closed the connection before the migration was over"));
+    } catch (error) {
+      this.#lose(error);
+    }
+  }
+
+  #take(chunk: Uint8Array): void {
+    const rest = this.#opened ? chunk : this.#magic.push(chunk);
+    if (rest === undefined) return;
+    if (!this.#opened) {
+      this.#opened = true;
+      this.#handlers.opened();
+    }
+    this.#frames.push(rest);
+  }
+
+  #watch(delayMs: number): void {
+    this.#stopWatch = this.#clock.after(delayMs, () => {
+      const nowMs = this.#clock.nowMs();
+      const silentMs = nowMs - this.#heardMs;
+      const stuckMs = nowMs - (this.#sendingSinceMs ?? nowMs);
+      const worstMs = Math.max(silentMs, stuckMs);
+      if (worstMs < this.#peerTimeoutMs) return this.#watch(this.#peerTimeoutMs - worstMs);
+      this.#lose(silenceError(this.#opened, silentMs >= stuckMs ? silentMs : undefined, stuckMs));
+    });
+  }
+
+  #lose(error: unknown): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#stopTimers();
+    const known = isMigrationError(error)
+      ? error
+      : migrationError("PEER_CLOSED", "the connection failed", { cause: error });
+    this.#handlers.lost(known.location.side === undefined ? known.at({ side: this.#side }) : known);
+  }
+
+  #stopTimers(): void {
+    this.#stopWatch?.();
+    this.#stopHeartbeat?.();
+  }
+}
+
+function silenceError(opened: boolean, silentMs: number | undefined, stuckMs: number) {
+  if (silentMs === undefined) {
+    return migrationError("PEER_SILENT", `the peer has taken nothing for ${Math.round(stuckMs)} ms`);
+  }
+  const hint = opened ? "" : "; if it is a QEMU, say peer=qemu";
+  return migrationError("PEER_SILENT", `the peer has said nothing for ${Math.round(silentMs)} ms${hint}`);
+}

@@ -1,0 +1,115 @@
+// The comparison of two machines before the first page: everything that would not fit, at once.
+import type { Manifest, MigrationError } from "@godwit/core";
+import { migrationError } from "./codes.ts";
+
+/** One difference between the machine that wants to come and the one that waits for it. */
+export interface Misfit {
+  /** The code of the error that the load would end in, had it been tried. */
+  readonly code: string;
+  /** What it is about, such as `section 0000:00:02.0/virtio-blk/0`. */
+  readonly subject: string;
+  /** False: it only may come to nothing, such as a subsection that the source does not need to send. */
+  readonly refuses: boolean;
+  /** What the destination has. */
+  readonly expected: string;
+  /** What the source has. */
+  readonly found: string;
+}
+
+/** Compares the source's manifest with the destination's own. In the order of the manifests. */
+export function misfits(source: Manifest, destination: Manifest): Misfit[] {
+  return [
+    ...machineMisfits(source, destination),
+    ...sectionMisfits(source.sections, destination.sections),
+    ...ramMisfits(source.ramBlocks, destination.ramBlocks),
+    ...pluginMisfits(source.plugins, destination.plugins),
+  ];
+}
+
+/** Two manifests of the same machine at two moments. */
+export function sameManifest(one: Manifest, other: Manifest): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** One line a misfit, for people. */
+export function formatMisfit({ code, subject, expected, found }: Misfit): string {
+  return `${code}: ${subject}: expected ${expected}; found ${found}`;
+}
+
+/** The error of a machine that was refused, with everything that does not fit in its text. */
+export function misfitError(found: readonly Misfit[]): MigrationError {
+  const lines = found.filter((misfit) => misfit.refuses).map(formatMisfit);
+  const detail = `the machine does not fit the destination: ${lines.join("; ")}`;
+  return migrationError("PREAMBLE_MISFIT", detail, { side: "destination" });
+}
+
+const none = "none";
+
+function* machineMisfits(source: Manifest, destination: Manifest): Iterable<Misfit> {
+  if (source.machineType === destination.machineType) return;
+  yield refusal("MACHINE_MISMATCH", "machine type", destination.machineType, source.machineType);
+}
+
+function* sectionMisfits(source: Manifest["sections"], destination: Manifest["sections"]): Iterable<Misfit> {
+  const keyOf = (section: { idstr: string; instance: number }): string => `${section.idstr}/${section.instance}`;
+  const here = new Map(destination.map((section) => [keyOf(section), section]));
+  const there = new Set<string>();
+  for (const found of source) {
+    const key = keyOf(found);
+    const subject = `section ${key}`;
+    const own = here.get(key);
+    if (there.has(key)) yield refusal("SECTION_DUPLICATE", subject, "one", "two");
+    there.add(key);
+    if (own === undefined) {
+      yield refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`);
+      continue;
+    }
+    if (found.version > own.version || found.version < own.minimumVersion) {
+      const readable = `version ${own.minimumVersion} to ${own.version}`;
+      yield refusal("SECTION_VERSION", subject, readable, `version ${found.version}`);
+    }
+    for (const name of found.subsections) {
+      if (own.subsections.includes(name)) continue;
+      // The source sends a subsection only when its state needs it: whether it will is not known yet.
+      yield {
+        code: "SUBSECTION_UNKNOWN",
+        subject: `${subject}, subsection ${name}`,
+        refuses: false,
+        expected: none,
+        found: name,
+      };
+    }
+  }
+  for (const [key, own] of here) {
+    if (!there.has(key)) yield refusal("SECTION_MISSING", `section ${key}`, `version ${own.version}`, none);
+  }
+}
+
+function* ramMisfits(source: Manifest["ramBlocks"], destination: Manifest["ramBlocks"]): Iterable<Misfit> {
+  const here = new Map(destination.map(({ idstr, bytes }) => [idstr, bytes]));
+  const there = new Set<string>();
+  for (const { idstr, bytes } of source) {
+    const subject = `RAM block ${idstr}`;
+    const own = here.get(idstr);
+    there.add(idstr);
+    if (own === undefined) yield refusal("RAM_BLOCK_UNKNOWN", subject, none, `${bytes} bytes`);
+    else if (own !== bytes) yield refusal("RAM_BLOCK_MISMATCH", subject, `${own} bytes`, `${bytes} bytes`);
+  }
+  for (const [idstr, bytes] of here) {
+    if (!there.has(idstr)) yield refusal("RAM_BLOCK_MISMATCH", `RAM block ${idstr}`, `${bytes} bytes`, none);
+  }
+}
+
+function* pluginMisfits(source: Manifest["plugins"], destination: Manifest["plugins"]): Iterable<Misfit> {
+  const here = new Map(destination.map((plugin) => [plugin.name, plugin]));
+  for (const { name, version, contract } of new Map(source.map((plugin) => [plugin.name, plugin])).values()) {
+    const own = here.get(name);
+    if (own?.contract === contract) continue;
+    const expected = own === undefined ? none : `contract ${own.contract} (${own.version})`;
+    yield refusal("PLUGIN_CONTRACT", `plugin ${name}`, expected, `contract ${contract} (${version})`);
+  }
+}
+
+function refusal(code: string, subject: string, expected: string, found: string): Misfit {
+  return { code, subject, refuses: true, expected, found };
+}

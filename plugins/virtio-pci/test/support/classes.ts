@@ -1,0 +1,50 @@
+// Device classes that these tests need and no plugin has yet, as the wire reference gives them (13.8).
+import { type Description, subsection, u32, vmstate } from "@godwit/core";
+import { type NoData, noData } from "@godwit/virtio-core";
+import type { VirtioPciClass } from "../../src/index.ts";
+
+type NoParameters = Record<never, never>;
+
+/** An empty class: its section is what the virtio core and the transport write. */
+const empty = (name: string, version: number, deviceId: number): VirtioPciClass<NoParameters, NoData> => ({
+  name,
+  version,
+  minimumVersion: version,
+  deviceId,
+  description: () => noData,
+  infer: () => ({}),
+});
+
+export const rng = empty("virtio-rng", 1, 4);
+export const scsi = empty("virtio-scsi", 1, 8);
+
+const balloonDevice = vmstate({
+  name: "virtio-balloon-device",
+  version: 1,
+  fields: { num_pages: u32, actual: u32 },
+  subsections: {
+    freePageReport: subsection({
+      name: "virtio-balloon-device/free-page-report",
+      version: 1,
+      fields: { cmd_id: u32, status: u32 },
+      needed: (own) => own.cmd_id !== 0 || own.status !== 0,
+      absent: { cmd_id: 0, status: 0 },
+    }),
+    pagePoison: subsection({
+      name: "virtio-balloon-device/page-poison",
+      version: 1,
+      fields: { poison_val: u32 },
+      absent: { poison_val: 0 },
+    }),
+  },
+});
+type BalloonState = typeof balloonDevice extends Description<infer S> ? S : never;
+
+export const balloon: VirtioPciClass<NoParameters, BalloonState> = {
+  name: "virtio-balloon",
+  version: 1,
+  minimumVersion: 1,
+  deviceId: 5,
+  description: () => balloonDevice,
+  infer: () => ({}),
+};
