@@ -7,7 +7,7 @@ import type { GuestStatus } from "./guest/status-block.ts";
 import { PAGE_BYTES, RAM_BASE } from "./memory-map.ts";
 
 export const BLOCK_BYTES = 512;
-export const ETHERNET_HEADER_BYTES = 14;
+const ETHERNET_HEADER_BYTES = 14;
 const MAC_BYTES = 6;
 const PACKET_WORDS = 36;
 /** A packet as the network sees it: from the Ethernet header on, without the virtio header. */
@@ -109,7 +109,7 @@ export function checkPacket(packet: Uint8Array, seed: number, mac: Uint8Array): 
 }
 
 /** Something torn: where it was (arrival, sector or page, each from 0), and what it calls itself. */
-export interface TornItem {
+interface TornItem {
   at: number;
   number: number;
   reason: string;

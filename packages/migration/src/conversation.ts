@@ -66,23 +66,25 @@ export class Conversation {
   }
 
   #hear(message: ControlMessage): void {
-    const { interrupt } = this.#options;
+    const { side } = this.#options;
     if (message.kind === "alive" || this.#options.atOnce(message)) return;
-    if (message.kind === "failed") {
-      this.peerGaveUp = true;
-      return interrupt.raise(MigrationError.fromJSON(message.error));
-    }
-    if (message.kind === "cancelled") {
-      this.peerGaveUp = true;
-      const side = this.#options.side === "source" ? "destination" : "source";
-      return interrupt.raise(migrationError("MIGRATION_CANCELLED", `the ${side} cancelled the migration`, { side }));
-    }
-    if (this.#inbox.waitingMessages >= maxWaitingMessages) throw this.#unexpected(message.kind, "silence");
-    this.#inbox.put(message);
+    if (message.kind === "failed") this.#hearEnd(MigrationError.fromJSON(message.error));
+    else if (message.kind === "cancelled") this.#hearEnd(cancelledBy(side === "source" ? "destination" : "source"));
+    else if (this.#inbox.waitingMessages >= maxWaitingMessages) throw this.#unexpected(message.kind, "silence");
+    else this.#inbox.put(message);
+  }
+
+  #hearEnd(error: MigrationError): void {
+    this.peerGaveUp = true;
+    this.#options.interrupt.raise(error);
   }
 
   #unexpected(found: string, expected: string): MigrationError {
     const { side } = this.#options;
     return migrationError("PROTOCOL_ORDER", "a message came where it may not", { side, expected, found });
   }
+}
+
+function cancelledBy(side: Side): MigrationError {
+  return migrationError("MIGRATION_CANCELLED", `the ${side} cancelled the migration`, { side });
 }

@@ -46,8 +46,8 @@ export type DestinationState =
   | { readonly status: "cancelled" }
   /**
    * `ownership`: what had been given to this side when it failed. With `none` the machine here is as before, and the
-   * source's is its own. With `taken` this side was the owner and could not run the machine: it must not be resumed
-   * here, and the source's stands still, in doubt.
+   * source's goes on. With `taken` this side was the owner and could not run the machine, which stands still on both
+   * sides: only somebody who has looked at both may resume one of them.
    */
   | { readonly status: "failed"; readonly error: MigrationError; readonly ownership: "none" | "taken" };
 

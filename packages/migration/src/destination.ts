@@ -48,8 +48,8 @@ export interface DestinationReport {
   /** From the end of the stream until every state was checked, and from ownership to the resumed machine. */
   readonly prepareMs: number | undefined;
   readonly commitMs: number | undefined;
-  /** False for a machine that runs here although the source could not be told: it is in doubt there. */
-  readonly sourceKnows: boolean;
+  /** False for a machine that runs here although the source could not be told: there, it is in doubt. */
+  readonly sourceTold: boolean;
 }
 
 export interface IncomingMigration {
@@ -84,7 +84,7 @@ class Destination implements IncomingMigration {
   #load: LoadReport | undefined;
   #prepareMs: number | undefined;
   #commitMs: number | undefined;
-  #sourceKnows = false;
+  #sourceTold = false;
   #connectedMs: number | undefined;
   #endMs: number | undefined;
   #stopProgress: (() => void) | undefined;
@@ -139,7 +139,7 @@ class Destination implements IncomingMigration {
       load: this.#load,
       prepareMs: this.#prepareMs,
       commitMs: this.#commitMs,
-      sourceKnows: this.#sourceKnows,
+      sourceTold: this.#sourceTold,
     };
   }
 
@@ -181,10 +181,10 @@ class Destination implements IncomingMigration {
   async #tellSource(peer: Conversation): Promise<void> {
     try {
       await peer.say({ kind: "resumed", prepareMs: this.#prepareMs ?? 0, commitMs: this.#commitMs ?? 0 });
-      this.#sourceKnows = true;
+      this.#sourceTold = true;
     } catch {
       // The machine runs here whether or not that can be told; the report says that it could not.
-      this.#sourceKnows = false;
+      this.#sourceTold = false;
     }
   }
 
@@ -266,7 +266,10 @@ class Destination implements IncomingMigration {
   }
 
   #giveUp(error: MigrationError): void {
-    if (!isDestinationOver(this.#state)) this.#move({ type: "fail", error });
+    if (!isDestinationOver(this.#state)) {
+      const isCancelled = error.code === "MIGRATION_CANCELLED" && this.#state.status !== "committing";
+      this.#move(isCancelled ? { type: "cancel" } : { type: "fail", error });
+    }
     if (this.#state.status !== "completed") this.#incoming?.discard();
   }
 

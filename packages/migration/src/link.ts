@@ -13,6 +13,9 @@ import {
 import type { Channel, HostClock } from "./host.ts";
 import { encodeMagic, MagicReader } from "./magic.ts";
 
+/** A peer that wants to hear more often than this is not served. Milliseconds. */
+const shortestHeartbeatMs = 10;
+
 export interface LinkHandlers {
   /** The peer has opened with its magic. */
   opened(): void;
@@ -98,12 +101,13 @@ export class Link {
     await this.#send(this.#frame.subarray(0, frameHeaderBytes + length));
   }
 
-  /** Says something whenever nothing was said for `everyMs`, as the peer asked for. */
-  keepAlive(everyMs: number, message: () => ControlMessage): void {
+  /** Says something whenever nothing was said for as long as the peer asked for. */
+  keepAlive(wantedMs: number, message: () => ControlMessage): void {
     this.#stopHeartbeat?.();
+    const everyMs = Math.max(wantedMs, shortestHeartbeatMs);
     const beat = (): void => {
       const silentMs = this.#clock.nowMs() - this.#sentMs;
-      // What is under way speaks for itself, and behind a full connection more words would only pile up.
+      // Behind a connection that is full already, more words would only pile up.
       if (silentMs >= everyMs && this.#sends === 0) this.send(message()).catch((error: unknown) => this.#lose(error));
       const dueMs = silentMs >= everyMs ? everyMs : everyMs - silentMs;
       this.#stopHeartbeat = this.#clock.after(dueMs, beat);

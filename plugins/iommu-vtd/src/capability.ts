@@ -24,7 +24,7 @@ export function capabilityOf(registers: RegisterFile): Capability {
   return {
     tableWidths: (low >>> 8) & 0b1110,
     addressBits: ((low >>> 16) & 0x3f) + 1,
-    largePages: (registers.get(register.CAP + 4) >>> 2) & 0xf,
+    largePages: (registers.get(register.CAP + 4) >>> 2) & 0b11,
     passThrough: registers.has(register.ECAP, ecap.PASS_THROUGH),
     deviceTlb: registers.has(register.ECAP, ecap.DEVICE_TLB),
     snoopControl: registers.has(register.ECAP, ecap.SNOOP_CONTROL),

@@ -170,7 +170,7 @@ function reservedBits(capability: Capability, entry: Entry, level: number, leaf:
   if ((entry.low & 0x800) !== 0 && !(leaf && capability.snoopControl)) return true;
   if ((entry.high & 0x4000_0000) !== 0 && !(leaf && capability.deviceTlb)) return true;
   if (level === 1 || !leaf) return false;
-  return level > 3 || (capability.largePages & (1 << (level - 2))) === 0;
+  return (capability.largePages & (1 << (level - 2))) === 0;
 }
 
 function readEntry(

@@ -63,6 +63,8 @@ describe("a walk", () => {
       expected: "writable",
       found: "read-only",
     });
+    memory.set64(upper, (memory.get64(upper) & ~R) | W);
+    expect(translate(device, 0x1000, true)).toMatchObject({ gpa: 0x9000, read: false, write: true });
   });
 
   it("keeps the devices and buses apart", () => {
@@ -138,6 +140,12 @@ describe("a fault", () => {
     [
       "reserved bits in the context entry",
       (b) => or(b.memory, entry(b), 0x40n),
+      "CONTEXT_RESERVED",
+      (b) => `the context entry ${at(entry(b))} has reserved bits set`,
+    ],
+    [
+      "reserved bits behind the domain id",
+      (b) => or(b.memory, entry(b) + 8, 1n << 24n),
       "CONTEXT_RESERVED",
       (b) => `the context entry ${at(entry(b))} has reserved bits set`,
     ],
@@ -258,7 +266,7 @@ describe("a fault", () => {
       faultReason.PAGE_TABLE_RESERVED,
     );
     b.memory.set64(b.table, 0x83n);
-    expect(faultOf(() => offers(0x00d2_008c_222f_0e86n).translate(device, 5, true)).detail).toContain("of level 4");
+    expect(faultOf(() => offers(0x00d2_00bc_222f_0e86n).translate(device, 5, true)).detail).toContain("of level 4");
   });
 
   it("tells a root table that was never set, and one that was written but not set", () => {

@@ -25,9 +25,9 @@ export interface VirtioBlkOptions {
   readonly queueSize?: number;
   readonly readOnly?: boolean;
   /**
-   * For a back end that may stall. False, the default: `quiesce` waits until everything is answered. True: it takes
-   * back what the back end can give back (`recall`), starts nothing more, and waits for the rest only. What was not
-   * done then travels, and is submitted again when the machine runs: where it arrives or, after a failure, here.
+   * For a back end that may stall. `quiesce` starts nothing more and waits for what the back end has; with true it first
+   * asks for what has not been begun (`recall`). What is given back travels, and is submitted again when the machine
+   * runs: where it arrives or, after a failure, here. The default is false.
    */
   readonly carryInFlight?: boolean;
   /** Told of what the back end threw; the guest sees an I/O error. */
@@ -207,10 +207,9 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
       for (const { queue, element } of legacy) inFlight.add({ queue, element, started: false });
     },
     async quiesce() {
-      if (carryInFlight) {
-        holding = true;
-        await backend.recall?.();
-      }
+      // The guest may still run: what it adds from here on stays in its rings.
+      holding = true;
+      if (carryInFlight) await backend.recall?.();
       while (underWay.size > 0) await Promise.all(underWay);
     },
     resumed: retry,

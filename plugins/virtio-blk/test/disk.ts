@@ -1,6 +1,6 @@
 // A driver of virtio-blk, and back ends that count, wait and fail as a test wants.
 import type { BlockBackend, Outcome } from "../src/backend.ts";
-import { type Buffer, Driver, type Machine, type Ring } from "./guest.ts";
+import { type Bench, type Buffer, Driver, type Machine } from "./guest.ts";
 
 export interface Request {
   readonly head: number;
@@ -9,7 +9,7 @@ export interface Request {
   readonly statusAt: number;
 }
 
-export class DiskDriver extends Driver {
+export class DiskDriver<M extends Bench = Machine> extends Driver<M> {
   /** Puts a request into a queue without a kick. Data goes out for type 1, in for the others. */
   put(queue: number, type: number, sector: bigint, data: Uint8Array | number): Request {
     const header = this.allocate(16);
@@ -45,8 +45,6 @@ export class DiskDriver extends Driver {
     return this.bytes(data, dataBytes);
   }
 }
-
-export type { Machine, Ring };
 
 /** An image in memory that answers at once. */
 export function image(sectors: number): BlockBackend & { readonly bytes: Uint8Array; readonly log: string[] } {

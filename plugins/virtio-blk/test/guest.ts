@@ -37,9 +37,16 @@ export function plainDma(ram: Uint8Array): Dma {
 
 type Transport = VirtioTransport<NoData, NoData, NoData>;
 
-/** A device in a machine of its own. */
-export interface Machine {
+/** What a driver needs of a machine. */
+export interface Bench {
   readonly ram: Uint8Array;
+  readonly device: Pick<TransportedDevice, "hostFeatures" | "setFeatures" | "setRings" | "setStatus" | "kick"> & {
+    readonly queues: readonly { readonly index: number; readonly size: number }[];
+  };
+}
+
+/** A device in a machine of its own. */
+export interface Machine extends Bench {
   readonly device: TransportedDevice;
   /** Of the section that it saves. */
   readonly description: Description;
@@ -116,12 +123,12 @@ export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Ui
 }
 
 /** The guest's driver. It is what a CPU's registers are to a real one: it goes on in another machine with a copy of RAM. */
-export class Driver {
-  machine: Machine;
+export class Driver<M extends Bench = Machine> {
+  machine: M;
   readonly rings: Ring[] = [];
   #next = 0x1000;
 
-  constructor(to: Machine, features?: bigint) {
+  constructor(to: M, features?: bigint) {
     this.machine = to;
     const { device } = to;
     device.setStatus(status.ACKNOWLEDGE | status.DRIVER);
@@ -168,14 +175,14 @@ export class Ring {
   readonly desc: number;
   readonly avail: number;
   readonly used: number;
-  readonly #driver: Driver;
+  readonly #driver: Driver<Bench>;
   readonly #index: number;
   readonly #size: number;
   readonly #free: number[];
   readonly #chains = new Map<number, number[]>();
   #usedSeen = 0;
 
-  constructor(driver: Driver, index: number, size: number) {
+  constructor(driver: Driver<Bench>, index: number, size: number) {
     this.#driver = driver;
     this.#index = index;
     this.#size = size;

@@ -22,6 +22,9 @@ describe("quiesce", () => {
     });
     await tick();
     expect([quiet, model.inFlight, slow.recalls]).toEqual([false, 1, 0]);
+    // The guest still runs, but nothing new is taken.
+    const late = driver.send(0, 0, 5n, 512);
+    expect([model.inFlight, slow.held.length]).toEqual([1, 1]);
     slow.held[0]?.finish();
     await quiesced;
     expect([driver.status(write), model.inFlight]).toEqual([0, 0]);
@@ -29,6 +32,7 @@ describe("quiesce", () => {
     const there = image(16);
     there.bytes.set(disk.bytes);
     move(driver, machine(virtioBlk({ backend: there })));
+    expect(driver.data(late)).toEqual(sectorOf(5));
     const read = driver.send(0, 0, 5n, 512);
     expect(driver.data(read)).toEqual(sectorOf(5));
     expect(
@@ -36,7 +40,7 @@ describe("quiesce", () => {
         .ring(0)
         .reap()
         .map(({ head }) => head),
-    ).toEqual([write.head, read.head]);
+    ).toEqual([write.head, late.head, read.head]);
     expect(disk.log).toEqual(["write 5"]);
   });
 

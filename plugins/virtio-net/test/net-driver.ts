@@ -1,9 +1,9 @@
 // A driver of virtio-net with one queue pair or more: sends frames, gives buffers, and commands the receive filter.
-import { Driver } from "../../virtio-blk/test/guest.ts";
+import { type Bench, Driver, type Machine } from "../../virtio-blk/test/guest.ts";
 
 const header = 12;
 
-export class NetDriver extends Driver {
+export class NetDriver<M extends Bench = Machine> extends Driver<M> {
   readonly #buffers = new Map<string, number>();
   #controlQueue = 2;
 

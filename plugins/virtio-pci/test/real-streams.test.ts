@@ -42,7 +42,8 @@ describe.skipIf(!haveStreams())("sections of real streams", () => {
   });
 
   it("finds what the command lines say, and what of the offered features can be told", () => {
-    const parametersOf = (...of: (typeof cases)[number]) => inferred(...of).parameters;
+    const parametersOf = (raw: string, idstr: string, kind: keyof typeof families) =>
+      inferred(raw, idstr, kind).parameters;
     expect(parametersOf("q35-vtd-virtio-7.2.stream", "0000:00:03.0/virtio-rng", "rng")).toEqual({
       configBytes: 256,
       msixVectors: 2,

@@ -4,7 +4,7 @@
  */
 
 /** Operation numbers; `hart.ts` switches on them. 0 is every encoding that this hart does not have. */
-export const OPERATION = {
+const OPERATION = {
   illegal: 0,
   lui: 1,
   auipc: 2,

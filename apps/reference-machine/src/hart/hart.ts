@@ -19,7 +19,7 @@ import {
 } from "./state.ts";
 
 /** mcause codes of the exceptions that this hart raises. */
-export const EXCEPTION = {
+const EXCEPTION = {
   fetchMisaligned: 0,
   fetchFault: 1,
   illegalInstruction: 2,

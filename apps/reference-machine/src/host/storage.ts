@@ -8,17 +8,14 @@ export const sectorBytes = 512;
 /** One write to the disk, in the order in which they were done. */
 export interface JournalEntry {
   readonly sector: number;
-  readonly sectors: number;
+  readonly bytes: Uint8Array;
 }
-
-const journalEntryBytes = 8;
 
 export class SharedDisk {
   readonly sizeBytes: number;
   readonly #image: FileHandle;
   readonly #journal: FileHandle;
-  /** Writes that are under way. */
-  inFlight = 0;
+  #journalled: Promise<unknown> = Promise.resolve();
 
   private constructor(image: FileHandle, journal: FileHandle, sizeBytes: number) {
     this.#image = image;
@@ -44,16 +41,14 @@ export class SharedDisk {
   }
 
   async write(sector: number, bytes: Uint8Array): Promise<void> {
-    this.inFlight++;
-    try {
-      const entry = new DataView(new ArrayBuffer(journalEntryBytes));
-      entry.setUint32(0, sector);
-      entry.setUint32(4, bytes.length / sectorBytes);
-      await this.#image.write(bytes, 0, bytes.length, sector * sectorBytes);
-      await this.#journal.write(new Uint8Array(entry.buffer));
-    } finally {
-      this.inFlight--;
-    }
+    const entry = new Uint8Array(8 + bytes.length);
+    const view = new DataView(entry.buffer);
+    view.setUint32(0, sector);
+    view.setUint32(4, bytes.length);
+    entry.set(bytes, 8);
+    await this.#image.write(bytes, 0, bytes.length, sector * sectorBytes);
+    this.#journalled = this.#journalled.then(() => this.#journal.write(entry));
+    await this.#journalled;
   }
 
   async flush(): Promise<void> {
@@ -70,8 +65,10 @@ export async function readJournal(folder: string): Promise<JournalEntry[]> {
   const bytes = await readFile(join(folder, "disk.journal"));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const entries: JournalEntry[] = [];
-  for (let at = 0; at + journalEntryBytes <= bytes.length; at += journalEntryBytes) {
-    entries.push({ sector: view.getUint32(at), sectors: view.getUint32(at + 4) });
+  for (let at = 0; at + 8 <= bytes.length; ) {
+    const length = view.getUint32(at + 4);
+    entries.push({ sector: view.getUint32(at), bytes: bytes.subarray(at + 8, at + 8 + length) });
+    at += 8 + length;
   }
   return entries;
 }

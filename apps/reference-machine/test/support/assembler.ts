@@ -97,12 +97,6 @@ export const csrrsi = csrType(6);
 export const csrrci = csrType(7);
 export const nop = addi(0, 0, 0);
 
-/** lui + addi that load a 32-bit constant. */
-export const li = (rd: number, value: number): number[] => [
-  lui(rd, (value + 0x800) >>> 12),
-  addi(rd, rd, value & 0xfff),
-];
-
 export const CSR = {
   mstatus: 0x300,
   misa: 0x301,

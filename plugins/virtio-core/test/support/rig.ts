@@ -11,9 +11,11 @@ export interface RigOptions {
   readonly memory?: TestMemory;
   readonly parameters?: Partial<VirtioParameters>;
   readonly queueSizes?: readonly number[];
+  readonly requiredFeatures?: bigint;
 }
 
-export function rig({ memory = new TestMemory(), parameters = {}, queueSizes = [8, 4] }: RigOptions = {}) {
+export function rig(options: RigOptions = {}) {
+  const { memory = new TestMemory(), parameters = {}, queueSizes = [8, 4], requiredFeatures = 0n } = options;
   const calls: Calls = [];
   const model = new EchoModel(calls, queueSizes);
   const { kernel, registered } = takingKernel();
@@ -23,6 +25,7 @@ export function rig({ memory = new TestMemory(), parameters = {}, queueSizes = [
     model,
     dma: memory,
     parameters: { hostFeatures, dialect: "10.0", ...parameters },
+    requiredFeatures,
     transport: (device) => new TestTransport(device, calls),
   });
   const { device, transport, registration } = wired;

@@ -118,10 +118,13 @@ export class Body {
         if (!this.#present(member, record, scope, mode)) continue;
         member.node?.write(out, this.#value(member, record), scope, mode);
       }
+      // What `#needed` throws names its subsection itself.
+      key = "";
       for (const { part, own, version: v } of this.#needed(record, scope, mode)) {
         key = part.key;
         writeHeader(out, part.name, v);
         part.body.write(out, own, scope, v, mode);
+        key = "";
       }
     } catch (error) {
       throw locate(error, key);
@@ -146,10 +149,12 @@ export class Body {
         const name = (times.get(member.name) ?? 0) > 1 ? `${member.name}[${nth}]` : member.name;
         fields.push(...member.node.list(listing, name, this.#value(member, record), scope));
       }
+      key = "";
       for (const { part, own, version: v } of this.#needed(record, scope, listing.mode)) {
         key = part.key;
         writeHeader(listing.out, part.name, v);
         subsections.push(part.body.list(listing, own, scope, v));
+        key = "";
       }
     } catch (error) {
       throw locate(error, key);

@@ -1,0 +1,170 @@
+// What a run comes to: order of sections, rounds, downtime, evidence, and whether all of it is good.
+import type { MigrationErrorJson } from "@godwit/core";
+import type { RoundSummary } from "@godwit/migration";
+import { isClean, type Verdict } from "../evidence.ts";
+import type { Message, Role } from "../roles/messages.ts";
+import { count, mebibytes, milliseconds, table } from "./format.ts";
+
+type Of<E extends Message["event"]> = Extract<Message, { event: E }>;
+
+/** Collects what a summary needs. */
+export class Story {
+  readonly rounds: RoundSummary[] = [];
+  sent: Of<"sent"> | undefined;
+  loaded: Of<"loaded"> | undefined;
+  evidence: (Of<"evidence"> & { role: Role }) | undefined;
+  failures: string[] = [];
+
+  hear(role: Role, message: Message): void {
+    if (message.event === "round") this.rounds.push(message.round);
+    else if (message.event === "sent") this.sent = message;
+    else if (message.event === "loaded") this.loaded = message;
+    else if (message.event === "evidence") this.evidence = { ...message, role };
+    else if (message.event === "failed") this.failures.push(`${role}: ${message.text}`);
+  }
+
+  /** Migrated, and all evidence whole. */
+  get good(): boolean {
+    return (
+      this.failures.length === 0 &&
+      this.sent?.status === "completed" &&
+      this.loaded?.status === "completed" &&
+      this.evidence?.role === "destination" &&
+      this.evidence.clean &&
+      this.evidence.guest.errorCount === 0 &&
+      this.evidence.guest.blocksCompleted > this.evidence.blocksBefore
+    );
+  }
+
+  /** The refusal, as the side that noticed it tells it. */
+  get refusal(): MigrationErrorJson | undefined {
+    return this.loaded?.error ?? this.sent?.error;
+  }
+}
+
+export function summary(story: Story): string[] {
+  return [
+    "",
+    ...sections(story),
+    ...rounds(story),
+    ...downtime(story),
+    ...refused(story),
+    ...evidence(story),
+    verdict(story),
+  ];
+}
+
+function sections({ sent, loaded }: Story): string[] {
+  if (sent === undefined) return [];
+  const sums = new Map<string, { phases: string[]; bytes: number }>();
+  for (const { idstr, phase, bytes } of sent.sections) {
+    const known = sums.get(idstr) ?? { phases: [], bytes: 0 };
+    if (known.phases.at(-1) !== phase) known.phases.push(phase);
+    sums.set(idstr, { phases: known.phases, bytes: known.bytes + bytes });
+  }
+  const place = (idstr: string): string => {
+    const at = loaded?.load?.loadOrder.indexOf(`${idstr}/0`) ?? -1;
+    return at < 0 ? "-" : String(at + 1);
+  };
+  const rows = [...sums].map(([idstr, { phases, bytes }]) => [idstr, phases.join(" "), count(bytes), place(idstr)]);
+  return [
+    "Sections, in the order of the wire",
+    ...table([["  section", "phases", "bytes", "loaded as"], ...rows.map(([a = "", ...rest]) => [`  ${a}`, ...rest])]),
+    "",
+  ];
+}
+
+function rounds({ rounds: all, sent }: Story): string[] {
+  if (all.length === 0) return [];
+  const rows = all.map((round, i) => {
+    const before = all[i - 1];
+    const pages = (now: number | undefined, then: number | undefined) =>
+      now === undefined ? "-" : count(now - (then ?? 0));
+    return [
+      `  ${round.round}`,
+      pages(round.normalPages, before?.normalPages),
+      pages(round.duplicatePages, before?.duplicatePages),
+      mebibytes(round.bytes),
+      milliseconds(round.durationMs),
+      mebibytes(round.pendingBytes),
+    ];
+  });
+  const ram = sent?.statistics.ram;
+  const last = all.at(-1);
+  if (ram !== undefined) {
+    const final = (now: number | undefined, then: number | undefined) =>
+      now === undefined ? "-" : count(now - (then ?? 0));
+    rows.push([
+      "  paused",
+      final(ram.normal, last?.normalPages),
+      final(ram.duplicate, last?.duplicatePages),
+      mebibytes(ram["downtime-bytes"]),
+      "",
+      "",
+    ]);
+  }
+  return [
+    "Rounds of pre-copy",
+    ...table([["  round", "pages", "zero pages", "sent", "took", "dirty again"], ...rows]),
+    "",
+  ];
+}
+
+function downtime({ sent }: Story): string[] {
+  const statistics = sent?.statistics;
+  if (statistics === undefined || !("downtime" in statistics) || statistics.downtime === undefined) return [];
+  const { downtime: total, "downtime-source": source = 0, "downtime-destination": destination = 0 } = statistics;
+  return [
+    `Downtime ${milliseconds(total)}: last data ${milliseconds(source)}, checks and loads ${milliseconds(destination)}; whole migration ${milliseconds(statistics["total-time"])}`,
+    "",
+  ];
+}
+
+function refused({ sent, loaded, refusal }: Story): string[] {
+  if (refusal === undefined) return [];
+  const { code, detail, section, path, offset } = refusal;
+  const place = [section && `section ${section}`, path && `field ${path}`, offset !== undefined && `offset ${offset}`];
+  return [
+    `Not migrated: source ${sent?.status}, destination ${loaded?.status}`,
+    `  ${code}: ${detail}`,
+    `  ${place.filter(Boolean).join(", ")}`,
+    "",
+  ];
+}
+
+function evidence({ evidence: told }: Story): string[] {
+  if (told === undefined) return [];
+  const row = (name: string, { intact, missing, repeated, torn, unexpected }: Verdict) => [
+    `  ${name}`,
+    count(intact),
+    count(missing.length),
+    count(repeated.length),
+    count(torn.length),
+    count(unexpected.length),
+  ];
+  const { blocks, packets, disk, pool } = told.evidence;
+  const goneOn = told.guest.blocksCompleted - told.blocksBefore;
+  return [
+    `Evidence, examined on the ${told.role}`,
+    ...table([
+      ["  what", "intact", "lost", "repeated", "torn", "unknown"],
+      row("blocks written", blocks),
+      row("packets sent", packets),
+      row("sectors of the disk", disk),
+      row("pages of the pool", pool),
+    ]),
+    `  the guest went on there for ${count(goneOn)} blocks, to block ${count(told.guest.blocksCompleted)}; IOMMU ${told.guest.iommuEnabled ? `on, ${count(told.guest.remaps)} pages remapped` : "off"}`,
+    "",
+  ];
+}
+
+function verdict(story: Story): string {
+  if (story.good) return "Migrated while it ran: nothing lost, repeated or torn.";
+  if (story.failures.length > 0) return story.failures.join("\n");
+  const told = story.evidence;
+  if (told?.role === "source") {
+    const whole = Object.values(told.evidence).every(isClean);
+    return `Not migrated. The machine goes on at the source, ${whole ? "its evidence whole" : "and its evidence is NOT whole"}.`;
+  }
+  return told === undefined ? "No evidence was found." : "The evidence is NOT whole.";
+}

@@ -1,0 +1,83 @@
+// The reference machine's demonstration: a source and a destination process, joined by loopback TCP, and the display.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { displayFor } from "./cli/display.ts";
+import { helpText, type Options, parseOptions, UsageError } from "./cli/options.ts";
+import { type RoleProcess, startRole } from "./cli/processes.ts";
+import { Story, summary } from "./cli/summary.ts";
+import { SharedDisk } from "./host/storage.ts";
+import type { Message, Role, RoleOptions } from "./roles/messages.ts";
+
+const diskBytes = 16 * 1024 * 1024;
+/** Longer than any run that gets on; it keeps a hanging one from hanging for ever. */
+const limitMs = 120_000;
+
+async function demonstrate(options: Options): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "godwit-"));
+  const display = displayFor(process.stdout, options.json);
+  const story = new Story();
+  const processes: RoleProcess[] = [];
+  const timeout = setTimeout(() => {
+    story.failures.push(`no end after ${limitMs / 1000} s`);
+    for (const one of processes) one.kill();
+  }, limitMs);
+  try {
+    await SharedDisk.create(folder, diskBytes);
+    const start = (role: Role, more: Partial<RoleOptions>, onMessage: (message: Message) => void) => {
+      const one = startRole(role, { ...options, folder, ...more }, (message) => {
+        story.hear(role, message);
+        display.show(role, message);
+        onMessage(message);
+      });
+      processes.push(one);
+      return one;
+    };
+    const listening = new Promise<string>((resolve, reject) => {
+      const destination = start("destination", {}, (message) => {
+        if (message.event === "listening") resolve(message.uri);
+      });
+      destination.exit.then(() => reject(new Error("the destination ended before it listened")), reject);
+    });
+    // Only the destination applies the IOMMU last; a source that did so would not differ, since it loads nothing.
+    start("source", { uri: await listening, iommuLast: false }, () => {});
+    const codes = await Promise.all(processes.map((one) => one.exit));
+    if (codes.some((code) => code !== 0) && story.failures.length === 0) {
+      story.failures.push(`a process ended with code ${codes.join(" and ")}`);
+    }
+  } finally {
+    clearTimeout(timeout);
+    display.done();
+    await rm(folder, { recursive: true, force: true });
+  }
+  if (options.json)
+    process.stdout.write(`${JSON.stringify({ event: "summary", good: story.good, refusal: story.refusal })}\n`);
+  for (const line of summary(story)) display.line(line);
+  return story.good ? 0 : 1;
+}
+
+async function main(): Promise<number> {
+  let options: Options | "help";
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\nSee --help.\n`);
+    return 2;
+  }
+  if (options === "help") {
+    process.stdout.write(`${helpText()}\n`);
+    return 0;
+  }
+  return demonstrate(options);
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    process.exitCode = 3;
+  },
+);

@@ -1,0 +1,62 @@
+// What the two processes of the machine tell the one that started them: one JSON object a line on standard output.
+import type { LoadReport, MigrationErrorJson, SectionSummary } from "@godwit/core";
+import type { DestinationStatistics, MigrationStatistics, RoundSummary } from "@godwit/migration";
+import type { Options } from "../cli/options.ts";
+import type { Verdict } from "../evidence.ts";
+import type { GuestStatus } from "../guest/status-block.ts";
+
+export type Role = "source" | "destination";
+
+/** What a process is started with. */
+export interface RoleOptions extends Options {
+  /** The folder with the shared disk and packet log. */
+  readonly folder: string;
+  /** The source is told where the destination listens. */
+  readonly uri?: string;
+}
+
+export interface Evidence {
+  readonly blocks: Verdict;
+  readonly packets: Verdict;
+  readonly disk: Verdict;
+  readonly pool: Verdict;
+}
+
+export type Message =
+  | { readonly event: "console"; readonly line: string }
+  | { readonly event: "listening"; readonly uri: string }
+  | { readonly event: "warming-up"; readonly guest: GuestStatus | undefined }
+  | { readonly event: "status"; readonly status: string }
+  | { readonly event: "progress"; readonly statistics: MigrationStatistics; readonly guest: GuestStatus | undefined }
+  | { readonly event: "received"; readonly statistics: DestinationStatistics }
+  | { readonly event: "round"; readonly round: RoundSummary }
+  | { readonly event: "verdict"; readonly text: string }
+  | {
+      readonly event: "sent";
+      readonly status: string;
+      readonly statistics: MigrationStatistics;
+      readonly sections: readonly SectionSummary[];
+      readonly error?: MigrationErrorJson;
+    }
+  | {
+      readonly event: "loaded";
+      readonly status: string;
+      readonly load?: LoadReport;
+      readonly error?: MigrationErrorJson;
+    }
+  | {
+      readonly event: "evidence";
+      readonly guest: GuestStatus;
+      /** Blocks that had completed when the machine began to run here. */
+      readonly blocksBefore: number;
+      readonly evidence: Evidence;
+      readonly clean: boolean;
+    }
+  /** Something that has nothing to do with a migration: our own mistake, or the machine's. */
+  | { readonly event: "failed"; readonly text: string };
+
+export function tell(message: Message): void {
+  process.stdout.write(
+    `${JSON.stringify(message, (_, value) => (typeof value === "bigint" ? String(value) : value))}\n`,
+  );
+}
