@@ -46,6 +46,8 @@ export interface DeviceInit<S> {
   load(state: S): void;
   /** Waits for what the device needs before the machine resumes. */
   ready?(): Promise<void>;
+  /** The machine runs, again or for the first time here: what `quiesce` held back, or a load brought, goes on. */
+  resumed?(): void;
 }
 
 export interface Registration {

@@ -166,7 +166,14 @@ describe("kernel", () => {
     expect(report.loadOrder[0]).toBe("timer/0");
     expect(target.kernel.clock.running).toBe(false);
     expect(target.kernel.clock.now()).toBe(then);
-    expect(target.log.slice(0, 4)).toEqual(["resume", "check uart0 1", "check uart1 1", "pause"]);
+    expect(target.log.slice(0, 6)).toEqual([
+      "resume",
+      "resumed uart0",
+      "resumed uart1",
+      "check uart0 1",
+      "check uart1 1",
+      "pause",
+    ]);
   });
 
   it("leaves a running machine running when the stream is bad", async () => {
@@ -175,7 +182,7 @@ describe("kernel", () => {
     const good = smallMachine(1).kernel.snapshot();
     await expect(target.kernel.load(good.slice(0, -1))).rejects.toThrow("STREAM_TRUNCATED");
     expect(target.kernel.clock.running).toBe(true);
-    expect(target.log).toEqual(["resume"]);
+    expect(target.log).toEqual(["resume", "resumed uart0", "resumed uart1"]);
   });
 
   it("takes plugins of an accepted contract, warns of an older one, refuses others", () => {

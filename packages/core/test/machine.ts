@@ -139,6 +139,7 @@ export function smallMachine(fill = 0): SmallMachine {
         log.push(`check uart${i} ${view.offer<{ pending: number }>("irqchip").pending}`);
         return state.lcr === 99 ? { amended: { ...state, lcr: 1 }, note: "lcr was 99" } : undefined;
       },
+      resumed: () => log.push(`resumed uart${i}`),
       load: (state) => {
         log.push(`load uart${i}`);
         if (machine.failLoad === `uart${i}`) {

@@ -143,7 +143,10 @@ describe("an outgoing migration", () => {
   });
 
   it("tells its progress at least four times a second, however slow it is", async () => {
-    const rig = new Rig({ source: { pages: 512 }, outgoing: { maxBandwidthBytesPerSecond: 1_000_000 } });
+    const rig = new Rig({
+      source: { pages: 512, dirtyPagesPerTick: 0 },
+      outgoing: { maxBandwidthBytesPerSecond: 1_000_000 },
+    });
     const atMs: number[] = [];
     const seen: MigrationStatistics[] = [];
     const startMs = rig.clock.nowMs();

@@ -118,9 +118,10 @@ class TcpChannel implements Channel {
   #read(): void {
     if (!this.#reading) {
       this.#reading = true;
-      this.#socket.on("data", (chunk: Uint8Array) => {
+      this.#socket.on("data", (chunk: Buffer) => {
         if (this.#closing !== undefined) return;
-        this.#arrived.push(chunk);
+        // A plain array: a Buffer's slice is a view, where every other array's is a copy.
+        this.#arrived.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
         this.#socket.pause();
         this.#wake();
       });

@@ -113,6 +113,33 @@ describe("the life-cycle", () => {
     expect(small).toHaveLength(8 + page + 8);
   });
 
+  it("goes on where it stopped, round and round: a page that is written again waits for its turn", () => {
+    const block = testBlock("ram", new Uint8Array(6 * page).fill(3));
+    const { handler } = rig([block.block]);
+    bytesOf((out) => handler.setup(out));
+    bytesOf((out) => handler.iterate(out, 3 * (page + 8) + 12));
+    block.write(0, [4]);
+    handler.pending(true);
+    const part = bytesOf((out) => expect(handler.iterate(out, plenty)).toBe(true));
+    const view = new DataView(part.buffer, part.byteOffset);
+    const places = [0, 1, 2, 3].map((record) => view.getUint32(record * (page + 8) + 4) & ~0xfff);
+    expect(places).toEqual([3 * page, 4 * page, 5 * page, 0]);
+  });
+
+  it("finds content that came back after the page went out as zero, by comparing alone", () => {
+    const block = testBlock("ram", 4 * page, { tracker: (length) => compareTracker(length) });
+    const { handler } = rig([block.block]);
+    block.memory().set(pattern(1), page);
+    bytesOf((out) => handler.setup(out));
+    bytesOf((out) => handler.iterate(out, plenty));
+    for (const content of [new Uint8Array(page), pattern(1)]) {
+      block.memory().set(content, page);
+      expect(handler.pending(true).mustPrecopyBytes).toBe(page);
+      bytesOf((out) => handler.iterate(out, plenty));
+    }
+    expect(handler.pending(true).mustPrecopyBytes).toBe(0);
+  });
+
   it("ends a call that only looks at zero pages", () => {
     const block = testBlock("ram", 96 << 20);
     const { handler } = rig([block.block]);

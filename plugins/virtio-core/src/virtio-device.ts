@@ -69,6 +69,7 @@ export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L =
     check: (state, view) => checkState(parts, state, dma.staged(view)),
     load: (state) => loadState(parts, state),
     ...(model.ready === undefined ? {} : { ready: () => model.ready?.() ?? Promise.resolve() }),
+    resumed: () => resume(parts),
   });
   return { device: common, transport, registration, resume: () => resume(parts) };
 }

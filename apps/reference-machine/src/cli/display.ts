@@ -48,12 +48,19 @@ function headline(role: Role, message: Message): string | undefined {
   }
 }
 
+/** Lines of mere progress come at most this often. */
+const plainProgressMs = 500;
+
 function plainDisplay(out: NodeJS.WriteStream): Display {
   const line = (text: string) => out.write(`${text}\n`);
+  let toldMs = Number.NEGATIVE_INFINITY;
   return {
     show(role, message) {
       const text = headline(role, message) ?? progress(message);
-      if (text !== undefined) line(text);
+      const isHeadline = headline(role, message) !== undefined;
+      if (text === undefined || (!isHeadline && performance.now() - toldMs < plainProgressMs)) return;
+      if (!isHeadline) toldMs = performance.now();
+      line(text);
     },
     done: () => {},
     line,

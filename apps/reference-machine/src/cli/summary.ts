@@ -76,28 +76,23 @@ function sections({ sent, loaded }: Story): string[] {
 
 function rounds({ rounds: all, sent }: Story): string[] {
   if (all.length === 0) return [];
-  const rows = all.map((round, i) => {
-    const before = all[i - 1];
-    const pages = (now: number | undefined, then: number | undefined) =>
-      now === undefined ? "-" : count(now - (then ?? 0));
-    return [
-      `  ${round.round}`,
-      pages(round.normalPages, before?.normalPages),
-      pages(round.duplicatePages, before?.duplicatePages),
-      mebibytes(round.bytes),
-      milliseconds(round.durationMs),
-      mebibytes(round.pendingBytes),
-    ];
-  });
+  const pages = (n: number | undefined): string => (n === undefined ? "-" : count(n));
+  const rows = all.map((round) => [
+    `  ${round.round}`,
+    pages(round.normalPages),
+    pages(round.duplicatePages),
+    mebibytes(round.bytes),
+    milliseconds(round.durationMs),
+    mebibytes(round.pendingBytes),
+  ]);
   const ram = sent?.statistics.ram;
-  const last = all.at(-1);
   if (ram !== undefined) {
-    const final = (now: number | undefined, then: number | undefined) =>
-      now === undefined ? "-" : count(now - (then ?? 0));
+    const rest = (total: number | undefined, each: (round: RoundSummary) => number | undefined): string =>
+      pages(total === undefined ? undefined : all.reduce((left, round) => left - (each(round) ?? 0), total));
     rows.push([
       "  paused",
-      final(ram.normal, last?.normalPages),
-      final(ram.duplicate, last?.duplicatePages),
+      rest(ram.normal, (round) => round.normalPages),
+      rest(ram.duplicate, (round) => round.duplicatePages),
       mebibytes(ram["downtime-bytes"]),
       "",
       "",

@@ -96,7 +96,10 @@ export function referenceMachine(options: ReferenceMachineOptions): ReferenceMac
     machine: {
       pause: () => runner.stop(),
       resume: () => runner.start(),
-      reset: () => hart.reset(RAM_BASE, 0, RAM_BASE + BOOT_BLOCK_OFFSET),
+      reset: () => {
+        for (const part of [disk, network, iommu, irqchip, timer]) part.reset();
+        hart.reset(RAM_BASE, 0, RAM_BASE + BOOT_BLOCK_OFFSET);
+      },
       throttle: (fraction) => runner.throttle(fraction),
       holdInterrupts: (held) => irqchip.hold(held),
     },

@@ -62,7 +62,7 @@ export interface Kernel extends KernelForPlugins {
   quiesce(): Promise<void>;
   /** Stops the machine, then its clock. */
   pause(): void;
-  /** Starts the clock, then the machine. */
+  /** Starts the clock, then the machine, and tells the devices. */
   resume(): void;
   /** The whole machine as a stream. It is paused meanwhile, and runs on afterwards if it ran before. */
   save(): AsyncIterable<Uint8Array>;
@@ -184,6 +184,7 @@ class KernelImplementation implements Kernel {
   resume(): void {
     this.clock.start();
     this.machine.resume();
+    for (const { device } of this.#registry.inSaveOrder()) device?.resumed?.();
     this.events.emit("resumed");
   }
 

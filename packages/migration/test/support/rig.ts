@@ -60,7 +60,7 @@ export class Rig {
         await turn();
       },
       sliceBytes: 64 * 1024,
-      downtimeLimitMs: 0.1,
+      downtimeLimitMs: 1,
       ...options.outgoing,
     });
     this.incoming = incomingMigration({

@@ -1,8 +1,8 @@
-// Sections of real streams, found by their idstr, with the size that the manifest gives.
+// Sections of real streams, with the size that the manifest gives.
 import { manifest, readStream } from "@godwit/testkit/streams";
+import { bodyOf } from "./sections.ts";
 
 const streams = new Map<string, Uint8Array>();
-const fullSection = 0x04;
 
 export interface RealSection {
   readonly idstr: string;
@@ -21,16 +21,11 @@ export function realSection(raw: string, idstr: string): RealSection {
     .find((file) => file.raw === raw)
     ?.stream?.sections.find((section) => section.idstr === idstr);
   if (listed === undefined) throw new Error(`${raw} has no section ${idstr}`);
-  const name = new TextEncoder().encode(idstr);
-  for (let at = stream.indexOf(name.length); at >= 0; at = stream.indexOf(name.length, at + 1)) {
-    if (stream[at - 5] !== fullSection || !name.every((byte, i) => stream[at + 1 + i] === byte)) continue;
-    const from = at + 1 + name.length + 8;
-    return {
-      idstr,
-      version: listed.version,
-      body: stream.slice(from, from + listed.bytes),
-      open: stream.slice(from, from + listed.bytes + 64),
-    };
-  }
-  throw new Error(`${raw}: ${idstr} was not found`);
+  const from = bodyOf(stream, idstr);
+  return {
+    idstr,
+    version: listed.version,
+    body: stream.slice(from, from + listed.bytes),
+    open: stream.slice(from, from + listed.bytes + 64),
+  };
 }
