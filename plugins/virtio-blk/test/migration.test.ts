@@ -124,6 +124,23 @@ describe("an instant snapshot", () => {
     expect(driver.ring(0).reap()).toEqual([{ head: write.head, length: 1 }]);
     expect(model.inFlight).toBe(0);
   });
+
+  it("is submitted when the machine runs, not when the past happens to be over", async () => {
+    const slow = slowImage(image(16));
+    const to = machine(virtioBlk({ backend: slow }));
+    const driver = new DiskDriver(to);
+    driver.send(0, 1, 2n, sectorOf(2));
+    const [slot, ram] = [to.save(), to.ram.slice()];
+    to.device.setStatus(0);
+    new DiskDriver(to).send(0, 1, 3n, sectorOf(3));
+    to.ram.set(ram);
+    to.load(slot);
+    slow.held[0]?.finish();
+    await tick();
+    expect([slow.held.length, to.interrupts]).toEqual([0, []]);
+    to.resume();
+    expect(slow.held.map(({ what }) => what)).toEqual(["write 2"]);
+  });
 });
 
 describe("a state that cannot be", () => {

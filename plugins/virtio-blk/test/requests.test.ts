@@ -137,6 +137,24 @@ describe("requests", () => {
   });
 });
 
+describe("a back end that gives a request back", () => {
+  it("is asked again when its owner says so, for that request only", async () => {
+    const disk = image(16);
+    const slow = slowImage(disk);
+    const model = virtioBlk({ backend: slow });
+    const driver = new DiskDriver(machine(model));
+    const [first, second] = [driver.send(0, 1, 1n, sectorOf(1)), driver.send(0, 1, 2n, sectorOf(2))];
+    slow.held[0]?.giveBack();
+    await tick();
+    expect([model.inFlight, driver.status(first), slow.held.map(({ what }) => what)]).toEqual([2, 0xee, ["write 2"]]);
+    model.retry();
+    expect(slow.held.map(({ what }) => what)).toEqual(["write 2", "write 1"]);
+    for (const held of [...slow.held]) held.finish();
+    await tick();
+    expect([driver.status(first), driver.status(second), disk.log]).toEqual([0, 0, ["write 2", "write 1"]]);
+  });
+});
+
 describe("a reset while requests are under way", () => {
   it("answers none of them, and starts nothing new before the back end is done with them", async () => {
     const disk = image(16);

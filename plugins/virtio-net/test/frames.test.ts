@@ -237,15 +237,37 @@ describe("several queue pairs", () => {
     expect(pairs(2)).toBe(OK);
     driver.ring(3).kick();
     expect(sent.map(numberOf)).toEqual([1]);
-    for (let n = 3; n < 40; n++) net.receive(Uint8Array.from(frame(own, n), (byte, i) => (i === 11 ? n : byte)));
+    // Eight flows of five frames each, told apart by the last byte of their source.
+    const flows = 8;
+    const flowOf = (n: number): number => n % flows;
+    for (let n = 3; n < 40; n++) {
+      net.receive(Uint8Array.from(frame(own, n), (byte, i) => (i === 11 ? 0x40 + flowOf(n) : byte)));
+    }
     for (let i = 0; i < 40; i++) for (const pair of [0, 1]) driver.give(200, pair);
     const [first, second] = [0, 1].map((pair) => driver.take(pair).map(numberOf)) as [number[], number[]];
     expect([...first, ...second].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 39 }, (_, i) => i + 1));
+    const flowsOf = (list: number[]): Set<number> => new Set(list.filter((n) => n > 2).map(flowOf));
+    expect(flowsOf(first).size + flowsOf(second).size).toBe(flows);
     for (const list of [first, second]) {
-      expect(list.length).toBeGreaterThan(5);
+      expect(flowsOf(list).size).toBeGreaterThan(0);
       expect(list).toEqual(list.toSorted((a, b) => a - b));
     }
     expect(net.save()).toMatchObject({ max_queue_pairs: 2, curr_queue_pairs: 2 });
+  });
+
+  it("moves what waits to the pairs that are left", () => {
+    const { net, driver } = rig({ queuePairs: 2 });
+    driver.controlAt(4);
+    driver.command(controlClass.MQ, mqCommand.VQ_PAIRS_SET, [2, 0]);
+    for (let n = 0; n < 16; n++) net.receive(Uint8Array.from(frame(own, n), (byte, i) => (i === 11 ? n : byte)));
+    expect(driver.command(controlClass.MQ, mqCommand.VQ_PAIRS_SET, [1, 0])).toBe(OK);
+    for (let n = 0; n < 16; n++) driver.give(200);
+    expect(
+      driver
+        .take()
+        .map(numberOf)
+        .toSorted((a, b) => a - b),
+    ).toEqual(Array.from({ length: 16 }, (_, i) => i));
   });
 
   it("has its control queue at 2 for a driver that knows of one pair only", () => {

@@ -54,7 +54,7 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Turns until the work is done; with `stepMs` time passes as well, for work that waits for a timer. */
+/** Turns until the work is done. With `stepMs` time passes whenever nobody else moves it: for work that waits for a timer. */
 export async function drive<T>(work: Promise<T>, clock: ManualClock, stepMs = 0): Promise<T> {
   let isDone = false;
   const done = work.finally(() => {
@@ -62,8 +62,9 @@ export async function drive<T>(work: Promise<T>, clock: ManualClock, stepMs = 0)
   });
   done.catch(() => {});
   while (!isDone) {
+    const beforeMs = clock.nowMs();
     for (let i = 0; i < 10 && !isDone; i++) await turn();
-    if (stepMs > 0 && !isDone) clock.advance(stepMs);
+    if (stepMs > 0 && !isDone && clock.nowMs() === beforeMs) clock.advance(stepMs);
   }
   return done;
 }
