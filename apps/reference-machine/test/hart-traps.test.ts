@@ -104,6 +104,15 @@ describe("exceptions", () => {
     expect(rig.hart.save()).toMatchObject({ pc: HANDLER, mcause: 1, mepc: PORT, mtval: PORT });
   });
 
+  it("a trap with interrupts masked leaves them masked after mret", () => {
+    const rig = trapRig([asm.ecall]);
+    change(rig, { mstatus: MPIE | MPP });
+    rig.hart.run(1);
+    expect(rig.hart.save().mstatus).toBe(MPP);
+    rig.hart.run(1);
+    expect(rig.hart.save()).toMatchObject({ pc: RAM, mstatus: MPIE | MPP });
+  });
+
   it("mret goes back to mepc and restores MIE from MPIE", () => {
     for (const [before, after] of [
       [MPIE | MPP, MIE | MPIE | MPP],
@@ -348,6 +357,17 @@ describe("state", () => {
     rig.hart.load(saved);
     saved.x[5] = 1;
     expect(rig.hart.save().x[5]).toBe(99);
+  });
+
+  it("a hart that waits goes on waiting where it is loaded, and one that runs does not", () => {
+    const source = trapRig([asm.wfi, asm.addi(1, 0, 9)]);
+    change(source, { mie: 0x80 });
+    source.hart.run(1);
+    const destination = trapRig([asm.wfi, asm.addi(1, 0, 9)]);
+    destination.hart.load(source.hart.save());
+    expect([destination.hart.idle, destination.hart.run(10)]).toEqual([true, 0]);
+    destination.hart.load({ ...source.hart.save(), waiting: false });
+    expect([destination.hart.idle, destination.hart.run(1), destination.hart.save().x[1]]).toEqual([false, 1, 9]);
   });
 
   it("what a hart saves has no problem", () => {

@@ -144,12 +144,13 @@ class Destination implements IncomingMigration {
   }
 
   async #receive(): Promise<void> {
+    const digest = await this.#interrupt.wait(streamDigest());
+    this.#digest = digest;
     const peer = this.#converse(await this.#interrupt.wait(this.#openChannel()));
     this.#move({ type: "connected" });
     const sourceHeartbeatMs = await this.#agree(peer);
-    this.#digest = await this.#interrupt.wait(streamDigest());
-    this.#incoming = this.#options.machine.incoming();
-    const { incoming, digest } = { incoming: this.#incoming, digest: this.#digest };
+    const incoming = this.#options.machine.incoming();
+    this.#incoming = incoming;
     this.#move({ type: "accepted" });
     await peer.say({ kind: "accepted", heartbeatMs: heartbeatMs(this.#peerTimeoutMs), warnings: this.#misfits });
     peer.link.keepAlive(sourceHeartbeatMs, () => ({ kind: "received", bytes: digest.bytes }));

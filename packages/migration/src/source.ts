@@ -146,10 +146,10 @@ class Source implements OutgoingMigration {
   async #migrate(): Promise<void> {
     const manifest = this.#options.machine.manifest();
     this.#recorder.totalBytes = manifest.ramBlocks.reduce((sum, { bytes }) => sum + bytes, 0);
+    const digest = await this.#interrupt.wait(streamDigest());
     const peer = await this.#connect();
     this.#move({ type: "connected" });
     await this.#agree(peer, manifest);
-    const digest = await this.#interrupt.wait(streamDigest());
     this.#move({ type: "accepted" });
     const send = (chunks: Iterable<Uint8Array>): Promise<void> => this.#send(peer, digest, chunks);
     const attempt = await this.#setUp(send, manifest);

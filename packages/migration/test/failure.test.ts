@@ -124,7 +124,7 @@ describe.each(wires)("a destination that dies, over %s", (wire) => {
       if (rig.destinationChannel !== undefined) rig.destinationChannel.abort(dead);
       else rig.sourceChannel?.abort(dead);
     });
-    const { source, destination } = await rig.run(100);
+    const { source, destination } = await rig.run();
     expect(source.state.status).toBe("failed");
     expect(destination.state.status).toBe("failed");
     rig.expectStayed();
@@ -133,7 +133,7 @@ describe.each(wires)("a destination that dies, over %s", (wire) => {
   it("while the source is released leaves it in doubt, with a machine that stands still", async () => {
     const rig = rigOf(wire);
     atSource(rig, "released", () => rig.destinationChannel?.abort(dead));
-    const { source, destination } = await rig.run(100);
+    const { source, destination } = await rig.run();
     expect(source.state).toMatchObject({ status: "in-doubt", destination: "unknown" });
     expect(rig.source.isRunning).toBe(false);
     expect(destination.state).toMatchObject({ status: "failed", ownership: "none" });
@@ -144,7 +144,7 @@ describe.each(wires)("a destination that dies, over %s", (wire) => {
   it.each(["preamble", "active", "checking", "prepared"] as const)("itself %s is no owner yet", async (status) => {
     const rig = rigOf(wire);
     atDestination(rig, status, () => rig.destinationChannel?.abort(dead));
-    const { source, destination } = await rig.run(100);
+    const { source, destination } = await rig.run();
     expect(destination.state).toMatchObject({ status: "failed", ownership: "none" });
     expect(source.state.status).toBe("failed");
     rig.expectStayed();
@@ -153,7 +153,7 @@ describe.each(wires)("a destination that dies, over %s", (wire) => {
   it.each(["committing", "completed"] as const)("itself %s leaves the source in doubt", async (status) => {
     const rig = rigOf(wire);
     atDestination(rig, status, () => rig.destinationChannel?.abort(dead));
-    const { source, destination } = await rig.run(100);
+    const { source, destination } = await rig.run();
     // Here only the connection died: the process lives, owns the machine, runs it, and knows that it told nobody.
     expect(destination.state).toEqual({ status: "completed" });
     expect(destination.sourceTold).toBe(false);
@@ -169,7 +169,7 @@ describe.each(wires)("a source that dies, over %s", (wire) => {
     async (status) => {
       const rig = rigOf(wire, { destination: { prepare: slowQuiesce } });
       atDestination(rig, status, () => (rig.sourceChannel ?? rig.destinationChannel)?.abort(dead));
-      const { destination } = await rig.run(100);
+      const { destination } = await rig.run();
       expect(destination.state).toMatchObject({ status: "failed", ownership: "none" });
       expect(rig.destination.isRunning).toBe(false);
       expect(rig.destination.log).not.toContain("commit");
@@ -180,7 +180,7 @@ describe.each(wires)("a source that dies, over %s", (wire) => {
   it.each(["committing", "completed"] as const)("while the destination is %s does not stop it", async (status) => {
     const rig = rigOf(wire, { destination: { commit: slowQuiesce } });
     atDestination(rig, status, () => rig.sourceChannel?.abort(dead));
-    const { destination } = await rig.run(100);
+    const { destination } = await rig.run();
     expect(destination.state).toEqual({ status: "completed" });
     rig.expectMoved();
   });
@@ -201,7 +201,7 @@ describe("a step of the source's machine that throws", () => {
   it.each(steps)("at %s, the %d. time, fails the migration and nothing else", async (step, time) => {
     const rig = rigOf("memory", { source: { failAt: { step, time } } });
     atSource(rig, "failed", () => rig.incoming.cancel());
-    const { source } = await rig.run(100);
+    const { source } = await rig.run();
     expect(source.state).toMatchObject({
       status: "failed",
       error: { code: "MACHINE_FAILED", location: { side: "source" } },

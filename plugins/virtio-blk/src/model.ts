@@ -1,6 +1,7 @@
 // virtioBlk(): a block device over any back end. Requests that are under way are part of its state.
 import { MigrationError } from "@godwit/core";
 import {
+  maxChain,
   type NoData,
   noData,
   type VirtioCheckContext,
@@ -53,8 +54,8 @@ const maxQueues = 256;
 export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   const { backend, queues = 1, queueSize = 256, carryInFlight = false, onError } = options;
   const disk: Disk = { backend, readOnly: options.readOnly ?? false, serial: serialOf(options.serial ?? "") };
-  if (!Number.isInteger(queues) || queues < 1 || queues > maxQueues)
-    throw refused("queues", `1 to ${maxQueues}`, queues);
+  if (!isCount(queues, maxQueues)) throw refused("queues", `1 to ${maxQueues}`, queues);
+  if (!isRingSize(queueSize)) throw refused("queueSize", "a power of two from 4 to 1024", queueSize);
   if (!Number.isSafeInteger(backend.sizeBytes) || backend.sizeBytes < 0 || backend.sizeBytes % sectorBytes !== 0) {
     throw refused("sizeBytes", `a multiple of ${sectorBytes}`, backend.sizeBytes);
   }
@@ -167,7 +168,6 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   /** Lets go of every request. What the back end still has may take effect; nothing new starts before that is over. */
   function forget(): void {
     inFlight = new Set();
-    holding = false;
     wanted = false;
     if (underWay.size === 0) return;
     const waited = Promise.all(underWay).then(() => {
@@ -204,6 +204,7 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
     check: (_, context) => checkState(context, backend.sizeBytes),
     load(_, { legacy }) {
       forget();
+      holding = false;
       for (const { queue, element } of legacy) inFlight.add({ queue, element, started: false });
     },
     async quiesce() {
@@ -218,6 +219,15 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
       return inFlight.size;
     },
   };
+}
+
+function isCount(count: number, most: number): boolean {
+  return Number.isInteger(count) && count >= 1 && count <= most;
+}
+
+/** Header, status and two segments at least; QEMU has none larger. */
+function isRingSize(size: number): boolean {
+  return Number.isInteger(Math.log2(size)) && size >= 4 && size <= maxChain;
 }
 
 function serialOf(text: string): Uint8Array {

@@ -38,7 +38,7 @@ export function pciMachine<Offer extends VirtioPciOffer>(plugin: (wiring: Wiring
   let time = 0n;
   const kernel = createKernel({
     machineType: "virtio-test",
-    machine: { pause() {}, resume: () => offer.resume(), reset: () => offer.reset() },
+    machine: { pause() {}, resume() {}, reset: () => offer.reset() },
     clock: virtualClock(() => time++),
   });
   const { memory: guestMemory, ...rest } = kernel.use(

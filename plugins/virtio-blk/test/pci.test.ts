@@ -51,6 +51,27 @@ describe("virtioBlkPci", () => {
     ).toEqual([carried[0]?.head, read.head]);
   });
 
+  it("goes back to a snapshot that was taken with a request in flight", async () => {
+    const disk = image(16);
+    const slow = slowImage(disk);
+    const here = pciMachine((wiring) => virtioBlkPci({ slot, ...wiring, backend: slow }));
+    const driver = new DiskDriver<typeof here>(here);
+    const write = driver.send(0, 1, 4n, sectorOf(4));
+    const slot1 = here.kernel.snapshot().slice();
+    slow.held[0]?.finish();
+    await tick();
+    expect([driver.status(write), here.messages]).toEqual([0, [1]]);
+    disk.bytes.fill(0);
+    here.kernel.pause();
+    here.kernel.restore(slot1);
+    expect([driver.status(write), slow.held.length]).toEqual([0xee, 0]);
+    here.kernel.resume();
+    slow.held[0]?.finish();
+    await tick();
+    expect([driver.status(write), here.messages, disk.bytes[4 * 512]]).toEqual([0, [1, 1], 4]);
+    expect(driver.ring(0).reap()).toEqual([{ head: write.head, length: 1 }]);
+  });
+
   it("writes a section that the family reads without being told anything", async () => {
     const slow = slowImage(image(16));
     const here = pciMachine((wiring) =>

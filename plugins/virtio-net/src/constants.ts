@@ -38,5 +38,5 @@ export const macTableEntries = 64;
 /** VLAN ids are 12 bits wide; their filter is a bitmap (QEMU: MAX_VLAN). */
 export const vlanIds = 4096;
 export const vlanBytes = vlanIds / 8;
-/** Queue pairs at most (virtio 1.2, section 5.1.4: VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX). */
-export const maxQueuePairs = 0x8000;
+/** Queue pairs at most: with the control queue, as many queues as the stream has room for (QEMU: VIRTIO_QUEUE_MAX). */
+export const maxQueuePairs = 511;

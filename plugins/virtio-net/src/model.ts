@@ -2,6 +2,7 @@
 import { MigrationError } from "@godwit/core";
 import {
   feature,
+  maxChain,
   segmentBytes,
   type VirtioDevice,
   type VirtioDialect,
@@ -59,10 +60,10 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   const { send, queuePairs = 1, queueSize = 256, backlogFrames = 256, controlQueue = true, dialect = "10.0" } = options;
   const factoryMac = macAddress(options.mac);
   if (!Number.isInteger(queuePairs) || queuePairs < 1 || queuePairs > maxQueuePairs) {
-    throw new MigrationError("DEFINITION_INVALID", "virtio-net cannot have so many queue pairs", {
-      expected: `1 to ${maxQueuePairs}`,
-      found: String(queuePairs),
-    });
+    throw refused("queuePairs", `1 to ${maxQueuePairs}`, queuePairs);
+  }
+  if (!Number.isInteger(Math.log2(queueSize)) || queueSize > maxChain) {
+    throw refused("queueSize", `a power of two up to ${maxChain}`, queueSize);
   }
   if (queuePairs > 1 && !controlQueue) {
     throw new MigrationError("DEFINITION_INVALID", "more than one queue pair needs the control queue");
@@ -278,6 +279,10 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
       device?.configChanged();
     },
   };
+}
+
+function refused(what: string, expected: string, found: number): MigrationError {
+  return new MigrationError("DEFINITION_INVALID", `virtio-net's ${what} cannot be`, { expected, found: String(found) });
 }
 
 function noRss(): VirtioNetState["rss"] {

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { machine, move } from "../../virtio-blk/test/guest.ts";
 import { controlClass, macCommand, mqCommand, rxCommand, vlanCommand } from "../src/constants.ts";
+import type { VirtioNetState } from "../src/device-state.ts";
 import { virtioNet } from "../src/model.ts";
 import { frame, mac, NetDriver, numberOf, own } from "./net-driver.ts";
 
@@ -65,6 +66,26 @@ describe("a move", () => {
     };
     expect(load(2)).toBeUndefined();
     expect(load(3)).toEqual(["FIELD_UNEQUAL", "device.max_queue_pairs"]);
+  });
+});
+
+describe("a state that another virtio-net had", () => {
+  const net = virtioNet({ mac: own, send: () => {} });
+  const refusal = (change: Partial<VirtioNetState>): unknown => {
+    try {
+      return net.check?.({ ...net.save(), ...change }, undefined as never);
+    } catch (error) {
+      return isMigrationError(error) ? [error.code, error.location.path] : error;
+    }
+  };
+
+  it("is refused where this one could not go on with it", () => {
+    expect(refusal({})).toBeUndefined();
+    expect(refusal({ has_vnet_hdr: 1 })).toEqual(["DEVICE_CHECK", "device.has_vnet_hdr"]);
+    expect(refusal({ has_ufo: 1 })).toEqual(["DEVICE_CHECK", "device.has_ufo"]);
+    expect(refusal({ mergeable_rx_bufs: 1 })).toEqual(["DEVICE_CHECK", "device.mergeable_rx_bufs"]);
+    expect(refusal({ rss: { ...net.save().rss, enabled: true } })).toEqual(["DEVICE_CHECK", "device.rss.enabled"]);
+    expect(refusal({ backend: { chunks: [Uint8Array.of(1)] } })).toEqual(["DEVICE_CHECK", "device.backend.chunks"]);
   });
 });
 

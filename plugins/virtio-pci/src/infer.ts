@@ -45,22 +45,31 @@ export function inferVirtioPci<P, S, L>(
   const refusals: unknown[] = [];
   for (const configBytes of configSizes(config)) {
     try {
-      readings.push(readAs(device, sample, { configBytes, msixVectors }));
+      const reading = readAs(device, sample, { configBytes, msixVectors });
+      // Zeros can be read as anything. A reading is right only where it ends with the section.
+      if (endsAt(sample, reading.end)) readings.push(reading);
+      else refusals.push(misread("configBytes", "a section that ends with its footer", `one of ${reading.end} bytes`));
     } catch (error) {
       if (!isMigrationError(error)) throw error;
       refusals.push(error);
     }
   }
-  // Where both sizes can be read, a section is one that ends where its footer begins.
-  const ended = readings.filter(({ end }) => end === sample.bytes.length || sample.bytes[end] === footerByte);
-  const [reading, other] = readings.length > 1 ? ended : readings;
+  const [reading, other] = readings;
   if (other !== undefined) {
     throw new MigrationError("PARAMETER_AMBIGUOUS", "PCI configuration space can be of 256 and of 4096 bytes", {
       path: "configBytes",
+      found: readings.map(({ end }) => `a section of ${end} bytes`).join(", and "),
     });
   }
-  if (reading === undefined) throw refusals[0] ?? misread("configBytes", "256 or 4096", "neither ends the section");
+  if (reading === undefined) throw refusals[0];
   return reading.parameters;
+}
+
+/** Whether a section of `end` bytes is what the vmdesc says, or else what its footer or the sample's end say. */
+function endsAt({ bytes, vmdesc }: SectionSample, end: number): boolean {
+  const { fields } = vmdesc ?? {};
+  if (fields === undefined) return end === bytes.length || bytes[end] === footerByte;
+  return end === fields.reduce((sum, { size, array_len = 1 }) => sum + size * array_len, 0);
 }
 
 /** A PCI Express function has 4,096 bytes. Without that capability nothing says so, and both are tried. */

@@ -1,14 +1,6 @@
 // A machine with a virtio PCI function, saved in the middle of its work and loaded into another one.
-import {
-  createKernel,
-  decodeState,
-  encodeState,
-  isMigrationError,
-  type Kernel,
-  type SectionSample,
-  virtualClock,
-} from "@godwit/core";
-import { feature, noData } from "@godwit/virtio-core";
+import { decodeState, encodeState, isMigrationError } from "@godwit/core";
+import { feature } from "@godwit/virtio-core";
 import { describe, expect, it } from "vitest";
 import { type VirtioPciParameters, virtioPciFamily } from "../src/index.ts";
 import { Driver } from "./support/driver.ts";

@@ -1,6 +1,7 @@
 // @godwit/core/stream: QEMU's migration stream as events and sections, without a machine.
 
 export * from "./configuration.ts";
+export type * from "./events.ts";
 export * from "./reader.ts";
 export * from "./sections.ts";
 export * from "./vmdesc.ts";

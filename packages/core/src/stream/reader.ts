@@ -4,13 +4,10 @@
 import { Cursor } from "../cursor.ts";
 import { type ErrorLocation, isMigrationError, MigrationError } from "../errors.ts";
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
-import {
-  type Configuration,
-  type ConfigurationState,
-  configuration,
-  configurationOf,
-  configurationWireVersion,
-} from "./configuration.ts";
+import { type ConfigurationState, configuration, configurationOf, configurationWireVersion } from "./configuration.ts";
+import { delimit } from "./delimit.ts";
+import type { DelimitedBy, StreamEvent } from "./events.ts";
+import { SectionOrder } from "./section-order.ts";
 import {
   commands,
   type Missing,
@@ -22,45 +19,8 @@ import {
   streamMagic,
   streamVersion,
 } from "./sections.ts";
-import { findVmdesc, parseVmdesc, sectionBytes } from "./vmdesc.ts";
+import { findVmdesc, parseVmdesc } from "./vmdesc.ts";
 import type { Vmdesc } from "./vmdesc-types.ts";
-import { walkerOf } from "./walkers.ts";
-
-/** How the end of a section was found, from the surest way to the last resort. */
-export type DelimitedBy = "description" | "walker" | "vmdesc" | "given-vmdesc" | "footer-scan";
-
-export interface SectionRead {
-  readonly phase: Phase;
-  readonly head: SectionHead;
-  /** What its decoder made of it; bytes, where nothing describes it. */
-  readonly value: unknown;
-  readonly delimitedBy: DelimitedBy;
-  /** Offset of the section's type byte. */
-  readonly offset: number;
-  /** Bytes of the body, and of the whole section with header and footer. */
-  readonly bodyBytes: number;
-  readonly bytes: number;
-}
-
-export type StreamEvent =
-  | { readonly type: "header"; readonly version: number }
-  | {
-      readonly type: "configuration";
-      readonly configuration: Configuration;
-      readonly offset: number;
-      readonly bytes: number;
-    }
-  | ({ readonly type: "section" } & SectionRead)
-  | {
-      readonly type: "command";
-      readonly command: number;
-      readonly name: string;
-      readonly payload: Uint8Array;
-      readonly offset: number;
-    }
-  | { readonly type: "eof"; readonly offset: number }
-  | { readonly type: "vmdesc"; readonly vmdesc: Vmdesc; readonly offset: number; readonly bytes: number }
-  | { readonly type: "note"; readonly code: "no-vmdesc"; readonly text: string };
 
 export interface ReaderOptions {
   /**
@@ -109,31 +69,19 @@ interface OpenSection {
   readonly delimitedBy: DelimitedBy;
 }
 
-interface Seen {
-  readonly head: SectionHead;
-  readonly started: boolean;
-  readonly ended: boolean;
-  readonly full: boolean;
-  /** The value of its latest part. */
-  readonly value: unknown;
-}
-
 export class StreamReader {
   readonly #options: ReaderOptions;
   readonly #cursor: Cursor;
-  /** By section id, and the ids by key. */
-  readonly #seen: Map<number, Seen>;
-  readonly #ids: Map<string, number>;
+  readonly #order: SectionOrder;
   #state: State = { at: "header" };
   #vmdesc: Vmdesc | undefined;
   #failed: MigrationError | undefined;
 
-  constructor(options: ReaderOptions, from?: { cursor: Cursor; seen: Map<number, Seen>; ids: Map<string, number> }) {
+  constructor(options: ReaderOptions, from?: { readonly cursor: Cursor; readonly order: SectionOrder }) {
     this.#options = options;
     this.#cursor = from?.cursor ?? new Cursor();
     this.#cursor.checks = options.checks ?? true;
-    this.#seen = from?.seen ?? new Map();
-    this.#ids = from?.ids ?? new Map();
+    this.#order = new SectionOrder(from?.order);
     this.#vmdesc = options.vmdesc;
   }
 
@@ -191,8 +139,7 @@ export class StreamReader {
   fork(options: ReaderOptions = this.#options): StreamReader {
     const copy = new StreamReader(options, {
       cursor: this.#cursor.fork(),
-      seen: new Map(this.#seen),
-      ids: new Map(this.#ids),
+      order: this.#order,
     });
     const state = this.#state;
     copy.#state =
@@ -381,91 +328,29 @@ export class StreamReader {
       const read = readHead(cursor);
       if ("path" in read) return false;
       head = read;
-      this.#register(head, phase, offset);
+      this.#order.register(head, phase, offset);
     } else {
       if (cursor.available < 4) return false;
       const id = cursor.view.getUint32(cursor.pos);
-      head = this.#continued(id, phase, offset);
+      head = this.#order.continued(id, phase, offset);
       cursor.pos += 4;
     }
     const section = { phase, head, offset, bodyOffset: cursor.offset, delimitedBy: "description" as const };
     // The place is known before the decoder is asked for: its refusal names the section.
     this.#state = { at: "held", section };
-    const decoder = this.#options.open(head, phase, this.#seen.get(head.sectionId)?.value);
+    const decoder = this.#options.open(head, phase, this.#order.previous(head.sectionId));
     if (decoder !== undefined) this.#state = { at: "body", section, decoder };
     return true;
-  }
-
-  #register(head: SectionHead, phase: Phase, offset: number): void {
-    const key = sectionKey(head);
-    const known = this.#ids.get(key);
-    const other = this.#seen.get(head.sectionId);
-    const seen = known === undefined ? undefined : this.#seen.get(known);
-    const at = { section: key, version: head.version, path: "idstr", offset: offset + 5 };
-    if (seen !== undefined && (known !== head.sectionId || phase === "start" || seen.full)) {
-      throw new MigrationError("SECTION_DUPLICATE", "the section came before", at);
-    }
-    if (seen === undefined && other !== undefined) {
-      throw new MigrationError("SECTION_ID", "the section's id belongs to another section", {
-        ...at,
-        expected: "an id of its own",
-        found: `the id of ${sectionKey(other.head)}`,
-      });
-    }
-    this.#ids.set(key, head.sectionId);
-    this.#seen.set(head.sectionId, {
-      head,
-      started: (seen?.started ?? false) || phase === "start",
-      ended: seen?.ended ?? false,
-      full: phase === "full",
-      value: seen?.value,
-    });
-  }
-
-  #continued(id: number, phase: Phase, offset: number): SectionHead {
-    const seen = this.#seen.get(id);
-    if (seen === undefined || !seen.started) {
-      throw new MigrationError("SECTION_ID", "a PART or END of a section that was not started", {
-        path: "section_id",
-        offset: offset + 1,
-        found: String(id),
-      });
-    }
-    if (seen.ended) {
-      throw new MigrationError("SECTION_ORDER", "the section has ended", { section: sectionKey(seen.head), offset });
-    }
-    if (phase === "end") this.#seen.set(id, { ...seen, ended: true });
-    return seen.head;
   }
 
   /** A section that nothing here describes: the delimiters in their order. */
   #held(section: OpenSection): boolean {
     const { head, phase } = section;
-    const walker = walkerOf(head, phase);
-    if (walker !== undefined) {
-      this.#state = { at: "body", section: { ...section, delimitedBy: "walker" }, decoder: walker };
-      return true;
-    }
-    const named =
-      phase === "full"
-        ? ([
-            ["vmdesc", this.#vmdesc],
-            ["given-vmdesc", this.#options.givenVmdesc],
-          ] as const)
-        : [];
-    for (const [by, vmdesc] of named) {
-      const device = vmdesc?.devices.find((d) => d.name === head.idstr && d.instance_id === head.instance);
-      const bytes = device && sectionBytes(device);
-      if (bytes === undefined) continue;
-      this.#state = { at: "body", section: { ...section, delimitedBy: by }, decoder: new RawDecoder(bytes) };
-      return true;
-    }
-    if (this.#options.footerScan) {
-      this.#state = {
-        at: "body",
-        section: { ...section, delimitedBy: "footer-scan" },
-        decoder: new FooterScan(head.sectionId, 0),
-      };
+    const { givenVmdesc, footerScan = false } = this.#options;
+    const delimited = delimit(head, phase, { vmdesc: this.#vmdesc, givenVmdesc, footerScan });
+    if (delimited !== undefined) {
+      const { by: delimitedBy, decoder } = delimited;
+      this.#state = { at: "body", section: { ...section, delimitedBy }, decoder };
       return true;
     }
     // Iterable data never stands in a vmdesc, and a vmdesc that was read does not change any more.
@@ -526,8 +411,7 @@ export class StreamReader {
       cursor.pos += 5;
     }
     const { phase, offset, delimitedBy } = section;
-    const seen = this.#seen.get(head.sectionId) as Seen;
-    if (phase !== "full") this.#seen.set(head.sectionId, { ...seen, value });
+    this.#order.completed(head.sectionId, phase, value);
     events.push({ type: "section", phase, head, value, delimitedBy, offset, bodyBytes, bytes: cursor.offset - offset });
     this.#state = { at: "between" };
     return true;
@@ -623,57 +507,4 @@ function trailing(cursor: Cursor): MigrationError {
     path: "end",
     offset: cursor.offset,
   });
-}
-
-/** A section's body as bytes, its length known from outside. */
-class RawDecoder implements BodyDecoder<Uint8Array> {
-  readonly #bytes: number;
-  #value: Uint8Array | undefined;
-  constructor(bytes: number) {
-    this.#bytes = bytes;
-  }
-  resume(cursor: Cursor): boolean {
-    if (cursor.available < this.#bytes) return false;
-    this.#value = cursor.take(this.#bytes);
-    return true;
-  }
-  value(): Uint8Array {
-    return this.#value as Uint8Array;
-  }
-  path(): string {
-    return "body";
-  }
-  fork(): RawDecoder {
-    return new RawDecoder(this.#bytes);
-  }
-}
-
-/** The last resort: the body ends where the section's own footer, and behind it a section type, come next. */
-class FooterScan implements BodyDecoder<Uint8Array> {
-  readonly #sectionId: number;
-  #scanned: number;
-  #value: Uint8Array | undefined;
-  constructor(sectionId: number, scanned: number) {
-    this.#sectionId = sectionId;
-    this.#scanned = scanned;
-  }
-  resume(cursor: Cursor): boolean {
-    for (; cursor.pos + this.#scanned + 5 < cursor.end; this.#scanned++) {
-      const at = cursor.pos + this.#scanned;
-      if (cursor.bytes[at] !== sectionType.footer || cursor.view.getUint32(at + 1) !== this.#sectionId) continue;
-      if ((cursor.bytes[at + 5] as number) > sectionType.command) continue;
-      this.#value = cursor.take(this.#scanned);
-      return true;
-    }
-    return false;
-  }
-  value(): Uint8Array {
-    return this.#value as Uint8Array;
-  }
-  path(): string {
-    return "body";
-  }
-  fork(): FooterScan {
-    return new FooterScan(this.#sectionId, this.#scanned);
-  }
 }

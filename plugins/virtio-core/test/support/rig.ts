@@ -51,6 +51,8 @@ export function rig(options: RigOptions = {}) {
       device.setStatus(device.status | status.DRIVER_OK);
       calls.length = 0;
     },
+    /** What a kernel does once the machine runs. */
+    resume: (): void => registered().init.resumed?.(),
     save: (): Uint8Array => encode(registered()),
     state: (): AnyRecord => registered().init.save(),
     check: (state: AnyRecord): CheckResult<AnyRecord> => registered().init.check?.(state, noView),

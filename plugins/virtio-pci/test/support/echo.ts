@@ -13,22 +13,23 @@ export interface Echo extends VirtioModel<EchoState> {
   readonly config: Uint8Array;
 }
 
-export function echo(queueSizes: readonly number[] = [8, 4]): Echo {
+export function echo(queueSizes: readonly number[] = [8, 4], deviceId = 30): Echo {
   let device: VirtioDevice | undefined;
   const config = Uint8Array.of(0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88);
   const serve = (queue: Virtqueue): void => {
+    const before = model.served;
     for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
       const answer = queue.read(element, 0, 4096).map((byte) => byte + 1);
       queue.push(element, queue.write(element, 0, answer));
       model.served++;
     }
-    queue.notify();
+    if (model.served > before) queue.notify();
   };
   const model: Echo = {
     name: "virtio-echo",
     sectionVersion: 1,
     minimumVersion: 1,
-    deviceId: 30,
+    deviceId,
     description,
     features: 0b101n,
     queueSizes,

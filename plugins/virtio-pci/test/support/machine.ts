@@ -26,7 +26,7 @@ export function pciMachine(options: Options = {}, model: Echo = echo()): PciMach
   let time = 0n;
   const kernel = createKernel({
     machineType: "virtio-pci-test",
-    machine: { pause() {}, resume: () => offer.resume(), reset: () => offer.reset() },
+    machine: { pause() {}, resume() {}, reset: () => offer.reset() },
     clock: virtualClock(() => time++),
   });
   const block = ramBlock({

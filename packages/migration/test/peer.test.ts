@@ -1,0 +1,425 @@
+// Peers that are silent, stuck, foreign, confused or dishonest: each ends in its own error, with the machine where it was.
+import { incomingMigration, type OutgoingOptions, outgoingMigration } from "@godwit/migration";
+import { type Channel, memoryPair } from "@godwit/transport";
+import { describe, expect, it } from "vitest";
+import { drive, ManualClock, turn } from "./support/clock.ts";
+import { TestMachine } from "./support/machine.ts";
+import { ScriptedPeer } from "./support/peer.ts";
+
+const peerTimeoutMs = 1000;
+
+function sourceRig(options: Partial<OutgoingOptions> = {}) {
+  const clock = new ManualClock();
+  const machine = new TestMachine({ pages: 32, dirtyPagesPerTick: 1 });
+  machine.fill(3);
+  const [here, there] = memoryPair({ bufferBytes: 64 * 1024 });
+  const migration = outgoingMigration({
+    machine,
+    clock,
+    connect: async () => here,
+    yieldToHost: async () => {
+      clock.advance(1);
+      machine.tick();
+      await turn();
+    },
+    sliceBytes: 32 * 1024,
+    downtimeLimitMs: 5,
+    peerTimeoutMs,
+    ...options,
+  });
+  const statuses: string[] = [];
+  migration.events.on("status", (state) => statuses.push(state.status));
+  return { clock, machine, migration, peer: new ScriptedPeer(there), there, statuses };
+}
+
+/** The state that a source ends in, facing a peer that does this. */
+async function sourceFacing(act: (peer: ScriptedPeer) => Promise<void>, options: Partial<OutgoingOptions> = {}) {
+  const rig = sourceRig(options);
+  const script = act(rig.peer);
+  script.catch(() => {});
+  const report = await drive(rig.migration.run(), rig.clock, 50);
+  return { ...rig, report };
+}
+
+function destinationRig() {
+  const clock = new ManualClock();
+  const machine = new TestMachine({ pages: 4, running: false });
+  const [here, there] = memoryPair({ bufferBytes: 64 * 1024 });
+  const migration = incomingMigration({ machine, clock, accept: async () => here, peerTimeoutMs });
+  return { clock, machine, migration, peer: new ScriptedPeer(there) };
+}
+
+async function destinationFacing(act: (peer: ScriptedPeer, machine: TestMachine) => Promise<void>) {
+  const rig = destinationRig();
+  const script = act(rig.peer, rig.machine);
+  script.catch(() => {});
+  const report = await drive(rig.migration.run(), rig.clock, 50);
+  expect(rig.machine.isRunning).toBe(false);
+  expect(rig.machine.log).not.toContain("commit");
+  return { ...rig, report };
+}
+
+const failedWith = (code: string) => ({ status: "failed", error: { code } });
+
+describe("a silent destination", () => {
+  it("that never answers the connection", async () => {
+    const late: { channel?: Channel } = {};
+    let connect: (channel: Channel) => void = () => {};
+    const connecting = new Promise<Channel>((resolve) => {
+      connect = resolve;
+    });
+    const { report, machine, clock } = await sourceFacing(async () => {}, { connect: () => connecting });
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    expect(machine.isRunning).toBe(true);
+    expect(clock.timers).toBe(0);
+    const [here, there] = memoryPair();
+    late.channel = there;
+    connect(here);
+    await expect(there.receive()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+  });
+
+  it("that connects and says nothing, which may be a QEMU", async () => {
+    const { report, machine } = await sourceFacing(async (peer) => peer.read());
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    expect(report.state.status === "failed" && report.state.error.message).toContain("peer=qemu");
+    expect(machine.log).not.toContain("outgoing");
+  });
+
+  it("that neither reads nor speaks", async () => {
+    const { report, machine } = await sourceFacing(async () => {});
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    expect(machine.isRunning).toBe(true);
+  });
+
+  it("that consents and then stops reading, although it goes on speaking", async () => {
+    const rig = sourceRig();
+    const script = async (): Promise<void> => {
+      const reader = rig.there.receive()[Symbol.asyncIterator]();
+      await reader.next();
+      await rig.peer.magic();
+      await rig.peer.say({ kind: "accepted", heartbeatMs: 250, warnings: [] });
+      for (;;) {
+        await rig.peer.say({ kind: "alive" });
+        await turn();
+      }
+    };
+    script().catch(() => {});
+    const report = await drive(rig.migration.run(), rig.clock, 50);
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    expect(report.state.status === "failed" && report.state.error.message).toContain("has taken nothing");
+    expect(rig.machine.isRunning).toBe(true);
+  });
+
+  it("that reads everything and acknowledges nothing", async () => {
+    const { report, statuses, machine } = await sourceFacing((peer) => peer.accept());
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    expect(statuses.at(-2)).toBe("active");
+    expect(machine.isRunning).toBe(true);
+  });
+
+  it("that is alive but never prepared: the switch-over has its own limit", async () => {
+    const { report, statuses, machine } = await sourceFacing(
+      async (peer) => {
+        await peer.accept();
+        await peer.receiveAll();
+        for (;;) {
+          await peer.say({ kind: "alive" });
+          await turn();
+        }
+      },
+      { switchoverTimeoutMs: 3000 },
+    );
+    expect(report.state).toMatchObject(failedWith("SWITCHOVER_TIMEOUT"));
+    expect(statuses.at(-2)).toBe("verifying");
+    expect(machine.isRunning).toBe(true);
+    const { downtime } = report.statistics as { downtime?: number };
+    expect(downtime).toBeGreaterThanOrEqual(3000);
+    expect(downtime).toBeLessThanOrEqual(3050);
+  });
+
+  it("that took the machine and never says so leaves it in doubt", async () => {
+    const { report, machine } = await sourceFacing(async (peer) => {
+      await peer.accept();
+      await peer.say({ kind: "prepared", ...(await peer.receiveAll()) });
+    });
+    expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_SILENT" } });
+    expect(machine.isRunning).toBe(false);
+    expect(report.statistics).not.toHaveProperty("downtime");
+  });
+});
+
+describe("a destination that breaks the protocol", () => {
+  const cases: Record<string, [code: string, act: (peer: ScriptedPeer) => Promise<void>]> = {
+    "answers in another language": ["PEER_KIND", (peer) => peer.send(Uint8Array.of(0x48, 0x54, 0x54, 0x50))],
+    "answers with QEMU's magic": ["PEER_KIND", (peer) => peer.send(Uint8Array.of(0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3))],
+    "speaks another version": [
+      "PROTOCOL_VERSION",
+      (peer) => peer.send(Uint8Array.of(0x47, 0x44, 0x57, 0x54, 0, 0, 0, 2)),
+    ],
+    "closes instead of an answer": ["PEER_CLOSED", async (peer) => peer.die()],
+    "sends a frame of type 0": [
+      "PROTOCOL_FRAME",
+      async (peer) => {
+        await peer.magic();
+        await peer.send(new Uint8Array(5));
+      },
+    ],
+    "sends a stream": [
+      "PROTOCOL_FRAME",
+      async (peer) => {
+        await peer.magic();
+        await peer.sendStream(new Uint8Array(5));
+      },
+    ],
+    "sends a message that is none": [
+      "PROTOCOL_MESSAGE",
+      async (peer) => {
+        await peer.magic();
+        await peer.send(Uint8Array.of(1, 0, 0, 0, 1, 0xc1));
+      },
+    ],
+    "is prepared before it has consented": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await peer.magic();
+        await peer.say({ kind: "prepared", bytes: 0, digest: "" });
+      },
+    ],
+    "says more than it is asked": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await peer.accept();
+        for (let i = 0; i < 5; i++) await peer.say({ kind: "resumed", prepareMs: 0, commitMs: 0 });
+      },
+    ],
+    "received what was never sent": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await peer.accept();
+        await peer.say({ kind: "received", bytes: 1e9 });
+      },
+    ],
+    "received less than before": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await peer.accept();
+        await peer.hear("round");
+        await peer.say({ kind: "received", bytes: peer.streamBytes - 1 });
+        await peer.say({ kind: "received", bytes: peer.streamBytes - 2 });
+      },
+    ],
+    "has another digest": [
+      "DIGEST_MISMATCH",
+      async (peer) => {
+        await peer.accept();
+        const { bytes } = await peer.receiveAll();
+        await peer.say({ kind: "prepared", bytes, digest: "0123456789abcdef" });
+      },
+    ],
+    "has another count": [
+      "DIGEST_MISMATCH",
+      async (peer) => {
+        await peer.accept();
+        const { bytes, digest } = await peer.receiveAll();
+        await peer.say({ kind: "prepared", bytes: bytes - 1, digest });
+      },
+    ],
+    "claims to run the machine at once": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await peer.accept();
+        await peer.receiveAll();
+        await peer.say({ kind: "resumed", prepareMs: 1, commitMs: 1 });
+      },
+    ],
+  };
+  it.each(Object.entries(cases))("%s", async (_, [code, act]) => {
+    const { report, machine } = await sourceFacing(act);
+    expect(report.state).toMatchObject({ status: "failed" });
+    const found = report.state.status === "failed" ? report.state.error.code : "";
+    if (code === "PEER_CLOSED") expect(["PEER_CLOSED", "TRANSPORT_CLOSED"]).toContain(found);
+    else expect(found).toBe(code);
+    expect(machine.isRunning).toBe(true);
+    expect(machine.log.filter((step) => step === "outgoing").length).toBe(
+      machine.log.filter((step) => step === "attempt-end").length,
+    );
+  });
+
+  it("hears from the source why it gave up", async () => {
+    const { peer } = await sourceFacing(async (scripted) => {
+      await scripted.accept();
+      await scripted.say({ kind: "prepared", bytes: 0, digest: "" });
+    });
+    expect(await peer.hear("failed")).toMatchObject({ error: { code: expect.stringMatching("DIGEST_MISMATCH|PEER") } });
+    expect(peer.isClosed).toBe(true);
+  });
+});
+
+describe("a source", () => {
+  const manifest = new TestMachine({ pages: 4 }).manifest();
+  const offer = { kind: "offer", manifest, digest: "xxh64", heartbeatMs: 250 } as const;
+
+  async function offered(peer: ScriptedPeer): Promise<void> {
+    peer.read();
+    await peer.magic();
+    await peer.say(offer);
+    await peer.hear("accepted");
+  }
+
+  it("that connects and says nothing", async () => {
+    const { report, peer } = await destinationFacing(async (scripted) => scripted.read());
+    expect(report.state).toMatchObject({ ...failedWith("PEER_SILENT"), ownership: "none" });
+    // It has not shown that it is Godwit, so it is told nothing, either.
+    expect(peer.raw).toEqual([]);
+    expect(peer.isClosed).toBe(true);
+  });
+
+  it("that is a QEMU is refused at its first four bytes, and hears nothing", async () => {
+    const { report, peer } = await destinationFacing(async (scripted) => {
+      scripted.read();
+      await scripted.send(Uint8Array.of(0x51, 0x45, 0x56, 0x4d));
+    });
+    expect(report.state).toMatchObject(failedWith("PEER_KIND"));
+    expect(report.state.status === "failed" && report.state.error.message).toContain("peer=qemu");
+    expect(peer.raw).toEqual([]);
+  });
+
+  it("of another version is told which one is spoken here", async () => {
+    const { report, peer } = await destinationFacing(async (scripted) => {
+      scripted.read();
+      await scripted.send(Uint8Array.of(0x47, 0x44, 0x57, 0x54, 0, 0, 0, 9));
+    });
+    expect(report.state).toMatchObject({
+      status: "failed",
+      error: { code: "PROTOCOL_VERSION", expected: "1", found: "9" },
+    });
+    expect(Array.from(peer.raw[0] ?? [])).toEqual([0x47, 0x44, 0x57, 0x54, 0, 0, 0, 1]);
+  });
+
+  it("that falls silent after the consent", async () => {
+    const { report, peer } = await destinationFacing(offered);
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    expect(await peer.hear("failed")).toMatchObject({ error: { code: "PEER_SILENT", side: "destination" } });
+  });
+
+  it("that says it is alive in time is waited for", async () => {
+    const rig = destinationRig();
+    const run = rig.migration.run();
+    await drive(offered(rig.peer), rig.clock);
+    for (let i = 0; i < 10; i++) {
+      for (let ms = 0; ms < peerTimeoutMs - 50; ms += 50) {
+        rig.clock.advance(50);
+        await turn();
+      }
+      await rig.peer.say({ kind: "alive" });
+      await turn();
+    }
+    expect(rig.migration.state).toEqual({ status: "active" });
+    // And it is told, as often as it asked for, that the destination is.
+    expect(rig.peer.heard.filter(({ kind }) => kind === "received").length).toBeGreaterThanOrEqual(30);
+    rig.peer.die();
+    expect((await drive(run, rig.clock, 50)).state.status).toBe("failed");
+  });
+
+  it("that never releases is given up, and told so", async () => {
+    const { report, peer } = await destinationFacing(async (scripted, machine) => {
+      await offered(scripted);
+      await sendWhole(scripted, machine);
+      await scripted.hear("prepared");
+    });
+    expect(report.state).toMatchObject({ ...failedWith("PEER_SILENT"), ownership: "none" });
+    expect(await peer.hear("failed")).toBeDefined();
+  });
+
+  const confused: Record<string, [code: string, act: (peer: ScriptedPeer, machine: TestMachine) => Promise<void>]> = {
+    "that streams before the consent": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await peer.magic();
+        await peer.sendStream(new Uint8Array(10));
+      },
+    ],
+    "that streams after the end of the stream": [
+      "PROTOCOL_ORDER",
+      async (peer, machine) => {
+        await offered(peer);
+        await sendWhole(peer, machine);
+        await peer.sendStream(new Uint8Array(10));
+      },
+    ],
+    "that releases what is not prepared": [
+      "PROTOCOL_ORDER",
+      async (peer) => {
+        await offered(peer);
+        await peer.say({ kind: "released" });
+      },
+    ],
+    "that counts other bytes than it sent": [
+      "DIGEST_MISMATCH",
+      async (peer, machine) => {
+        await offered(peer);
+        await sendWhole(peer, machine, (sum) => ({ ...sum, bytes: sum.bytes + 1 }));
+      },
+    ],
+    "that has another digest of what it sent": [
+      "DIGEST_MISMATCH",
+      async (peer, machine) => {
+        await offered(peer);
+        await sendWhole(peer, machine, (sum) => ({ ...sum, digest: "0" }));
+      },
+    ],
+    "that ends the stream too early": [
+      "MACHINE_FAILED",
+      async (peer) => {
+        await offered(peer);
+        const { streamDigest } = await import("../src/digest.ts");
+        const digest = await streamDigest();
+        const start = Uint8Array.of(1, 0, 0, 0, 4);
+        digest.update(start);
+        await peer.sendStream(start);
+        await peer.say({ kind: "stream-end", bytes: digest.bytes, digest: digest.value() });
+      },
+    ],
+  };
+  it.each(Object.entries(confused))("%s", async (_, [code, act]) => {
+    const { report } = await destinationFacing(act);
+    expect(report.state).toMatchObject({ ...failedWith(code), ownership: "none" });
+  });
+
+  it("that proves to be honest is served", async () => {
+    const rig = destinationRig();
+    const run = rig.migration.run();
+    const script = async (): Promise<void> => {
+      await offered(rig.peer);
+      const sum = await sendWhole(rig.peer, rig.machine);
+      expect(await rig.peer.hear("prepared")).toEqual({ kind: "prepared", ...sum });
+      await rig.peer.say({ kind: "released" });
+      await rig.peer.hear("resumed");
+    };
+    const [report] = await drive(Promise.all([run, script()]), rig.clock);
+    expect(report.state).toEqual({ status: "completed" });
+    expect(rig.machine.isRunning).toBe(true);
+  });
+});
+
+/** The whole stream of another machine, with the sum that is true, or what a test makes of it. */
+async function sendWhole(
+  peer: ScriptedPeer,
+  like: TestMachine,
+  tamper = (sum: { bytes: number; digest: string }) => sum,
+): Promise<{ bytes: number; digest: string }> {
+  const { streamDigest } = await import("../src/digest.ts");
+  const digest = await streamDigest();
+  const machine = new TestMachine({ pages: like.pages, running: false });
+  const attempt = machine.outgoing();
+  for (const chunks of [attempt.setup(), attempt.complete()]) {
+    for (const chunk of chunks) {
+      digest.update(chunk);
+      await peer.sendStream(chunk);
+    }
+  }
+  attempt.end(true);
+  const sum = tamper({ bytes: digest.bytes, digest: digest.value() });
+  await peer.say({ kind: "stream-end", ...sum });
+  return sum;
+}
