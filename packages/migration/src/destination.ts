@@ -11,7 +11,7 @@ import {
   isDestinationOver,
   nextDestinationState,
 } from "./destination-state.ts";
-import { digestAlgorithm, type StreamDigest, streamDigest } from "./digest.ts";
+import { digestAlgorithm, loadDigest, type StreamDigest } from "./digest.ts";
 import { emitSafely } from "./events.ts";
 import type { Channel } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -144,7 +144,7 @@ class Destination implements IncomingMigration {
   }
 
   async #receive(): Promise<void> {
-    const digest = await this.#interrupt.wait(streamDigest());
+    const digest = (await this.#interrupt.wait(loadDigest()))();
     this.#digest = digest;
     const peer = this.#converse(await this.#interrupt.wait(this.#openChannel()));
     this.#move({ type: "connected" });
@@ -164,10 +164,23 @@ class Destination implements IncomingMigration {
     this.#prepareMs = this.#now() - endedMs;
     this.#move({ type: "checked" });
     await peer.say({ kind: "prepared", ...sumOf(digest) });
-    await peer.expect("released");
+    await this.#awaitReleased(peer);
     this.#move({ type: "released" });
     await this.#own(incoming);
     await this.#tellSource(peer);
+  }
+
+  /** A source that is alive but does not answer has lost our word, or we have lost its: it must not wait for ever. */
+  async #awaitReleased(peer: Conversation): Promise<void> {
+    const detail = `the source has not released the machine for ${this.#peerTimeoutMs} ms`;
+    const stop = this.#options.clock.after(this.#peerTimeoutMs, () => {
+      this.#interrupt.raise(migrationError("PEER_SILENT", detail, { side: "destination" }));
+    });
+    try {
+      await peer.expect("released");
+    } finally {
+      stop();
+    }
   }
 
   /** The machine is this side's from here on. No interrupt counts any more: it runs here, or nowhere. */

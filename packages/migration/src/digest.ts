@@ -18,17 +18,21 @@ export interface StreamDigest {
   value(): string;
 }
 
-export async function streamDigest(): Promise<StreamDigest> {
-  const hash = (await xxhash()).create64();
-  let bytes = 0;
-  return {
-    get bytes() {
-      return bytes;
-    },
-    update(chunk) {
-      for (let at = 0; at < chunk.length; at += pieceBytes) hash.update(chunk.subarray(at, at + pieceBytes));
-      bytes += chunk.length;
-    },
-    value: () => hash.digest().toString(16).padStart(16, "0"),
+/** Loads the implementation; digests are then made without waiting, as many as are needed. */
+export async function loadDigest(): Promise<() => StreamDigest> {
+  const library = await xxhash();
+  return () => {
+    const hash = library.create64();
+    let bytes = 0;
+    return {
+      get bytes() {
+        return bytes;
+      },
+      update(chunk) {
+        for (let at = 0; at < chunk.length; at += pieceBytes) hash.update(chunk.subarray(at, at + pieceBytes));
+        bytes += chunk.length;
+      },
+      value: () => hash.digest().toString(16).padStart(16, "0"),
+    };
   };
 }

@@ -23,6 +23,7 @@ export interface PreCopyOptions {
   readonly interrupt: Interrupt;
   readonly recorder: SourceRecorder;
   readonly attempt: OutgoingAttempt;
+  readonly peerTimeoutMs: number;
   readonly downtimeLimitMs: number;
   readonly maxBandwidthBytesPerSecond: number | undefined;
   readonly sliceBytes: number;
@@ -56,6 +57,7 @@ export class PreCopy {
 
   /** The destination has decoded so much of the stream. */
   received(bytes: number): void {
+    if (bytes === this.#receivedBytes) return;
     this.#receivedBytes = bytes;
     this.#bandwidth.received(bytes, this.#options.clock.nowMs());
     this.#options.recorder.bandwidthBytesPerMs = this.#bandwidth.bytesPerMs;
@@ -124,14 +126,26 @@ export class PreCopy {
     }
   }
 
-  /** Waits until the destination has decoded all that was sent: nothing hides in buffers when the round is judged. */
+  /**
+   * Waits until the destination has decoded all that was sent: nothing hides in buffers when the round is judged. A
+   * destination that is alive and gets no further has lost something on the way.
+   */
   async #barrier(round: number): Promise<void> {
+    const { clock, interrupt, recorder, peerTimeoutMs } = this.#options;
     await this.#options.sendRound(round);
-    while (this.#receivedBytes < this.#options.recorder.sentBytes) {
-      await this.#options.interrupt.race<void>((resolve) => {
-        this.#onReceived = () => resolve();
-        return undefined;
+    while (this.#receivedBytes < recorder.sentBytes) {
+      const detail = `the destination has decoded nothing for ${peerTimeoutMs} ms`;
+      const stop = clock.after(peerTimeoutMs, () => {
+        interrupt.raise(migrationError("PEER_SILENT", detail, { side: "source" }));
       });
+      try {
+        await interrupt.race<void>((resolve) => {
+          this.#onReceived = () => resolve();
+          return undefined;
+        });
+      } finally {
+        stop();
+      }
     }
   }
 

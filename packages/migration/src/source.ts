@@ -4,7 +4,7 @@ import { EventEmitter } from "eventemitter3";
 import { asMigrationError, migrationError } from "./codes.ts";
 import type { ControlMessage } from "./control.ts";
 import { Conversation } from "./conversation.ts";
-import { digestAlgorithm, type StreamDigest, streamDigest } from "./digest.ts";
+import { digestAlgorithm, loadDigest, type StreamDigest } from "./digest.ts";
 import { emitSafely } from "./events.ts";
 import type { Channel } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -146,7 +146,7 @@ class Source implements OutgoingMigration {
   async #migrate(): Promise<void> {
     const manifest = this.#options.machine.manifest();
     this.#recorder.totalBytes = manifest.ramBlocks.reduce((sum, { bytes }) => sum + bytes, 0);
-    const digest = await this.#interrupt.wait(streamDigest());
+    const digest = (await this.#interrupt.wait(loadDigest()))();
     const peer = await this.#connect();
     this.#move({ type: "connected" });
     await this.#agree(peer, manifest);
@@ -249,6 +249,7 @@ class Source implements OutgoingMigration {
       interrupt: this.#interrupt,
       recorder: this.#recorder,
       attempt,
+      peerTimeoutMs: this.#peerTimeoutMs,
       downtimeLimitMs: this.#downtimeLimitMs,
       maxBandwidthBytesPerSecond: options.maxBandwidthBytesPerSecond,
       ...this.#preCopyLimits,

@@ -4,7 +4,7 @@ import { type Channel, memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
 import { drive, ManualClock, turn } from "./support/clock.ts";
 import { TestMachine } from "./support/machine.ts";
-import { ScriptedPeer } from "./support/peer.ts";
+import { newDigest, ScriptedPeer } from "./support/peer.ts";
 
 const peerTimeoutMs = 1000;
 
@@ -372,8 +372,7 @@ describe("a source", () => {
       "MACHINE_FAILED",
       async (peer) => {
         await offered(peer);
-        const { streamDigest } = await import("../src/digest.ts");
-        const digest = await streamDigest();
+        const digest = newDigest();
         const start = Uint8Array.of(1, 0, 0, 0, 4);
         digest.update(start);
         await peer.sendStream(start);
@@ -408,8 +407,7 @@ async function sendWhole(
   like: TestMachine,
   tamper = (sum: { bytes: number; digest: string }) => sum,
 ): Promise<{ bytes: number; digest: string }> {
-  const { streamDigest } = await import("../src/digest.ts");
-  const digest = await streamDigest();
+  const digest = newDigest();
   const machine = new TestMachine({ pages: like.pages, running: false });
   const attempt = machine.outgoing();
   for (const chunks of [attempt.setup(), attempt.complete()]) {

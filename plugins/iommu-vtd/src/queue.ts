@@ -35,7 +35,6 @@ export function enableQueue({ state, registers }: QueueUnit, on: boolean): boole
     registers.set(register.IQH, 0);
     state.iq_head = 0;
   }
-  state.iq_last_desc_type = 0;
   state.qi_enabled = on;
   return true;
 }

@@ -4,6 +4,7 @@ import { haveStreams } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
 import { checkVtdState, vtd, vtdFamily } from "../src/index.ts";
 import { realStream } from "./real.ts";
+import { CAP, Driver, ECAP, machine } from "./support.ts";
 
 describe.skipIf(!haveStreams()).each(["7.2", "10.0"] as const)("the section of QEMU %s", (release) => {
   it("has 602 bytes, which decode and encode to themselves", () => {
@@ -46,6 +47,15 @@ describe.skipIf(!haveStreams()).each(["7.2", "10.0"] as const)("the section of Q
   it("is a state that a unit can be in", () => {
     const { section } = realStream(release);
     expect(() => checkVtdState(decodeState(vtd, section))).not.toThrow();
+  });
+
+  it("has the capabilities that ours has, but for interrupt remapping and device TLBs", () => {
+    const { csr } = decodeState(vtd, realStream(release).section);
+    const real = new DataView(csr.buffer);
+    const driver = new Driver(machine({ addressWidth: release === "7.2" ? 39 : 48, cachingMode: true }));
+    expect(driver.get(0)).toBe(real.getUint32(0, true));
+    expect(driver.get64(CAP)).toBe(real.getBigUint64(CAP, true));
+    expect(driver.get64(ECAP)).toBe(real.getBigUint64(ECAP, true) & ~0xcn);
   });
 });
 

@@ -1,6 +1,23 @@
 // The invalidation queue: descriptors that a guest writes, and what becomes of them.
 import { describe, expect, it } from "vitest";
-import { Driver, FSTS, GSTS, ICS, IECTL, IQA, IQH, IQT, machine, QIE, R, SRTP, Tables, TE, W } from "./support.ts";
+import {
+  Driver,
+  FECTL,
+  FSTS,
+  GSTS,
+  ICS,
+  IECTL,
+  IQA,
+  IQH,
+  IQT,
+  machine,
+  QIE,
+  R,
+  SRTP,
+  Tables,
+  TE,
+  W,
+} from "./support.ts";
 
 const device = 0x0010;
 type Descriptor = readonly [low: bigint, high: bigint];
@@ -126,6 +143,31 @@ describe("the invalidation queue", () => {
     expect(driver.get(IQH)).toBe(32);
     expect(driver.command(QIE, false)).toBe(TE + SRTP);
     expect(driver.get(IQH)).toBe(0);
+  });
+
+  it("begins at its first descriptor when it is enabled again", () => {
+    const { driver, submit, memory, queue } = guest();
+    submit(wait(0x8000, 1), wait(0x8000, 2));
+    driver.command(QIE, false);
+    driver.set(IQT, 0);
+    driver.command(QIE);
+    expect([driver.get(GSTS), driver.get(IQH)]).toEqual([TE + SRTP + QIE, 0]);
+    memory.set64(queue, 0x7_0000_0025n);
+    driver.set(IQT, 16);
+    expect([driver.get(IQH), memory.get32(0x8000)]).toEqual([16, 7]);
+  });
+
+  it("stays on while it stands still, and takes its pending message back when that is mended", () => {
+    const { driver, submit, memory, queue, messages } = guest();
+    submit(wait(0x8000, 1), [0xfn, 0n]);
+    expect([driver.get(FSTS), driver.get(FECTL)]).toEqual([0x10, 0xc000_0000]);
+    expect(driver.command(QIE, false)).toBe(TE + SRTP + QIE);
+    memory.set64(queue + 16, 0x2_0000_0025n);
+    memory.set64(queue + 24, 0x8000n);
+    driver.set(FSTS, 0x10);
+    expect([driver.get(FSTS), driver.get(FECTL), memory.get32(0x8000)]).toEqual([0, 0x8000_0000, 2]);
+    driver.set(FECTL, 0);
+    expect(messages).toEqual([]);
   });
 
   it.each<[string, Descriptor]>([

@@ -232,6 +232,8 @@ describe("staged memory", () => {
     const staged = stage();
     const listed = feed(staged.decoder("start", 4, undefined), start, 0, wholeBytes);
     feed(staged.decoder("end", 4, listed?.value), Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0x10), 0, wholeBytes);
+    // All memory is there before the commit, which must not fail.
+    expect(offer.statistics().received).toMatchObject({ allocatedBytes: 12 * page });
     staged.commit();
     expect(offer.statistics().received).toMatchObject({ zeroPages: 0, normalPages: 0, missingPages: 12 });
     expect(blocks.every(({ memory }) => memory().every((byte) => byte === 0))).toBe(true);

@@ -17,5 +17,5 @@ export interface VirtioBlkPciOffer extends VirtioPciOffer {
 export function virtioBlkPci(options: VirtioBlkPciOptions): Plugin<VirtioBlkPciOffer> {
   const disk = virtioBlk(options);
   const plugin = virtioPci({ ...options, model: disk });
-  return { ...plugin, setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
+  return { ...plugin, name: "@godwit/virtio-blk", setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
 }

@@ -4,8 +4,8 @@ import { decodeRecord, encodeRecord, isMigrationError } from "@godwit/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { virtioBlk } from "../src/model.ts";
-import { DiskDriver, image, type Request, sectorOf, slowImage } from "./disk.ts";
-import { machine, move } from "./guest.ts";
+import { DiskDriver, image, type Request, sectorOf, slowImage } from "./support/disk.ts";
+import { machine, move } from "./support/guest.ts";
 
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 

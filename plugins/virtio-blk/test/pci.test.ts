@@ -2,8 +2,8 @@
 import { decodeRecord, encodeRecord, toState } from "@godwit/core";
 import { describe, expect, it } from "vitest";
 import { virtioBlkPci, virtioBlkPciFamily } from "../src/index.ts";
-import { DiskDriver, image, sectorOf, slowImage } from "./disk.ts";
-import { pciMachine, sectionOf } from "./pci-machine.ts";
+import { DiskDriver, image, sectorOf, slowImage } from "./support/disk.ts";
+import { pciMachine, sectionOf } from "./support/pci-machine.ts";
 
 const slot = "00:02.0";
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));

@@ -1,8 +1,8 @@
 // The device at work: what a driver asks for, and what it gets.
 import { describe, expect, it } from "vitest";
 import { virtioBlk } from "../src/model.ts";
-import { DiskDriver, image, sectorOf, slowImage } from "./disk.ts";
-import { machine } from "./guest.ts";
+import { DiskDriver, image, sectorOf, slowImage } from "./support/disk.ts";
+import { machine } from "./support/guest.ts";
 
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 

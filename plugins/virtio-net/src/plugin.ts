@@ -17,5 +17,5 @@ export interface VirtioNetPciOffer extends VirtioPciOffer {
 export function virtioNetPci(options: VirtioNetPciOptions): Plugin<VirtioNetPciOffer> {
   const net = virtioNet(options);
   const plugin = virtioPci({ ...options, model: net });
-  return { ...plugin, setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
+  return { ...plugin, name: "@godwit/virtio-net", setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
 }

@@ -1,9 +1,9 @@
 // The device at work: frames out, frames in, and what the driver wants of those.
 import { describe, expect, it } from "vitest";
-import { machine } from "../../virtio-blk/test/guest.ts";
 import { controlAck, controlClass, macCommand, mqCommand, rxCommand, vlanCommand } from "../src/constants.ts";
 import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "../src/model.ts";
-import { frame, mac, NetDriver, numberOf, own } from "./net-driver.ts";
+import { machine } from "./support/guest.ts";
+import { frame, mac, NetDriver, numberOf, own } from "./support/net-driver.ts";
 
 interface Rig {
   readonly net: VirtioNetModel;

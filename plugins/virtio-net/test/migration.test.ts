@@ -2,11 +2,11 @@
 import { isMigrationError } from "@godwit/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { machine, move } from "../../virtio-blk/test/guest.ts";
 import { controlClass, macCommand, mqCommand, rxCommand, vlanCommand } from "../src/constants.ts";
 import type { VirtioNetState } from "../src/device-state.ts";
 import { virtioNet } from "../src/model.ts";
-import { frame, mac, NetDriver, numberOf, own } from "./net-driver.ts";
+import { machine, move } from "./support/guest.ts";
+import { frame, mac, NetDriver, numberOf, own } from "./support/net-driver.ts";
 
 describe("a move", () => {
   it("keeps the receive filter, the address, the link and the queue pairs in use", () => {

@@ -3,7 +3,7 @@ import { decodeRecord, encodeRecord, encodeState, type SectionSample, toState } 
 import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
 import { virtioNetPciFamily } from "../src/index.ts";
-import { mac } from "./net-driver.ts";
+import { mac } from "./support/net-driver.ts";
 
 const read = new Map<string, Uint8Array>();
 

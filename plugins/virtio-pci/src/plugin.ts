@@ -27,7 +27,7 @@ export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioP
     modern: true,
   };
   return {
-    name: `virtio-pci/${model.name}`,
+    name: "@godwit/virtio-pci",
     version: "0.1.0",
     contract: 1,
     setup(kernel) {

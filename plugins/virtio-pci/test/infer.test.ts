@@ -1,6 +1,7 @@
 // Parameters that the wire does not say: found where they can be, refused where they cannot.
-import { encodeState, isMigrationError, type StateOf, u8, vmstate } from "@godwit/core";
+import { decodeState, encodeState, isMigrationError, type StateOf, u8, vmstate } from "@godwit/core";
 import { feature, noVector } from "@godwit/virtio-core";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { noModernState } from "../src/descriptions.ts";
 import {
@@ -279,5 +280,49 @@ describe("a section that contradicts itself is refused", () => {
     expect(infer(short).configBytes).toBe(256);
     expect(infer(long).configBytes).toBe(4096);
     expect(refusal(both)).toMatchObject({ code: "PARAMETER_AMBIGUOUS", path: "configBytes" });
+  });
+});
+
+describe("whatever the device", () => {
+  it("the parameters that are found read the section, and write the same bytes", () => {
+    const bits = [
+      feature.VERSION_1,
+      feature.RING_PACKED,
+      feature.RING_RESET,
+      feature.ACCESS_PLATFORM,
+      1n << 66n,
+      1n << 7n,
+    ];
+    const arbitrary = fc.record({
+      hostFeatures: fc.subarray(bits).map((some) => some.reduce((sum, bit) => sum | bit, 0n)),
+      msixVectors: fc.integer({ min: 0, max: 64 }),
+      configBytes: fc.constantFrom(256 as const, 4096 as const),
+      express: fc.boolean(),
+      value: fc.integer({ min: 0, max: 255 }),
+      broken: fc.boolean(),
+      table: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    });
+    fc.assert(
+      fc.property(arbitrary, ({ value, broken, table, express, ...more }) => {
+        const parameters: VirtioPciParameters = { ...usual, ...more };
+        const bytes = section(parameters, { express: express && more.configBytes === 4096 }, (state) => {
+          state.device.value = value;
+          state.virtio.broken.broken = broken;
+          if (more.msixVectors > 0) state.transport.msix_table.set(table);
+        });
+        const found = infer(behind(bytes, 0x7e, 0, 0, 0, 2));
+        const { hostFeatures, msixVectors, configBytes } = more;
+        expect(found).toMatchObject({ msixVectors, configBytes });
+        // The least set that explains what travelled.
+        const told = feature.VERSION_1 | feature.RING_PACKED;
+        expect(found.hostFeatures & ~hostFeatures).toBe(0n);
+        expect(found.hostFeatures & told).toBe(hostFeatures & told);
+        const description = family.build(found);
+        const state = decodeState(description, bytes);
+        expect(state.device.value).toBe(value);
+        expect(Array.from(encodeState(description, state))).toEqual(Array.from(bytes));
+      }),
+      { seed: 0x60d, numRuns: 30 },
+    );
   });
 });

@@ -1,5 +1,5 @@
 // Sections that real QEMU wrote: parameters are inferred, bytes come back the same, and the values are the guest's.
-import { decodeRecord, decodeState, encodeRecord, encodeState } from "@godwit/core";
+import { Cursor, decodeRecord, decodeState, encodeRecord, encodeState, recordDecoder } from "@godwit/core";
 import { haveStreams } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
 import { virtioPciFamily } from "../src/index.ts";
@@ -48,6 +48,24 @@ describe.skipIf(!haveStreams())("sections of real streams", () => {
     const record = decodeRecord(description, body, { version });
     expect(difference(encodeRecord(description, record), body)).toBe("none");
     expect(difference(encodeState(description, decodeState(description, body, { version })), body)).toBe("none");
+  });
+
+  it.each([1, 7, 4096])("reads the same in pieces of %i bytes", (pieceBytes) => {
+    const { open, body, description, version } = inferred(
+      "q35-vtd-virtio-7.2.stream",
+      "0000:00:04.0/virtio-balloon",
+      "balloon",
+    );
+    const decoder = recordDecoder(description, version);
+    const cursor = new Cursor();
+    let done = false;
+    for (let at = 0; !done && at < open.length; at += pieceBytes) {
+      cursor.append(open.slice(at, at + pieceBytes));
+      done = decoder.resume(cursor);
+      cursor.release();
+    }
+    expect([done, cursor.offset]).toEqual([true, body.length]);
+    expect(difference(encodeRecord(description, decoder.value()), body)).toBe("none");
   });
 
   it("finds what the command lines say, and what of the offered features can be told", () => {

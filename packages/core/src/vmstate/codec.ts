@@ -1,12 +1,12 @@
 // Bytes to wire record to state, and back. A wire record is what was on the wire: encoding it gives the same bytes,
 // always. A state is what devices see: complete, with `absent` where the wire brought nothing.
-import { Cursor, underflow } from "../cursor.ts";
+import { Cursor } from "../cursor.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { VmdescMembers } from "../stream/vmdesc-types.ts";
 import { Writer } from "../writer.ts";
 import { bodyOf } from "./compile.ts";
-import type { Body } from "./nodes/body.ts";
 import type { VmdescDialect, WriteMode } from "./nodes/node.ts";
+import { HeadedNode } from "./nodes/struct.ts";
 import type { AnyRecord, Description, StateOf, WireRecord } from "./types.ts";
 import { Walk } from "./walk.ts";
 
@@ -32,53 +32,32 @@ const fromRecord: WriteMode = { state: false, checks: true };
 export function recordDecoder(description: Description, version: number): BodyDecoder<WireRecord> {
   const body = bodyOf(description);
   body.checkVersion(version);
-  return new RecordDecoder(body, version, undefined, false);
+  return new RecordDecoder(new Walk(new HeadedNode(body, version)));
 }
 
 class RecordDecoder implements BodyDecoder<WireRecord> {
-  readonly #body: Body;
-  readonly #version: number;
-  #walk: Walk | undefined;
-  #tried: boolean;
+  readonly #walk: Walk;
   #record: WireRecord | undefined;
 
-  constructor(body: Body, version: number, walk: Walk | undefined, tried: boolean) {
-    this.#body = body;
-    this.#version = version;
+  constructor(walk: Walk) {
     this.#walk = walk;
-    this.#tried = tried;
   }
-
   resume(cursor: Cursor): boolean {
-    if (!this.#tried) {
-      // Tried once: what it throws away is at most what had arrived, so the whole work stays linear.
-      this.#tried = true;
-      const from = cursor.pos;
-      try {
-        this.#record = this.#body.read(cursor, undefined, this.#version);
-        return true;
-      } catch (error) {
-        // The stepped walk meets the same error again and knows where.
-        if (error !== underflow && !isMigrationError(error)) throw error;
-        cursor.pos = from;
-      }
-    }
-    this.#walk ??= new Walk(this.#body.open(undefined, this.#version));
     const { done, value } = this.#walk.resume(cursor);
     if (done) this.#record = value as WireRecord;
     return done;
   }
-
   value(): WireRecord {
-    return { $version: this.#version, ...this.#record };
+    if (this.#record === undefined) throw new Error("the record is not complete");
+    return this.#record;
   }
-
   path(): string | undefined {
-    return this.#walk?.path();
+    return this.#walk.path();
   }
-
   fork(): RecordDecoder {
-    return new RecordDecoder(this.#body, this.#version, this.#walk?.fork(), this.#tried);
+    const copy = new RecordDecoder(this.#walk.fork());
+    copy.#record = this.#record;
+    return copy;
   }
 }
 
@@ -94,40 +73,59 @@ export interface DecodeOptions {
 /** The wire record of exactly these bytes: fewer are `STREAM_TRUNCATED`, more `STREAM_TRAILING`. */
 export function decodeRecord(description: Description, bytes: Uint8Array, options: DecodeOptions = {}): WireRecord {
   const decoder = recordDecoder(description, options.version ?? description.version);
-  const cursor = new Cursor(bytes, options.offset ?? 0);
+  const cursor = cursorOn(bytes, options);
   cursor.final = true;
-  cursor.checks = options.checks ?? true;
-  if (!decoder.resume(cursor)) {
-    throw new MigrationError("STREAM_TRUNCATED", "the bytes end in the middle of an element", {
-      path: decoder.path(),
+  try {
+    if (decoder.resume(cursor) && cursor.available === 0) return decoder.value();
+  } catch (error) {
+    if (!isMigrationError(error)) throw error;
+  }
+  // Knowing that no more bytes come, the header of a subsection that is cut off passes for data of an enclosing body.
+  // Not knowing it, the decoder waits for the rest, which tells what is really missing.
+  return refuse(recordDecoder(description, options.version ?? description.version), cursorOn(bytes, options));
+}
+
+function cursorOn(bytes: Uint8Array, { checks = true, offset = 0 }: DecodeOptions): Cursor {
+  const cursor = new Cursor(bytes, offset);
+  cursor.checks = checks;
+  return cursor;
+}
+
+function refuse(decoder: BodyDecoder, cursor: Cursor): never {
+  const complete = decoder.resume(cursor);
+  throw new MigrationError(
+    complete ? "STREAM_TRAILING" : "STREAM_TRUNCATED",
+    complete ? "bytes follow the last element" : "the bytes end in the middle of an element",
+    {
+      path: complete ? "end" : decoder.path(),
       offset: cursor.offset,
       found: `${cursor.available} more bytes`,
-    });
-  }
-  if (cursor.available > 0) {
-    throw new MigrationError("STREAM_TRAILING", "bytes follow the last element", {
-      offset: cursor.offset,
-      found: `${cursor.available} more bytes`,
-    });
-  }
-  return decoder.value();
+    },
+  );
+}
+
+function versionOf(description: Description, record: WireRecord): number {
+  const version = record["$version"];
+  return typeof version === "number" ? version : description.version;
 }
 
 /** The bytes of a wire record: what it was decoded from, whatever `needed` would say today. */
 export function encodeRecord(description: Description, record: WireRecord): Uint8Array {
   const out = new Writer();
-  const version = typeof record["$version"] === "number" ? record["$version"] : description.version;
-  bodyOf(description).write(out, record, undefined, version, fromRecord);
+  bodyOf(description).write(out, record, undefined, versionOf(description, record), fromRecord);
   return out.written();
 }
 
 /** The state of a wire record: what did not come is `absent`. Shares arrays with the record where nothing changes. */
 export function toState<D extends Description>(description: D, record: WireRecord): StateOf<D> {
-  const { $version = description.version, ...fields } = record;
-  return bodyOf(description).toState(fields, undefined, $version as number) as StateOf<D>;
+  return bodyOf(description).toState(record, undefined, versionOf(description, record)) as StateOf<D>;
 }
 
-export function decodeState<D extends Description>(description: D, bytes: Uint8Array, options?: DecodeOptions): StateOf<D> {
+export function decodeState<D extends Description>(
+  description: D,
+  bytes: Uint8Array,
+  options?: DecodeOptions,
+): StateOf<D> {
   return toState(description, decodeRecord(description, bytes, options));
 }
 
@@ -143,12 +141,22 @@ export function encodeState<D extends Description>(description: D, state: StateO
 }
 
 /** Writes a state and gives what a vmdesc says of it. */
-export function listState(out: Writer, description: Description, state: AnyRecord, dialect: VmdescDialect): VmdescMembers {
+export function listState(
+  out: Writer,
+  description: Description,
+  state: AnyRecord,
+  dialect: VmdescDialect,
+): VmdescMembers {
   return bodyOf(description).list({ out, mode: fromState, dialect }, state, undefined, description.version);
 }
 
 /** Writes a wire record and gives what a vmdesc says of it. */
-export function listRecord(out: Writer, description: Description, record: WireRecord, dialect: VmdescDialect): VmdescMembers {
-  const version = typeof record["$version"] === "number" ? record["$version"] : description.version;
+export function listRecord(
+  out: Writer,
+  description: Description,
+  record: WireRecord,
+  dialect: VmdescDialect,
+): VmdescMembers {
+  const version = versionOf(description, record);
   return bodyOf(description).list({ out, mode: fromRecord, dialect }, record, undefined, version);
 }

@@ -1,10 +1,16 @@
 // From a description's data to the nodes that read and write it. The cache belongs to this copy of core only: a
 // description made by another copy is compiled here like any other.
-import { ArrayNode, CheckedNode, CustomNode, PointersNode } from "./nodes/composite.ts";
-import { Body, StructNode, TmpNode } from "./nodes/body.ts";
-import { BitmapLeaf, BoolLeaf, BufferLeaf, DoubleLeaf, IntArrayLeaf, IntLeaf, TimerLeaf } from "./nodes/leaf.ts";
-import type { Node } from "./nodes/node.ts";
 import { MigrationError } from "../errors.ts";
+import { ArrayNode } from "./nodes/array.ts";
+import { Body } from "./nodes/body.ts";
+import { BitmapLeaf, BufferLeaf } from "./nodes/bytes.ts";
+import { CheckedNode } from "./nodes/checked.ts";
+import { CustomNode } from "./nodes/custom.ts";
+import { IntArrayLeaf, IntLeaf } from "./nodes/int.ts";
+import { BoolLeaf, DoubleLeaf, TimerLeaf } from "./nodes/leaf.ts";
+import type { Node } from "./nodes/node.ts";
+import { PointersNode } from "./nodes/pointers.ts";
+import { StructNode, TmpNode } from "./nodes/struct.ts";
 import type { Spec } from "./spec.ts";
 import type { Description, Field } from "./types.ts";
 
@@ -59,6 +65,8 @@ function build(spec: Spec): Node {
     case "custom":
       return new CustomNode(spec.custom, compile);
     default:
-      throw new MigrationError("DEFINITION_INVALID", `a field of kind "${spec.kind}" cannot stand here`, { side: "define" });
+      throw new MigrationError("DEFINITION_INVALID", `a field of kind "${spec.kind}" cannot stand here`, {
+        side: "define",
+      });
   }
 }

@@ -1,17 +1,8 @@
 // vmstate() and subsection(): from a literal to a frozen, checked description.
 import { MigrationError } from "../errors.ts";
-import type { Spec } from "./spec.ts";
-import type {
-  AnyRecord,
-  Description,
-  Field,
-  Fields,
-  Priority,
-  Scope,
-  StateFrom,
-  Subsection,
-} from "./types.ts";
 import { utf8Length } from "../utf8.ts";
+import { checkFields, checkSubsectionNames } from "./definition.ts";
+import type { AnyRecord, Description, Fields, Priority, Scope, StateFrom, Subsection } from "./types.ts";
 
 type Subsections = Readonly<Record<string, Subsection>>;
 
@@ -67,9 +58,11 @@ export function subsection<const F extends Fields, const S extends Subsections =
   });
 }
 
+type Refuse = (why: string) => never;
+
 function build(init: VmstateInit<Fields, Subsections>): Description {
   const { name, version, minimumVersion = version, fields, subsections = {} } = init;
-  const refuse = (why: string): never => {
+  const refuse: Refuse = (why) => {
     throw new MigrationError("DEFINITION_INVALID", `description "${name}": ${why}`, { side: "define" });
   };
   const nameBytes = utf8Length(name);
@@ -78,22 +71,13 @@ function build(init: VmstateInit<Fields, Subsections>): Description {
     refuse("versions are integers from 0 to 2^31 - 1, and minimumVersion is at most version");
   }
   for (const key of Object.keys(fields)) checkKey(key, refuse);
-  for (const [key, field] of Object.entries(fields)) {
-    if (isPadding(field) !== key.startsWith("_")) refuse(`field "${key}": padding and only padding begins with "_"`);
-  }
-  for (const [key, sub] of Object.entries(subsections)) {
+  checkFields(fields, refuse);
+  for (const key of Object.keys(subsections)) {
     checkKey(key, refuse);
     if (key.startsWith("_")) refuse(`subsection "${key}" may not begin with "_"`);
-    if (key in fields) refuse(`"${key}" is both a field and a subsection`);
-    const own = sub.description.name;
-    // A reader takes a subsection for its own only by this prefix; without it the bytes are unreadable.
-    if (!own.startsWith(name) || own.length <= name.length) refuse(`subsection "${own}" must begin with "${name}"`);
-    for (const nested of nestedNames(fields)) {
-      if (own.startsWith(nested) && utf8Length(own) > utf8Length(nested)) {
-        refuse(`the nested "${nested}" would take subsection "${own}" for its own`);
-      }
-    }
+    if (Object.hasOwn(fields, key)) refuse(`"${key}" is both a field and a subsection`);
   }
+  checkSubsectionNames(name, fields, Object.values(subsections), refuse);
   return Object.freeze({
     format: 1,
     name,
@@ -114,40 +98,8 @@ function isVersion(n: number): boolean {
   return Number.isInteger(n) && n >= 0 && n <= 0x7fffffff;
 }
 
-function isPadding(field: Field): boolean {
-  return (field as { padding?: true }).padding === true;
-}
-
 // Engines move integer-like keys to the front of an object, which would silently reorder the wire.
-function checkKey(key: string, refuse: (why: string) => never): void {
+function checkKey(key: string, refuse: Refuse): void {
   if (/^(0|[1-9][0-9]*)$/.test(key)) refuse(`key "${key}" is integer-like and would lose its place`);
   if (key === "" || key.startsWith("$") || key.includes(".") || key === "__proto__") refuse(`key "${key}" is reserved`);
-}
-
-/** Names of nested descriptions whose body ends where this description's subsections begin or go on. */
-function nestedNames(fields: Fields): Set<string> {
-  const names = new Set<string>();
-  const visit = (field: Field | undefined): void => {
-    if (field === undefined) return;
-    const spec = field as Spec;
-    switch (spec.kind) {
-      case "struct":
-      case "tmp":
-        names.add(spec.description.name);
-        for (const inner of Object.values(spec.description.fields)) visit(inner);
-        break;
-      case "array":
-      case "pointers":
-      case "checked":
-      case "condition":
-      case "named":
-        visit(spec.element);
-        break;
-      case "custom":
-        if (spec.custom.elements) names.add(spec.custom.elements.name);
-        break;
-    }
-  };
-  for (const field of Object.values(fields)) visit(field);
-  return names;
 }

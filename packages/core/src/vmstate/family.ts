@@ -26,7 +26,9 @@ export interface DescriptionFamily<P, D extends Description = Description> {
   readonly infer: (sample: SectionSample) => P;
 }
 
-export function family<P, D extends Description>(init: Omit<DescriptionFamily<P, D>, "format">): DescriptionFamily<P, D> {
+export function family<P, D extends Description>(
+  init: Omit<DescriptionFamily<P, D>, "format">,
+): DescriptionFamily<P, D> {
   return Object.freeze({ format: 1 as const, ...init });
 }
 

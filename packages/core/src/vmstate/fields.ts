@@ -1,7 +1,18 @@
 // The constructors of fields. A description's author uses nothing else; each returns frozen plain data.
 import { MigrationError } from "../errors.ts";
 import type { CustomCodec, Spec } from "./spec.ts";
-import type { AnyRecord, ArrayOf, Count, Description, Field, IntField, PaddingField, Predicate, Scope, StateOf } from "./types.ts";
+import type {
+  AnyRecord,
+  ArrayOf,
+  Count,
+  Description,
+  Field,
+  IntField,
+  PaddingField,
+  Predicate,
+  Scope,
+  StateOf,
+} from "./types.ts";
 
 /** Bounds that hold where a field gives none. A stream that needs more says so in its description. */
 export const defaultBounds: { readonly bytes: number; readonly count: number } = {
@@ -11,6 +22,17 @@ export const defaultBounds: { readonly bytes: number; readonly count: number } =
 
 function field<T>(spec: Spec): Field<T> {
   return Object.freeze(spec) as unknown as Field<T>;
+}
+
+function refuse(why: string): never {
+  throw new MigrationError("DEFINITION_INVALID", why, { side: "define" });
+}
+
+function checkedCount<C extends Count>(count: C): C {
+  if (typeof count === "number" && !(Number.isSafeInteger(count) && count >= 0)) {
+    refuse(`a count of ${count}; it is an integer from 0`);
+  }
+  return count;
 }
 
 function int<T, A>(info: string, bytes: 1 | 2 | 4 | 8, as: "number" | "bigint" | "safe" | "pair"): IntField<T, A> {
@@ -42,7 +64,7 @@ export const cpudouble: Field<bigint> = field<bigint>({ kind: "cpudouble" });
 
 /** `size` raw bytes, as they lie in memory. */
 export function buffer(size: Count, limit: { max?: number } = {}): Field<Uint8Array> {
-  return field({ kind: "buffer", info: "buffer", size, max: limit.max ?? defaultBounds.bytes });
+  return field({ kind: "buffer", info: "buffer", size: checkedCount(size), max: limit.max ?? defaultBounds.bytes });
 }
 
 /** Raw bytes whose number an earlier field holds. The length is not part of the buffer's own bytes. */
@@ -52,7 +74,13 @@ export function vbuffer(size: Count, limit: { max?: number } = {}): Field<Uint8A
 
 /** `size` bytes that mean nothing: written as zeros, skipped on load. Give it a key that begins with `_`. */
 export function unused(size: Count): PaddingField {
-  const spec: Spec = { kind: "buffer", info: "unused_buffer", size, max: defaultBounds.bytes, padding: true };
+  const spec: Spec = {
+    kind: "buffer",
+    info: "unused_buffer",
+    size: checkedCount(size),
+    max: defaultBounds.bytes,
+    padding: true,
+  };
   return Object.freeze(spec) as unknown as PaddingField;
 }
 
@@ -60,7 +88,7 @@ export function unused(size: Count): PaddingField {
  * `bits` bits as whole be64 words. The value holds 8 bytes a word; bit i is `bytes[i >> 3] >> (i & 7) & 1`.
  */
 export function bitmap(bits: Count, limit: { max?: number } = {}): Field<Uint8Array> {
-  return field({ kind: "bitmap", bits, max: limit.max ?? defaultBounds.bytes * 8 });
+  return field({ kind: "bitmap", bits: checkedCount(bits), max: limit.max ?? defaultBounds.bytes * 8 });
 }
 
 /** A nested description: its fields and subsections, without a header. Read as the receiver's own version. */
@@ -68,8 +96,12 @@ export function struct<D extends Description>(description: D): Field<StateOf<D>>
   return field({ kind: "struct", description, version: undefined });
 }
 
-/** A nested description whose version the enclosing one fixes (QEMU: VMSTATE_VSTRUCT). */
+/** A nested description whose version the enclosing one fixes (QEMU: VMSTATE_VSTRUCT); one that it can be read in. */
 export function vstruct<D extends Description>(description: D, version: number): Field<StateOf<D>> {
+  const { name, version: newest, minimumVersion: oldest } = description;
+  if (!(version >= oldest && version <= newest)) {
+    refuse(`"${name}" is read in version ${oldest} to ${newest}, not in ${version}`);
+  }
   return field({ kind: "struct", description, version });
 }
 
@@ -77,8 +109,12 @@ export function vstruct<D extends Description>(description: D, version: number):
  * Elements one after the other. Integer elements become the typed array of their width; `count` is a number, the key
  * of an earlier field, or a function of the record.
  */
-export function array<F extends Field<unknown>>(element: F, count: Count, limit: { max?: number } = {}): Field<ArrayOf<F>> {
-  return field({ kind: "array", element, count, max: limit.max ?? defaultBounds.count });
+export function array<F extends Field<unknown>>(
+  element: F,
+  count: Count,
+  limit: { max?: number } = {},
+): Field<ArrayOf<F>> {
+  return field({ kind: "array", element, count: checkedCount(count), max: limit.max ?? defaultBounds.count });
 }
 
 /** An array whose count an earlier field holds; the array itself writes none. `COUNT_MISMATCH` on save if they differ. */
@@ -91,7 +127,7 @@ export function varray<F extends Field<unknown>>(
 }
 
 /** What a pointer points to; the same bytes. Null pointers exist in arrays only: see `pointers`. */
-export function pointer<T>(element: Field<T>): Field<T> {
+export function pointer<F extends Field>(element: F): F {
   return element;
 }
 
@@ -105,7 +141,13 @@ export function pointers<T>(
   isNull: (index: number) => boolean,
   limit: { max?: number } = {},
 ): Field<(T | null)[]> {
-  return field({ kind: "pointers", element, count, isNull, max: limit.max ?? defaultBounds.count });
+  return field({
+    kind: "pointers",
+    element,
+    count: checkedCount(count),
+    isNull,
+    max: limit.max ?? defaultBounds.count,
+  });
 }
 
 /**
@@ -124,9 +166,11 @@ export function tmp<D extends Description, T>(
   });
 }
 
-function infoOf(element: Field): string | undefined {
+/** The vmdesc type of a checked integer; QEMU has one name for both signs of 64 bits. */
+function checkedInfo(element: Field, check: "equal" | "le"): string | undefined {
   const spec = element as Spec;
-  return spec.kind === "int" ? spec.info : undefined;
+  if (spec.kind !== "int") return undefined;
+  return `${check === "equal" && spec.bytes === 8 ? "int64" : spec.info} ${check}`;
 }
 
 /** A value that both sides must agree on: anything but `value` is `FIELD_UNEQUAL`. */
@@ -135,7 +179,7 @@ export function equal<T extends number | bigint>(element: Field<T>, value: T): F
     kind: "checked",
     element,
     code: "FIELD_UNEQUAL",
-    info: `${infoOf(element)} equal`,
+    info: checkedInfo(element, "equal"),
     test: (found) => found === value,
     expected: () => String(value),
   });
@@ -147,7 +191,7 @@ export function atMost(element: Field<number>, limit: number): Field<number> {
     kind: "checked",
     element,
     code: "FIELD_CHECK",
-    info: `${infoOf(element)} le`,
+    info: checkedInfo(element, "le"),
     test: (found) => (found as number) >= 0 && (found as number) <= limit,
     expected: () => `0 to ${limit}`,
   });
@@ -183,9 +227,7 @@ function condition<T>(
 ): Field<T> {
   const padding = (element as { padding?: true }).padding;
   if (!padding && !("absent" in more)) {
-    throw new MigrationError("DEFINITION_INVALID", "a conditional field needs `absent`, what it is when it did not come", {
-      side: "define",
-    });
+    refuse("a conditional field needs `absent`, what it is when it did not come");
   }
   return field({
     kind: "condition",

@@ -1,73 +1,116 @@
 // The stepped walk: takes over where the synchronous one ran out of bytes, keeps what is finished, and can be forked.
-import type { Cursor } from "../cursor.ts";
+import { type Cursor, underflow } from "../cursor.ts";
 import { isMigrationError, joinPath } from "../errors.ts";
-import { underflow } from "../cursor.ts";
-import { type Frame, isFrame, type Node } from "./nodes/node.ts";
+import type { Frame, Node } from "./nodes/node.ts";
 import type { Scope } from "./types.ts";
 
-export class Walk {
-  readonly #frames: Frame[];
-  /** A leaf that waits for its bytes. */
-  #pending: Node | undefined;
+/** A composite that is being read. */
+interface Level {
+  readonly node: Node;
+  readonly frame: Frame;
+  /** The scope that it stands in. */
+  readonly scope: Scope | undefined;
+  /** Offset of its first byte. */
+  readonly offset: number;
+}
 
-  constructor(root: Frame) {
-    this.#frames = [root];
+const nothing: unique symbol = Symbol("nothing");
+
+export class Walk {
+  readonly #levels: Level[] = [];
+  /** What waits for its bytes, or is about to be read. */
+  #child: Node | undefined;
+  /**
+   * Offset up to which bytes have been read by a synchronous attempt that failed. Attempts begin behind it, so that no
+   * byte is read in vain twice, and the whole work stays linear for every chunking.
+   */
+  #tried = 0;
+
+  constructor(root: Node | undefined) {
+    this.#child = root;
   }
 
   /** Goes on as far as the bytes reach. True: complete, and `value` is the record. Errors carry path and offset. */
   resume(cursor: Cursor): { done: boolean; value?: unknown } {
-    const frames = this.#frames;
+    const levels = this.#levels;
+    let { offset } = cursor;
+    let deepest = levels.length;
     try {
       for (;;) {
-        const top = frames[frames.length - 1] as Frame;
-        const child = this.#pending ?? top.next();
         let value: unknown;
-        if (child === undefined) {
-          value = top.finish();
-          frames.pop();
-          const parent = frames[frames.length - 1];
-          if (parent === undefined) return { done: true, value };
-          parent.take(value);
-        } else if (isFrame(child)) {
-          frames.push(child);
+        const top = levels[levels.length - 1];
+        this.#child ??= top?.frame.next();
+        if (this.#child === undefined) {
+          const { node, frame, scope, offset: first } = top as Level;
+          offset = first;
+          deepest = levels.length - 1;
+          value = frame.finish();
+          if (cursor.checks) node.verify?.(value, scope);
+          levels.pop();
         } else {
-          const frame = this.#pending === undefined ? child.open(top.scope) : undefined;
-          if (frame !== undefined) {
-            frames.push(frame);
+          value = this.#read(this.#child, top?.frame.scope, cursor);
+          if (value === nothing) {
+            if (this.#child !== undefined) return { done: false };
+            deepest = levels.length;
             continue;
           }
-          this.#pending = child;
-          if (cursor.end - cursor.pos < child.need(cursor, top.scope)) return { done: false };
-          value = child.read(cursor, top.scope);
-          this.#pending = undefined;
-          cursor.fields++;
-          top.take(value);
+          this.#child = undefined;
         }
+        const parent = levels[levels.length - 1];
+        if (parent === undefined) return { done: true, value };
+        parent.frame.take(value);
+        offset = cursor.offset;
+        deepest = levels.length;
       }
     } catch (error) {
       if (error === underflow) throw new Error("a leaf asked for more bytes than it said it needs");
       if (!isMigrationError(error)) throw error;
-      throw error.at({ path: this.path(), offset: cursor.offset });
+      throw error.at({ path: this.#path(deepest), offset });
     }
+  }
+
+  /** The child's value; `nothing` where it has been opened (and is no child any more) or waits for bytes. */
+  #read(child: Node, scope: Scope | undefined, cursor: Cursor): unknown {
+    if (!child.composite) {
+      return cursor.end - cursor.pos < child.need(cursor, scope) ? nothing : child.read(cursor, scope);
+    }
+    const { offset, available, pos } = cursor;
+    if (offset >= this.#tried && available > 0 && available >= child.min) {
+      try {
+        return child.read(cursor, scope);
+      } catch (error) {
+        // The stepped walk meets another error than a lack of bytes again, and knows where.
+        if (error !== underflow && !isMigrationError(error)) throw error;
+        cursor.pos = pos;
+        this.#tried = offset + available;
+      }
+    }
+    cursor.fields++;
+    this.#levels.push({ node: child, frame: child.open(scope), scope, offset });
+    this.#child = undefined;
+    return nothing;
   }
 
   /** The path of the element that is being read. */
   path(): string | undefined {
+    return this.#path(this.#levels.length);
+  }
+
+  #path(levels: number): string | undefined {
     let path: string | undefined;
-    for (const frame of this.#frames) path = joinPath(path, frame.segment());
+    for (let i = 0; i < levels; i++) path = joinPath(path, this.#levels[i]?.frame.segment());
     return path;
   }
 
   fork(): Walk {
+    const walk = new Walk(this.#child);
+    walk.#tried = this.#tried;
     let parent: Scope | undefined;
-    const [root, ...rest] = this.#frames.map((frame) => {
+    for (const { node, frame, offset } of this.#levels) {
       const copy = frame.fork(parent);
+      walk.#levels.push({ node, frame: copy, scope: parent, offset });
       parent = copy.scope;
-      return copy;
-    });
-    const walk = new Walk(root as Frame);
-    walk.#frames.push(...rest);
-    walk.#pending = this.#pending;
+    }
     return walk;
   }
 }

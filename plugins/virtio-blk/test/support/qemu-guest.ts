@@ -1,10 +1,18 @@
-// A guest out of a stream that QEMU saved: its memory, its IOMMU, and the sections of its devices.
+// A guest out of a stream that QEMU saved: its memory, its IOMMU, the sections of its devices, and their rings.
 import { recordDecoder, type SectionSample, toState } from "@godwit/core";
 import { findVmdesc, StreamReader } from "@godwit/core/stream";
 import { type Translator, translator, type VtdState, vtd } from "@godwit/iommu-vtd";
 import { type RamPhase, type RamSection, ramWalker } from "@godwit/ram-dirty-tracker";
 import { readStream } from "@godwit/testkit/streams";
-import type { DmaReader } from "@godwit/virtio-core";
+import {
+  type AnyVirtioState,
+  type DmaReader,
+  type RingAddresses,
+  type RingContent,
+  readRing,
+  ringOf,
+  ringRules,
+} from "@godwit/virtio-core";
 
 export interface QemuGuest {
   readonly vtd: VtdState;
@@ -85,4 +93,37 @@ export function qemuGuest(raw: string): QemuGuest {
     }),
     translatorOf: (other) => translator(other, memory),
   };
+}
+
+/** One virtqueue: what the device said of it, and what stands in the guest's memory. */
+export interface Queue {
+  readonly ring: RingAddresses;
+  readonly content: RingContent;
+  /** The device's `last_avail_idx`. */
+  readonly last: number;
+}
+
+export function queuesOf(state: AnyVirtioState, memory: DmaReader): Queue[] {
+  return state.vqs.map(({ last_avail_idx: last }, index) => {
+    const ring = ringOf(state, index);
+    if (ring === undefined) throw new Error(`queue ${index} is not set up`);
+    return { ring, last, content: readRing(memory, ring, ringRules(state)) };
+  });
+}
+
+export const descriptorFlag = { write: 2, indirect: 4 } as const;
+
+export function descriptor(memory: DmaReader, { desc }: RingAddresses, index: number) {
+  const bytes = memory.read(Number(desc) + 16 * index, 16);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return {
+    address: Number(view.getBigUint64(0, true)),
+    length: view.getUint32(8, true),
+    flags: view.getUint16(12, true),
+  };
+}
+
+/** Device addresses of all parts of the rings. */
+export function ringAddresses(queues: readonly Queue[]): number[] {
+  return queues.flatMap(({ ring: { desc, avail, used } }) => [desc, avail, used].map(Number));
 }

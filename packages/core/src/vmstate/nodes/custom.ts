@@ -1,0 +1,115 @@
+// Field kinds from outside core, driven by their codec's plain steps.
+import type { Cursor } from "../../cursor.ts";
+import type { VmdescField } from "../../stream/vmdesc-types.ts";
+import type { Writer } from "../../writer.ts";
+import type { CustomCodec, CustomItem } from "../spec.ts";
+import type { Field, Scope } from "../types.ts";
+import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
+
+type Compile = (field: Field) => Node;
+
+export class CustomNode implements Node {
+  readonly size = -1;
+  readonly min = 0;
+  readonly plain: boolean;
+  readonly scoped = true;
+  readonly composite = true;
+  readonly info: string;
+  readonly compressible = false;
+  readonly #custom: CustomCodec<unknown, unknown>;
+  readonly #compile: Compile;
+  constructor(custom: CustomCodec<unknown, unknown>, compile: Compile) {
+    this.#custom = custom;
+    this.#compile = compile;
+    this.info = custom.kind;
+    this.plain = custom.map === undefined;
+  }
+  need(): number {
+    return 0;
+  }
+  read(cursor: Cursor, scope: Scope | undefined): unknown {
+    cursor.fields++;
+    const custom = this.#custom;
+    const steps = custom.begin(scope as Scope);
+    for (let field = custom.next(steps); field !== undefined; field = custom.next(steps)) {
+      custom.take(steps, this.#compile(field).read(cursor, scope));
+    }
+    return custom.end(steps);
+  }
+  open(scope: Scope | undefined): Frame {
+    return new CustomFrame(this.#custom, this.#compile, this.#custom.begin(scope as Scope), scope);
+  }
+  write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
+    this.#each(value, scope, (node, item) => node.write(out, item.value, scope, mode));
+  }
+  toState(value: unknown, scope: Scope | undefined): unknown {
+    const custom = this.#custom;
+    if (custom.map === undefined) return value;
+    return custom.map(value, (field, one) => this.#compile(field).toState(one, scope), scope as Scope);
+  }
+  list(listing: Listing, name: string, value: unknown, scope: Scope | undefined): VmdescField[] {
+    const from = listing.out.pos;
+    let members: Partial<VmdescField> = {};
+    this.#each(value, scope, (node, item) => {
+      const [entry] = node.list(listing, name, item.value, scope, false);
+      // QEMU repeats the members for every element under the same keys; a reader keeps the last of each.
+      members = { ...members, ...membersOf(entry) };
+    });
+    return [{ name, type: this.info, ...members, size: listing.out.pos - from }];
+  }
+  #each(value: unknown, scope: Scope | undefined, write: (node: Node, item: CustomItem) => void): void {
+    for (const item of this.#custom.encode(value, scope as Scope)) {
+      try {
+        write(this.#compile(item.field), item);
+      } catch (error) {
+        throw locate(error, item.segment);
+      }
+    }
+  }
+}
+
+/** What a nested body is listed as, whether it stands in a `struct` or in the entry itself. */
+function membersOf(entry: VmdescField | undefined): Partial<VmdescField> {
+  if (entry?.struct !== undefined) return entry.struct as Partial<VmdescField>;
+  if (entry?.vmsd_name === undefined) return {};
+  const { name: _n, type: _t, size: _s, array_len: _a, index: _i, ...members } = entry;
+  return members;
+}
+
+class CustomFrame implements Frame {
+  readonly scope: Scope | undefined;
+  readonly #custom: CustomCodec<unknown, unknown>;
+  readonly #compile: Compile;
+  readonly #steps: unknown;
+  constructor(custom: CustomCodec<unknown, unknown>, compile: Compile, steps: unknown, scope: Scope | undefined) {
+    this.#custom = custom;
+    this.#compile = compile;
+    this.#steps = steps;
+    this.scope = scope;
+  }
+  next(): Node | undefined {
+    const field = this.#custom.next(this.#steps);
+    return field === undefined ? undefined : this.#compile(field);
+  }
+  take(value: unknown): void {
+    this.#custom.take(this.#steps, value);
+  }
+  finish(): unknown {
+    return this.#custom.end(this.#steps);
+  }
+  segment(): string | undefined {
+    return this.#custom.segment?.(this.#steps);
+  }
+  fork(parent: Scope | undefined): Frame {
+    const copy = this.#custom.fork?.(this.#steps) ?? copyOneLevel(this.#steps);
+    return new CustomFrame(this.#custom, this.#compile, copy, parent);
+  }
+}
+
+function copyOneLevel(steps: unknown): unknown {
+  if (Array.isArray(steps)) return steps.slice();
+  if (typeof steps !== "object" || steps === null) return steps;
+  return Object.fromEntries(
+    Object.entries(steps).map(([key, value]) => [key, Array.isArray(value) ? value.slice() : value]),
+  );
+}

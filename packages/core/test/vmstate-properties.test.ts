@@ -1,0 +1,298 @@
+// The laws of the codec, over random descriptions of every field kind and random states of them.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Cursor } from "../src/cursor.ts";
+import { isMigrationError, type MigrationError } from "../src/errors.ts";
+import {
+  array,
+  type Description,
+  decodeRecord,
+  decodeState,
+  encodeRecord,
+  encodeState,
+  recordDecoder,
+  struct,
+  toState,
+  u8,
+  u16,
+  u32,
+  u64,
+  unused,
+  vmstate,
+  type WireRecord,
+} from "../src/vmstate/index.ts";
+import { countedList, type Sample, samples } from "./vmstate-plan.ts";
+
+const seed = 20_261_121;
+const runs = (numRuns: number): fc.Parameters<unknown> => ({ seed, numRuns });
+
+interface Fed {
+  readonly record: WireRecord;
+  readonly fields: number;
+  readonly allocatedBytes: number;
+  /** Bytes that the decoder left. */
+  readonly rest: number;
+}
+
+/** Feeds the bytes in chunks, each in a buffer that is overwritten afterwards. */
+function feed(description: Description, bytes: Uint8Array, chunkBytes: number): Fed {
+  const decoder = recordDecoder(description, description.version);
+  const cursor = new Cursor();
+  const chunk = new Uint8Array(chunkBytes);
+  for (let at = 0; ; at += chunkBytes) {
+    const part = chunk.subarray(0, Math.min(chunkBytes, bytes.length - at));
+    part.set(bytes.subarray(at, at + part.length));
+    cursor.append(part);
+    cursor.final = at + chunkBytes >= bytes.length;
+    const done = decoder.resume(cursor);
+    cursor.release();
+    part.fill(0xee);
+    if (done) {
+      const { fields, allocatedBytes } = cursor;
+      return { record: decoder.value(), fields, allocatedBytes, rest: bytes.length - cursor.offset };
+    }
+    if (cursor.final) throw new Error(`not complete at ${decoder.path()}`);
+  }
+}
+
+function errorOf(run: () => unknown): MigrationError | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    if (!isMigrationError(error)) throw error;
+    return error;
+  }
+}
+
+function located(error: MigrationError | undefined, length: number): void {
+  if (error === undefined) return;
+  const { path, offset } = error.location;
+  expect([error.message, typeof path]).toEqual([error.message, "string"]);
+  expect(path).not.toContain("undefined");
+  expect(offset).toBeGreaterThanOrEqual(0);
+  expect(offset).toBeLessThanOrEqual(length);
+}
+
+const footer = Uint8Array.of(0x7e, 0, 0, 0, 1);
+
+describe("laws of the codec", () => {
+  it("state to bytes to state gives the state, and the record its bytes", () => {
+    fc.assert(
+      fc.property(samples(3), ({ description, state }) => {
+        const bytes = encodeState(description, state).slice();
+        expect(decodeState(description, bytes)).toEqual(state);
+        const record = decodeRecord(description, bytes);
+        expect(encodeRecord(description, record)).toEqual(bytes);
+        expect(encodeState(description, toState(description, record))).toEqual(bytes);
+      }),
+      runs(400),
+    );
+  });
+
+  it("every chunking gives the same record, with work within twice the least", () => {
+    fc.assert(
+      fc.property(samples(3), ({ description, state }) => {
+        const bytes = encodeState(description, state).slice();
+        const whole = decodeRecord(description, bytes);
+        const all = Uint8Array.of(...bytes, ...footer);
+        const fed = [1, 7, 64, 4096, all.length].map((chunkBytes) => feed(description, all, chunkBytes));
+        const least = Math.min(...fed.map((f) => f.fields));
+        for (const { record, rest, fields } of fed) {
+          expect(record).toEqual(whole);
+          expect(rest).toBeLessThanOrEqual(footer.length);
+          // A value without bytes may be met once more where a chunk ends.
+          expect(fields).toBeLessThanOrEqual(2 * least + 8);
+        }
+      }),
+      runs(200),
+    );
+  });
+
+  it("forks at every byte go on by themselves", () => {
+    fc.assert(
+      fc.property(samples(2), ({ description, state }) => {
+        const bytes = encodeState(description, state).slice(0);
+        fc.pre(bytes.length <= 600);
+        const whole = decodeRecord(description, bytes);
+        const all = Uint8Array.of(...bytes, ...footer);
+        const decoder = recordDecoder(description, description.version);
+        const cursor = new Cursor();
+        let done = false;
+        for (let at = 0; at < all.length && !done; at++) {
+          const fork = { decoder: decoder.fork(), cursor: cursor.fork() };
+          fork.cursor.append(all.slice(at));
+          expect(fork.decoder.resume(fork.cursor)).toBe(true);
+          expect(fork.decoder.value()).toEqual(whole);
+          expect(fork.cursor.offset).toBe(bytes.length);
+          cursor.append(all.slice(at, at + 1));
+          done = decoder.resume(cursor);
+          cursor.release();
+        }
+        expect(decoder.value()).toEqual(whole);
+      }),
+      runs(60),
+    );
+  });
+
+  it("a cut at every byte is a truncation, with the element that is missing", () => {
+    fc.assert(
+      fc.property(samples(2), ({ description, state }) => {
+        const bytes = encodeState(description, state).slice();
+        fc.pre(bytes.length <= 600);
+        for (let cut = 0; cut < bytes.length; cut++) {
+          const part = bytes.slice(0, cut);
+          const error = errorOf(() => expect(encodeRecord(description, decodeRecord(description, part))).toEqual(part));
+          // What ends before a subsection is complete, too; and a header that is cut off may be data, if it is the end.
+          if (error === undefined) expect(bytes.subarray(0, cut + 1)).toContain(0x05);
+          else {
+            expect(error.code).toBe("STREAM_TRUNCATED");
+            located(error, cut);
+          }
+          const decoder = recordDecoder(description, description.version);
+          const cursor = new Cursor(part);
+          expect(decoder.resume(cursor)).toBe(false);
+          expect(typeof decoder.path()).toBe("string");
+        }
+      }),
+      runs(80),
+    );
+  });
+
+  const mutated = samples(2).chain(({ description, state }) => {
+    const bytes = encodeState(description, state).slice();
+    const edit = fc.record({
+      at: fc.nat(Math.max(0, bytes.length - 1)),
+      byte: fc.constantFrom(0, 1, 5, 0x30, 0x7f, 0x80, 0xff),
+    });
+    const any = fc.record({ at: fc.nat(Math.max(0, bytes.length - 1)), byte: fc.nat(255) });
+    return fc
+      .tuple(fc.array(fc.oneof(edit, any), { minLength: 1, maxLength: 4 }), fc.nat(description.version))
+      .map(([edits, version]) => {
+        const changed = bytes.slice();
+        for (const { at, byte } of edits) changed[at] = byte;
+        return { description, version, bytes: changed.slice(0, bytes.length) };
+      });
+  });
+
+  it("changed bytes decode to a record that gives them back, or fail with a place, and allocate no more than came", () => {
+    let decoded = 0;
+    let refused = 0;
+    fc.assert(
+      fc.property(mutated, ({ description, version, bytes }) => {
+        const cursor = new Cursor(bytes);
+        cursor.final = true;
+        const error = errorOf(() => recordDecoder(description, version).resume(cursor));
+        expect(cursor.allocatedBytes).toBeLessThanOrEqual(4 * bytes.length + 4096);
+        expect(cursor.fields).toBeLessThanOrEqual(8 * bytes.length + 20_000);
+        located(error, bytes.length);
+        const whole = errorOf(() => {
+          const record = decodeRecord(description, bytes, { version, offset: 0 });
+          expect(encodeRecord(description, record)).toEqual(bytes);
+          decoded++;
+          const state = toState(description, record);
+          if (version === description.version) expect(encodeState(description, state).length).toBeGreaterThanOrEqual(0);
+        });
+        if (whole !== undefined) refused++;
+        if (whole !== undefined && whole.code !== "ABSENT_MISMATCH") located(whole, bytes.length);
+        // Chunked, it is the same error at the same place.
+        if (error !== undefined) {
+          const again = errorOf(() => {
+            const decoder = recordDecoder(description, version);
+            const slow = new Cursor();
+            for (const byte of bytes) {
+              slow.append(Uint8Array.of(byte));
+              if (decoder.resume(slow)) return;
+              slow.release();
+            }
+            slow.final = true;
+            decoder.resume(slow);
+          });
+          expect(again?.toJSON()).toEqual(error.toJSON());
+        }
+      }),
+      runs(1500),
+    );
+    expect(decoded).toBeGreaterThan(300);
+    expect(refused).toBeGreaterThan(100);
+  });
+
+  it("tools decode what a machine's own values would refuse", () => {
+    fc.assert(
+      fc.property(mutated, ({ description, version, bytes }) => {
+        const error = errorOf(() => decodeRecord(description, bytes, { version, checks: false }));
+        expect(["FIELD_UNEQUAL"]).not.toContain(error?.code);
+      }),
+      runs(300),
+    );
+  });
+});
+
+describe("work and memory of large records", () => {
+  const address = vmstate({ name: "virtqueue_state", version: 1, fields: { avail: u64, used: u64 } });
+  const modern = vmstate({
+    name: "virtio_pci/modern_queue_state",
+    version: 1,
+    fields: {
+      num: u16,
+      _unused: unused(1),
+      enabled: u8,
+      desc: array(u32, 2),
+      avail: array(u32, 2),
+      used: array(u32, 2),
+    },
+  });
+  const virtio = vmstate({
+    name: "virtio-like",
+    version: 1,
+    fields: { config: array(u8, 256), addresses: array(struct(address), 1024), queues: array(struct(modern), 1024) },
+  });
+  const virtioState = {
+    config: new Uint8Array(256).fill(3),
+    addresses: Array.from({ length: 1024 }, (_, i) => ({ avail: BigInt(i), used: BigInt(5 * i) })),
+    queues: Array.from({ length: 1024 }, (_, i) => ({
+      num: i,
+      enabled: 5,
+      desc: Uint32Array.of(i, 5),
+      avail: Uint32Array.of(0x05050505, 2),
+      used: Uint32Array.of(3, 4),
+    })),
+  };
+  const entry = vmstate({ name: "entry", version: 1, fields: { summary: u32, length: u32 } });
+  const lists = vmstate({ name: "lists", version: 1, fields: { all: array(countedList(struct(entry)), 5), end: u8 } });
+  const listsState = {
+    all: Array.from({ length: 5 }, (_, k) => Array.from({ length: 200 }, (_, i) => ({ summary: k, length: 5 * i }))),
+    end: 5,
+  };
+  // The innermost level holds nearly all of the bytes: a cut there must not repeat the work of every level.
+  const nest = (levels: number): Description =>
+    levels === 0
+      ? vmstate({ name: "leaves", version: 1, fields: { rows: array(struct(entry), 500) } })
+      : vmstate({ name: `level${levels}`, version: 1, fields: { inner: struct(nest(levels - 1)) } });
+  const nestedState = Array.from({ length: 12 }).reduce((inner) => ({ inner }), {
+    rows: Array.from({ length: 500 }, (_, i) => ({ summary: i, length: i })),
+  });
+
+  const cases: readonly (readonly [string, Sample])[] = [
+    ["46 KB like virtio", { description: virtio as Description, state: virtioState }],
+    ["1,000 list elements", { description: lists as Description, state: listsState }],
+    ["twelve levels", { description: nest(12), state: nestedState as Sample["state"] }],
+  ] as never;
+
+  it.each(cases)("%s: linear at every chunk size", (_, { description, state }) => {
+    const bytes = encodeState(description, state).slice();
+    const all = Uint8Array.of(...bytes, ...footer);
+    const whole = decodeRecord(description, bytes);
+    expect(toState(description, whole)).toEqual(state);
+    expect(encodeRecord(description, whole)).toEqual(bytes);
+    const sizes = [1, 7, 1000, 4096, all.length >> 1, all.length - footer.length - 1, all.length];
+    const fed = sizes.map((chunkBytes) => feed(description, all, chunkBytes));
+    const least = Math.min(...fed.map((f) => f.fields));
+    expect(least).toBeGreaterThan(1000);
+    for (const { record, fields, allocatedBytes } of fed) {
+      expect(record).toEqual(whole);
+      expect(fields).toBeLessThanOrEqual(2 * least);
+      expect(allocatedBytes).toBeLessThanOrEqual(8 * all.length);
+    }
+  });
+});

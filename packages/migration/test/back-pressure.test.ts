@@ -1,0 +1,112 @@
+// What the engine holds while the destination does not read: never more than a frame, however large the machine.
+
+import type { Channel } from "@godwit/transport";
+import { describe, expect, it } from "vitest";
+import { sentStreamFrameBytes } from "../src/framing.ts";
+import { drive, turn } from "./support/clock.ts";
+import { concat } from "./support/machine.ts";
+import { Rig, type Wire } from "./support/rig.ts";
+
+/** Counts what was given to the channel and not taken by it yet. */
+class Gauge {
+  heldBytes = 0;
+  mostHeldBytes = 0;
+  sentBytes = 0;
+
+  wrap(channel: Channel): Channel {
+    return {
+      receive: () => channel.receive(),
+      close: () => channel.close(),
+      abort: (error) => channel.abort(error),
+      send: async (bytes) => {
+        this.heldBytes += bytes.length;
+        this.mostHeldBytes = Math.max(this.mostHeldBytes, this.heldBytes);
+        try {
+          await channel.send(bytes);
+        } finally {
+          this.heldBytes -= bytes.length;
+          this.sentBytes += bytes.length;
+        }
+      },
+    };
+  }
+}
+
+/** Lets its reader have nothing while it is shut. */
+class Gate {
+  isShut = false;
+  #open: (() => void)[] = [];
+
+  open(): void {
+    this.isShut = false;
+    for (const open of this.#open.splice(0)) open();
+  }
+
+  wrap(channel: Channel): Channel {
+    const passing = async (): Promise<void> => {
+      while (this.isShut) await new Promise<void>((resolve) => this.#open.push(resolve));
+    };
+    return {
+      send: (bytes) => channel.send(bytes),
+      close: () => channel.close(),
+      abort: (error) => channel.abort(error),
+      receive: () => {
+        const reader = channel.receive()[Symbol.asyncIterator]();
+        return {
+          [Symbol.asyncIterator]: () => ({
+            async next() {
+              await passing();
+              return reader.next();
+            },
+          }),
+        };
+      },
+    };
+  }
+}
+
+describe.each<[Wire, number]>([
+  ["memory", 64 * 1024],
+  ["tcp", 12 * 1024 * 1024],
+])("over %s", (wire, bufferBytes) => {
+  it("a reader that stops stops the sender, and nothing is lost when it goes on", async () => {
+    const gauge = new Gauge();
+    const gate = new Gate();
+    const pages = 4096;
+    const rig = new Rig({
+      wire,
+      bufferBytes,
+      source: { pages, dirtyPagesPerTick: 0 },
+      wrapSource: (channel) => gauge.wrap(channel),
+      wrapDestination: (channel) => gate.wrap(channel),
+    });
+    let receivedAtStop = 0;
+    rig.outgoing.events.on("status", ({ status }) => {
+      if (status !== "active") return;
+      gate.isShut = true;
+      receivedAtStop = rig.incoming.statistics().receivedBytes;
+    });
+    const both = Promise.all([rig.outgoing.run(), rig.incoming.run()]);
+    both.catch(() => {});
+    await stillness(() => gauge.sentBytes);
+    // Frame and round marker, and what lies in the transport's own buffers.
+    expect(gauge.mostHeldBytes).toBeLessThanOrEqual(sentStreamFrameBytes + 1024);
+    expect(gauge.sentBytes).toBeLessThan(pages * 4096);
+    expect(gauge.sentBytes - receivedAtStop).toBeLessThanOrEqual(bufferBytes + sentStreamFrameBytes);
+    expect(rig.source.log.filter((step) => step === "iterate").length).toBeLessThan((pages * 4096) / (64 * 1024));
+    gate.open();
+    const [source] = await drive(both, rig.clock);
+    expect(source.state).toEqual({ status: "completed" });
+    expect(gauge.mostHeldBytes).toBeLessThanOrEqual(sentStreamFrameBytes + 1024);
+    rig.expectMoved();
+    expect(concat(rig.destination.received).length).toBeGreaterThan(pages * 4096);
+  });
+});
+
+/** Waits until a figure does not change any more. */
+async function stillness(figure: () => number): Promise<void> {
+  for (let before = -1; before !== figure(); ) {
+    before = figure();
+    for (let i = 0; i < 100; i++) await turn();
+  }
+}

@@ -1,0 +1,174 @@
+// Rounds, thresholds and verdicts, with figures that can be computed by hand: 16 pages go out in one millisecond.
+import type { RoundSummary, Verdict } from "@godwit/migration";
+import { describe, expect, it } from "vitest";
+import { BandwidthEstimate, RateLimit } from "../src/bandwidth.ts";
+import { Rig, type RigOptions } from "./support/rig.ts";
+
+const pageBytes = 4096;
+
+async function runWith(options: RigOptions) {
+  const rig: Rig = new Rig({ ...options, outgoing: { ramCounters: () => rig.source.counters, ...options.outgoing } });
+  const rounds: RoundSummary[] = [];
+  const verdicts: Verdict[] = [];
+  rig.outgoing.events.on("round", (round) => rounds.push(round));
+  rig.outgoing.events.on("verdict", (verdict) => verdicts.push(verdict));
+  if (options.outgoing?.whenNotConverging === undefined) {
+    rig.outgoing.events.on("verdict", () => rig.outgoing.cancel());
+  }
+  const reports = await rig.run();
+  return { rig, rounds, verdicts, ...reports };
+}
+
+describe("pre-copy", () => {
+  it("goes on in rounds until what is left fits into the downtime limit", async () => {
+    const { rounds, rig, source } = await runWith({
+      source: { pages: 256, dirtyPagesPerTick: 4 },
+      outgoing: { downtimeLimitMs: 1 },
+    });
+    const last = rounds.at(-1);
+    expect(rounds.length).toBeGreaterThan(2);
+    for (const round of rounds) {
+      // Bytes over milliseconds, times the limit of one.
+      const thresholdBytes = (round.bandwidthBytesPerSecond ?? 0) / 1000;
+      if (round === last) expect(round.pendingBytes).toBeLessThanOrEqual(thresholdBytes);
+      else expect(round.pendingBytes).toBeGreaterThan(thresholdBytes);
+      expect(round.expectedDowntimeMs).toBeCloseTo(round.pendingBytes / thresholdBytes);
+      expect(round.normalPages).toBe(Math.floor(round.bytes / (pageBytes + 5)));
+      expect(round.duplicatePages).toBe(0);
+    }
+    expect(rounds[0]?.normalPages).toBe(256);
+    expect(source.statistics.ram["dirty-sync-count"]).toBe(rounds.length);
+    rig.expectMoved();
+  });
+
+  it("with a limit that all of it fits into still sends all of it once before the pause", async () => {
+    const { rounds, source } = await runWith({
+      source: { pages: 64, dirtyPagesPerTick: 1 },
+      outgoing: { downtimeLimitMs: 1e6 },
+    });
+    expect(rounds).toHaveLength(1);
+    expect(rounds[0]?.bytes).toBeGreaterThanOrEqual(64 * pageBytes);
+    expect(source.statistics.ram["downtime-bytes"]).toBeLessThan(16 * pageBytes);
+  });
+
+  const neverConverges: RigOptions = {
+    source: { pages: 64, dirtyPagesPerTick: 40 },
+    outgoing: { downtimeLimitMs: 0.5 },
+  };
+
+  it("says after the given rounds that it will not converge, once, with what would have been needed", async () => {
+    const { verdicts, rounds, rig, source } = await runWith({
+      ...neverConverges,
+      outgoing: { ...neverConverges.outgoing, maxRounds: 5 },
+    });
+    expect(verdicts).toHaveLength(1);
+    const [verdict] = verdicts;
+    const round = rounds[4];
+    expect(verdict).toMatchObject({ verdict: "will-not-converge", rounds: 5, downtimeLimitMs: 0.5 });
+    expect(verdict?.pendingBytes).toBe(round?.pendingBytes);
+    expect(verdict?.neededDowntimeLimitMs).toBeGreaterThan(0.5);
+    expect(verdict?.neededDowntimeLimitMs).toBeCloseTo(
+      (verdict?.pendingBytes ?? 0) / ((verdict?.bandwidthBytesPerSecond ?? 0) / 1000),
+    );
+    expect(verdict?.dirtyBytesPerSecond).toBeGreaterThan(0);
+    expect(source.state).toEqual({ status: "cancelled" });
+    rig.expectStayed();
+  });
+
+  it("then goes on, if so asked, until it does", async () => {
+    const rig = new Rig({
+      ...neverConverges,
+      outgoing: { ...neverConverges.outgoing, maxRounds: 3, whenNotConverging: "continue" },
+    });
+    const rounds: number[] = [];
+    let verdicts = 0;
+    rig.outgoing.events.on("verdict", () => verdicts++);
+    rig.outgoing.events.on("round", ({ round }) => {
+      rounds.push(round);
+      // The guest has done its work, and falls quiet.
+      if (round === 8) rig.source.tick = () => {};
+    });
+    await rig.run();
+    expect(rounds.length).toBeGreaterThan(7);
+    expect(verdicts).toBe(1);
+    rig.expectMoved();
+  });
+
+  it("then switches over all the same, if so asked", async () => {
+    const { verdicts, rounds, rig } = await runWith({
+      ...neverConverges,
+      outgoing: { ...neverConverges.outgoing, maxRounds: 3, whenNotConverging: "force" },
+    });
+    expect(rounds).toHaveLength(3);
+    expect(verdicts).toHaveLength(1);
+    rig.expectMoved();
+  });
+
+  it("then fails, if so asked, with the machine where it was", async () => {
+    const { verdicts, source, rig } = await runWith({
+      ...neverConverges,
+      outgoing: { ...neverConverges.outgoing, maxRounds: 3, whenNotConverging: "fail" },
+    });
+    expect(verdicts).toHaveLength(1);
+    expect(source.state).toMatchObject({ status: "failed", error: { code: "WILL_NOT_CONVERGE" } });
+    rig.expectStayed();
+  });
+
+  it("keeps below the maximum bandwidth while the machine runs, and not any more when it stands", async () => {
+    const bytesPerMs = 20_000;
+    const { rounds, rig, source } = await (async () => {
+      const limited = new Rig({
+        source: { pages: 256, dirtyPagesPerTick: 0 },
+        outgoing: { maxBandwidthBytesPerSecond: bytesPerMs * 1000 },
+      });
+      const seen: RoundSummary[] = [];
+      limited.outgoing.events.on("round", (round) => seen.push(round));
+      const reports = await limited.run(1);
+      return { rig: limited, rounds: seen, ...reports };
+    })();
+    const [round] = rounds;
+    const neededMs = (round?.bytes ?? 0) / bytesPerMs;
+    expect(neededMs).toBeGreaterThan(50);
+    // What may have been saved up, and the clock's own steps.
+    expect(round?.durationMs).toBeGreaterThanOrEqual(neededMs - 4);
+    expect(round?.durationMs).toBeLessThanOrEqual(neededMs + 25);
+    expect(source.statistics.ram.mbps).toBeLessThanOrEqual((bytesPerMs * 8) / 1000 + 1);
+    rig.expectMoved();
+  });
+});
+
+describe("the bandwidth estimate", () => {
+  it("is unknown until something was received and time has passed", () => {
+    const estimate = new BandwidthEstimate(1000);
+    expect(estimate.bytesPerMs).toBeUndefined();
+    estimate.received(5000, 1000);
+    expect(estimate.bytesPerMs).toBeUndefined();
+    estimate.received(5000, 1010);
+    expect(estimate.bytesPerMs).toBe(500);
+  });
+
+  it("is of the last period of at least 100 ms and 1 MiB", () => {
+    const estimate = new BandwidthEstimate(0);
+    estimate.received(10 << 20, 99);
+    expect(estimate.bytesPerMs).toBe((10 << 20) / 99);
+    estimate.received(20 << 20, 200);
+    expect(estimate.bytesPerMs).toBe((20 << 20) / 200);
+    estimate.received(22 << 20, 300);
+    expect(estimate.bytesPerMs).toBe((2 << 20) / 100);
+    // A trickle says nothing about the connection.
+    estimate.received((22 << 20) + 1000, 10_000);
+    expect(estimate.bytesPerMs).toBe((2 << 20) / 100);
+  });
+});
+
+describe("the rate limit", () => {
+  it("spreads bytes over time, and lets one period's worth be caught up", () => {
+    const limit = new RateLimit(1_000_000, 0);
+    expect(limit.sliceBytes(1 << 20)).toBe(100_000);
+    expect(limit.sliceBytes(5000)).toBe(5000);
+    expect(limit.delayAfterMs(100_000, 0)).toBe(100);
+    expect(limit.delayAfterMs(100_000, 100)).toBe(100);
+    expect(limit.delayAfterMs(100_000, 10_000)).toBe(0);
+    expect(limit.delayAfterMs(100_000, 10_000)).toBe(100);
+  });
+});

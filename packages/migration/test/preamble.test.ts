@@ -1,0 +1,116 @@
+import type { Manifest } from "@godwit/core";
+import { formatMisfit, type Misfit, misfits } from "@godwit/migration";
+import { describe, expect, it } from "vitest";
+import { sameManifest } from "../src/preamble.ts";
+import { Rig } from "./support/rig.ts";
+
+const disk = { idstr: "0000:00:02.0/virtio-blk", instance: 0, version: 2, minimumVersion: 1, subsections: ["a", "b"] };
+const card = { idstr: "0000:00:03.0/virtio-net", instance: 0, version: 11, minimumVersion: 11, subsections: [] };
+const base: Manifest = {
+  machineType: "pc-q35-7.2",
+  sections: [disk, card],
+  ramBlocks: [{ idstr: "pc.ram", bytes: 1 << 20 }],
+  plugins: [{ name: "virtio-blk", version: "0.1.0", contract: 1 }],
+};
+
+const codes = (found: readonly Misfit[]): string[] => found.map(({ code, subject }) => `${code} ${subject}`);
+
+describe("misfits", () => {
+  it("are none between equals, whatever the order", () => {
+    expect(misfits(base, base)).toEqual([]);
+    expect(misfits(base, { ...base, sections: [card, disk] })).toEqual([]);
+  });
+
+  it("are listed all at once", () => {
+    const destination: Manifest = {
+      machineType: "pc-q35-10.0",
+      sections: [
+        { ...disk, version: 1 },
+        { ...card, idstr: "e1000" },
+      ],
+      ramBlocks: [
+        { idstr: "pc.ram", bytes: 2 << 20 },
+        { idstr: "vga.ram", bytes: 4096 },
+      ],
+      plugins: [{ name: "virtio-blk", version: "2.0.0", contract: 2 }],
+    };
+    expect(codes(misfits(base, destination))).toEqual([
+      "MACHINE_MISMATCH machine type",
+      "SECTION_VERSION section 0000:00:02.0/virtio-blk/0",
+      "SECTION_UNKNOWN section 0000:00:03.0/virtio-net/0",
+      "SECTION_MISSING section e1000/0",
+      "RAM_BLOCK_MISMATCH RAM block pc.ram",
+      "RAM_BLOCK_MISMATCH RAM block vga.ram",
+      "PLUGIN_CONTRACT plugin virtio-blk",
+    ]);
+  });
+
+  it.each<[string, Partial<Manifest>, string, boolean]>([
+    [
+      "a version below the oldest readable",
+      { sections: [{ ...disk, version: 5, minimumVersion: 3 }, card] },
+      "SECTION_VERSION",
+      true,
+    ],
+    [
+      "a subsection that is not known",
+      { sections: [{ ...disk, subsections: ["a"] }, card] },
+      "SUBSECTION_UNKNOWN",
+      false,
+    ],
+    ["a RAM block that is not there", { ramBlocks: [] }, "RAM_BLOCK_UNKNOWN", true],
+    ["a plugin that is not there", { plugins: [] }, "PLUGIN_CONTRACT", true],
+    ["a second instance", { sections: [disk, card, { ...card, instance: 1 }] }, "SECTION_MISSING", true],
+  ])("name %s", (_, change, code, refuses) => {
+    const found = misfits(base, { ...base, ...change });
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatchObject({ code, refuses });
+  });
+
+  it("do not mind an older version that is still read, or more subsections", () => {
+    const newer = { ...disk, version: 9, minimumVersion: 2, subsections: ["a", "b", "c"] };
+    expect(misfits(base, { ...base, sections: [newer, card] })).toEqual([]);
+    expect(misfits({ ...base, sections: [disk, disk, card] }, base)).toMatchObject([{ code: "SECTION_DUPLICATE" }]);
+  });
+
+  it("read as a sentence", () => {
+    const [found] = misfits(base, { ...base, machineType: "other" });
+    expect(found && formatMisfit(found)).toBe("MACHINE_MISMATCH: machine type: expected other; found pc-q35-7.2");
+  });
+});
+
+describe("the preamble", () => {
+  it("refuses before the first page, and gives both sides the whole list", async () => {
+    const rig = new Rig({ destination: { manifest: { machineType: "other", ramBlocks: [] } } });
+    const { source, destination } = await rig.run();
+    expect(source.misfits.map(({ code }) => code)).toEqual(["MACHINE_MISMATCH", "RAM_BLOCK_UNKNOWN"]);
+    expect(destination.misfits).toEqual(source.misfits);
+    for (const { state } of [source, destination]) {
+      expect(state).toMatchObject({ status: "failed", error: { code: "PREAMBLE_MISFIT" } });
+      expect(state.status === "failed" && state.error.message).toContain("RAM_BLOCK_UNKNOWN: RAM block ram");
+    }
+    expect(rig.source.log).toEqual(["manifest"]);
+    expect(rig.destination.log).toEqual(["manifest"]);
+    expect(rig.source.isRunning).toBe(true);
+  });
+
+  it("warns of what may go well, and goes on", async () => {
+    const sections = [{ idstr: "ram", instance: 0, version: 4, minimumVersion: 4, subsections: ["rare"] }];
+    const rig = new Rig({ source: { manifest: { sections } } });
+    const { source } = await rig.run();
+    expect(source.warnings.map(({ code }) => code)).toEqual(["SUBSECTION_UNKNOWN"]);
+    expect(source.misfits).toEqual([]);
+    rig.expectMoved();
+  });
+
+  it("does not hold for a machine that has changed since", async () => {
+    const rig = new Rig();
+    const manifest = rig.source.manifest();
+    let calls = 0;
+    rig.source.manifest = () => (calls++ === 0 ? manifest : { ...manifest, plugins: [...base.plugins] });
+    const { source } = await rig.run();
+    expect(source.state).toMatchObject({ status: "failed", error: { code: "MANIFEST_CHANGED" } });
+    rig.expectStayed();
+    expect(sameManifest(manifest, { ...manifest })).toBe(true);
+  });
+});
