@@ -158,6 +158,29 @@ describe("kernel", () => {
     expect(target.kernel.snapshot()).toEqual(stream);
   });
 
+  it("tells the byte of a field that a check refuses", async () => {
+    const source = smallMachine(7);
+    const stream = await bytesOf(source.kernel.save());
+    const target = smallMachine(0);
+    target.refuse = "stamps";
+    const { code, location } = errorOf(() => target.kernel.restore(stream));
+    const section = (await smallMachine(0).kernel.load(stream)).sections.find((s) => s.idstr === "uart");
+    // Header: type, id, length and name, instance, version; then lcr, count and three bytes of fifo.
+    const body = (section?.offset ?? Number.NaN) + 1 + 4 + 1 + 4 + 4 + 4;
+    expect([code, location.section, location.path, location.offset]).toEqual([
+      "DEVICE_CHECK",
+      "uart/0",
+      "stamps",
+      body + 5,
+    ]);
+    target.refuse = "lcr";
+    expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body);
+    target.refuse = "stamps[1]";
+    expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body);
+    target.refuse = "nothing of that name";
+    expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body);
+  });
+
   it("freezes the registry during an attempt, and names ambiguous instances", () => {
     const { kernel } = smallMachine();
     const init = { save: () => ({ pending: 0, enable: 0 }), load: () => {} };

@@ -5,6 +5,7 @@ import {
   createKernel,
   type IterableInit,
   type Kernel,
+  MigrationError,
   recordDecoder,
   subsection,
   u8,
@@ -92,6 +93,8 @@ export interface SmallMachine {
   readonly kernel: Kernel;
   readonly store: { bytes: Uint8Array; staged: number; committed: number };
   readonly log: string[];
+  /** A path that the check of the UARTs refuses. */
+  refuse: string | undefined;
   /** The device whose next load throws. */
   failLoad: string | undefined;
   irq: { pending: number; enable: number };
@@ -119,6 +122,7 @@ export function smallMachine(fill = 0): SmallMachine {
     kernel,
     log,
     failLoad: undefined,
+    refuse: undefined,
     store: { bytes: new Uint8Array(64).fill(fill), staged: 0, committed: 0 },
     irq: { pending: fill, enable: 0xff },
     uarts: [0, 1].map((i) => ({
@@ -137,6 +141,9 @@ export function smallMachine(fill = 0): SmallMachine {
       save: () => machine.uarts[i] as SmallMachine["uarts"][0],
       check: (state, view) => {
         log.push(`check uart${i} ${view.offer<{ pending: number }>("irqchip").pending}`);
+        if (machine.refuse !== undefined) {
+          throw new MigrationError("DEVICE_CHECK", "planted", { path: machine.refuse });
+        }
         return state.lcr === 99 ? { amended: { ...state, lcr: 1 }, note: "lcr was 99" } : undefined;
       },
       resumed: () => log.push(`resumed uart${i}`),

@@ -61,6 +61,21 @@ export class Conversation {
     return message as Extract<ControlMessage, { kind: K }>;
   }
 
+  /**
+   * The next message, which the peer owes at once. That it is alive is not enough: if a message of either side was lost
+   * on the way, both would wait for ever. `PEER_SILENT`, `PROTOCOL_ORDER`.
+   */
+  async expectSoon<K extends ControlKind>(...kinds: readonly K[]): Promise<Extract<ControlMessage, { kind: K }>> {
+    const { clock, interrupt, peerTimeoutMs, side } = this.#options;
+    const detail = `the peer has not said "${kinds.join('" or "')}" for ${peerTimeoutMs} ms`;
+    const stop = clock.after(peerTimeoutMs, () => interrupt.raise(migrationError("PEER_SILENT", detail, { side })));
+    try {
+      return await this.expect(...kinds);
+    } finally {
+      stop();
+    }
+  }
+
   close(lastWord?: ControlMessage): Promise<void> {
     return this.link.close(closingGraceMs, lastWord);
   }

@@ -164,23 +164,10 @@ class Destination implements IncomingMigration {
     this.#prepareMs = this.#now() - endedMs;
     this.#move({ type: "checked" });
     await peer.say({ kind: "prepared", ...sumOf(digest) });
-    await this.#awaitReleased(peer);
+    await peer.expectSoon("released");
     this.#move({ type: "released" });
     await this.#own(incoming);
     await this.#tellSource(peer);
-  }
-
-  /** A source that is alive but does not answer has lost our word, or we have lost its: it must not wait for ever. */
-  async #awaitReleased(peer: Conversation): Promise<void> {
-    const detail = `the source has not released the machine for ${this.#peerTimeoutMs} ms`;
-    const stop = this.#options.clock.after(this.#peerTimeoutMs, () => {
-      this.#interrupt.raise(migrationError("PEER_SILENT", detail, { side: "destination" }));
-    });
-    try {
-      await peer.expect("released");
-    } finally {
-      stop();
-    }
   }
 
   /** The machine is this side's from here on. No interrupt counts any more: it runs here, or nowhere. */
@@ -234,7 +221,7 @@ class Destination implements IncomingMigration {
 
   /** Compares the machines. How often the source must hear something, in milliseconds. */
   async #agree(peer: Conversation): Promise<number> {
-    const offer = await peer.expect("offer");
+    const offer = await peer.expectSoon("offer");
     this.#misfits = misfits(offer.manifest, this.#options.machine.manifest());
     if (offer.digest !== digestAlgorithm) {
       const digestMisfit = { subject: "stream digest", refuses: true, expected: digestAlgorithm, found: offer.digest };

@@ -216,7 +216,7 @@ class Source implements OutgoingMigration {
       digest: digestAlgorithm,
       heartbeatMs: heartbeatMs(this.#peerTimeoutMs),
     });
-    const answer = await peer.expect("accepted", "refused");
+    const answer = await peer.expectSoon("accepted", "refused");
     if (answer.kind === "refused") {
       this.#misfits = answer.misfits;
       throw misfitError(answer.misfits);

@@ -117,6 +117,24 @@ describe("a silent destination", () => {
     expect(machine.isRunning).toBe(true);
   });
 
+  it("that is alive but never consents, or gets no further", async () => {
+    for (const words of ["none", "all"] as const) {
+      const { report, machine } = await sourceFacing(async (peer) => {
+        if (words === "all") await peer.accept();
+        else await peer.magic();
+        for (;;) {
+          await peer.say({ kind: "alive" });
+          await turn();
+        }
+      });
+      expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+      expect(report.state.status === "failed" && report.state.error.message).toContain(
+        words === "all" ? "decoded nothing" : 'not said "accepted" or "refused"',
+      );
+      expect(machine.isRunning).toBe(true);
+    }
+  });
+
   it("that is alive but never prepared: the switch-over has its own limit", async () => {
     const { report, statuses, machine } = await sourceFacing(
       async (peer) => {
@@ -319,6 +337,25 @@ describe("a source", () => {
     expect(rig.peer.heard.filter(({ kind }) => kind === "received").length).toBeGreaterThanOrEqual(30);
     rig.peer.die();
     expect((await drive(run, rig.clock, 50)).state.status).toBe("failed");
+  });
+
+  it("that says it is alive and nothing else is given up all the same, before the consent and before the release", async () => {
+    for (const words of ["none", "all"] as const) {
+      const { report } = await destinationFacing(async (scripted, machine) => {
+        scripted.read();
+        if (words === "none") await scripted.magic();
+        else {
+          await offered(scripted);
+          await sendWhole(scripted, machine);
+          await scripted.hear("prepared");
+        }
+        for (;;) {
+          await scripted.say({ kind: "alive" });
+          await turn();
+        }
+      });
+      expect(report.state).toMatchObject({ ...failedWith("PEER_SILENT"), ownership: "none" });
+    }
   });
 
   it("that never releases is given up, and told so", async () => {

@@ -370,11 +370,14 @@ describe("data that arrives in pieces", () => {
       page: (block, offset, bytes) =>
         pages.push(`${block.idstr}+${offset}: ${bytes.reduce((sum, byte) => sum + byte, 0)}`),
     });
-    /** The pages that a decoder gives out when it is fed. */
+    /** The pages that a decoder gives out when it is fed, each in several pieces. */
     const pagesOf = (decoder: BodyDecoder, cursor: Cursor, data: Uint8Array): string[] => {
       pages = [];
-      cursor.append(data);
-      decoder.resume(cursor);
+      for (let at = 0; at < data.length; at += 1000) {
+        cursor.append(data.subarray(at, at + 1000));
+        if (decoder.resume(cursor)) break;
+        cursor.release();
+      }
       return pages;
     };
     let previous: RamSection | undefined;

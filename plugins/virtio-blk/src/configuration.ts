@@ -8,7 +8,7 @@ export interface BlkConfiguration {
   readonly queues: number;
 }
 
-export const configurationLength = 36;
+const configurationLength = 36;
 const at = { capacity: 0, segMax: 12, blkSize: 20, numQueues: 34 } as const;
 
 /** le64 capacity in sectors, le32 seg_max, le32 blk_size, le16 num_queues; what is not offered is 0. */

@@ -27,8 +27,6 @@ export interface WiredDevice<T> {
   readonly device: TransportedDevice;
   readonly transport: T;
   readonly registration: Registration;
-  /** The machine runs, after a load or a pause: queues that hold something are looked at. */
-  resume(): void;
 }
 
 /**
@@ -71,9 +69,10 @@ export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L =
     ...(model.ready === undefined ? {} : { ready: () => model.ready?.() ?? Promise.resolve() }),
     resumed: () => resume(parts),
   });
-  return { device: common, transport, registration, resume: () => resume(parts) };
+  return { device: common, transport, registration };
 }
 
+/** The machine runs, after a load or a pause: what was pending goes out, and queues that hold something are looked at. */
 function resume<C, Q, X, D, L>({ common, transport, model }: Parts<C, Q, X, D, L>): void {
   transport.resumed?.();
   common.announceFailure();

@@ -71,7 +71,7 @@ function inTable(filter: ReceiveFilter, frame: Uint8Array): boolean {
   return false;
 }
 
-export function hasVlan(filter: ReceiveFilter, vid: number): boolean {
+function hasVlan(filter: ReceiveFilter, vid: number): boolean {
   return (((filter.vlans[vid >> 3] as number) >> (vid & 7)) & 1) === 1;
 }
 

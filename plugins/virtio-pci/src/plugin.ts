@@ -44,8 +44,8 @@ export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioP
           return pci;
         },
       });
-      const { registration, device, transport, resume } = wired;
-      return { registration, function: transport, device, reset: () => transport.resetFunction(), resume };
+      const { registration, device, transport } = wired;
+      return { registration, function: transport, device, reset: () => transport.resetFunction() };
     },
   };
 }

@@ -54,8 +54,6 @@ export interface VirtioPciOffer {
   readonly device: VirtioDevice;
   /** The machine is reset: configuration space and the device are as after power-on. */
   reset(): void;
-  /** The machine runs, after a load or a pause: queues that hold something are looked at, pending interrupts go out. */
-  resume(): void;
 }
 
 /** What decides about the bytes of a virtio-pci section, beside what the device class adds. Plain data. */

@@ -9,15 +9,23 @@ import type { StreamEvent } from "../stream/events.ts";
 import { StreamReader } from "../stream/reader.ts";
 import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts";
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
-import type { AnyRecord, WireRecord } from "../vmstate/types.ts";
+import type { AnyRecord, Description, WireRecord } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
+import { offsetOf } from "./locate.ts";
 import { CheckedStates } from "./view.ts";
 
 type Note = LoadReport["notes"][number];
 
+interface ArrivedRecord {
+  readonly record: WireRecord;
+  readonly version: number;
+  /** Offset of its first byte in the stream. */
+  readonly offset: number;
+}
+
 interface Arrived {
   configuration: Configuration | undefined;
-  readonly records: Map<Entry, { readonly record: WireRecord; readonly version: number }>;
+  readonly records: Map<Entry, ArrivedRecord>;
   readonly sections: SectionSummary[];
   readonly notes: Note[];
 }
@@ -38,6 +46,7 @@ interface Prepared {
 
 type Step = "receiving" | "received" | "prepared" | "committed" | "ended";
 
+const footerBytes = 5;
 const sideOf = { side: "destination" as const };
 /** Commands that say nothing which a plain load would have to act on. */
 const harmlessCommands = new Set(["SWITCHOVER_START"]);
@@ -197,9 +206,14 @@ export class Incoming implements IncomingAttempt {
           offset: event.offset,
         });
       } else if (event.type === "section") {
-        const { head, phase, value, offset, bytes } = event;
+        const { head, phase, value, offset, bytes, bodyBytes } = event;
         const entry = this.#host.registry.find(head.idstr, head.instance) as Entry;
-        if (phase === "full") this.#arrived.records.set(entry, { record: value as WireRecord, version: head.version });
+        if (phase === "full")
+          this.#arrived.records.set(entry, {
+            record: value as WireRecord,
+            version: head.version,
+            offset: offset + bytes - footerBytes - bodyBytes,
+          });
         this.#arrived.sections.push({
           idstr: head.idstr,
           instance: head.instance,
@@ -258,7 +272,7 @@ export class Incoming implements IncomingAttempt {
     }
   }
 
-  #check(entry: Entry, { record, version }: { record: WireRecord; version: number }, states: CheckedStates): void {
+  #check(entry: Entry, { record, version, offset }: ArrivedRecord, states: CheckedStates): void {
     const section = sectionKey(entry);
     try {
       const description = entry.description as NonNullable<Entry["description"]>;
@@ -275,8 +289,10 @@ export class Incoming implements IncomingAttempt {
       }
       states.set(entry, state);
     } catch (error) {
+      const within = (path: string | undefined) =>
+        (path && offsetOf(entry.description as Description, record, version, path)) || 0;
       throw isMigrationError(error)
-        ? error.at({ ...sideOf, section, version })
+        ? error.at({ ...sideOf, section, version, offset: offset + within(error.location.path) })
         : new MigrationError("DEVICE_FAILED", "the device's check threw", {
             ...sideOf,
             section,

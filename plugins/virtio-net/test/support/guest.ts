@@ -22,7 +22,7 @@ import {
 } from "@godwit/virtio-core";
 
 /** Memory from address 0 on. */
-export function plainDma(ram: Uint8Array): Dma {
+function plainDma(ram: Uint8Array): Dma {
   const at = (address: number, length: number): Uint8Array => {
     if (address + length > ram.length) throw new RangeError(`${address} + ${length} is outside of memory`);
     return ram.subarray(address, address + length);
