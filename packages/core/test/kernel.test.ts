@@ -176,7 +176,7 @@ describe("kernel", () => {
     target.refuse = "lcr";
     expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body);
     target.refuse = "stamps[1]";
-    expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body);
+    expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body + 5);
     target.refuse = "nothing of that name";
     expect(errorOf(() => target.kernel.restore(stream)).location.offset).toBe(body);
   });

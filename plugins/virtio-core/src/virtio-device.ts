@@ -27,6 +27,8 @@ export interface WiredDevice<T> {
   readonly device: TransportedDevice;
   readonly transport: T;
   readonly registration: Registration;
+  /** What the kernel is given as `resumed`: pending interrupts go out, queues that hold something are looked at. */
+  resume(): void;
 }
 
 /**
@@ -69,10 +71,9 @@ export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L =
     ...(model.ready === undefined ? {} : { ready: () => model.ready?.() ?? Promise.resolve() }),
     resumed: () => resume(parts),
   });
-  return { device: common, transport, registration };
+  return { device: common, transport, registration, resume: () => resume(parts) };
 }
 
-/** The machine runs, after a load or a pause: what was pending goes out, and queues that hold something are looked at. */
 function resume<C, Q, X, D, L>({ common, transport, model }: Parts<C, Q, X, D, L>): void {
   transport.resumed?.();
   common.announceFailure();

@@ -289,10 +289,9 @@ export class Incoming implements IncomingAttempt {
       }
       states.set(entry, state);
     } catch (error) {
-      const within = (path: string | undefined) =>
-        (path && offsetOf(entry.description as Description, record, version, path)) || 0;
+      const within = offsetOf(entry.description as Description, record, version, pathOf(error));
       throw isMigrationError(error)
-        ? error.at({ ...sideOf, section, version, offset: offset + within(error.location.path) })
+        ? error.at({ ...sideOf, section, version, offset: offset + within })
         : new MigrationError("DEVICE_FAILED", "the device's check threw", {
             ...sideOf,
             section,
@@ -352,6 +351,10 @@ export class Incoming implements IncomingAttempt {
       });
     }
   }
+}
+
+function pathOf(error: unknown): string | undefined {
+  return isMigrationError(error) ? error.location.path : undefined;
 }
 
 function wrongPhase(phase: Phase): MigrationError {
