@@ -184,6 +184,8 @@ export interface IncomingAttempt {
   /** Loads every device in dependency order, restores the clock, waits for `ready`. The machine does not run yet. */
   commit(): Promise<LoadReport>;
   discard(): void;
+  /** Allocated on the stream's word so far, staged memory not counted: that is of the local blocks' size. Bytes. */
+  readonly allocatedBytes: number;
   /** An independent attempt at the same place of the stream; staged memory is shared, so a fork may end but not commit. */
   fork(): IncomingAttempt;
 }

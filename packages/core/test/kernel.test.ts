@@ -109,7 +109,7 @@ describe("kernel", () => {
     };
     expect(refused(set(0, 0x51 + 1))).toEqual(["MAGIC_WRONG", "header", "magic", 0]);
     expect(refused(set(7, 2))).toEqual(["STREAM_VERSION", "header", "version", 4]);
-    expect(refused(set(13, 0x70))).toEqual(["MACHINE_MISMATCH", "configuration", "name", undefined]);
+    expect(refused(set(13, 0x70))).toEqual(["MACHINE_MISMATCH", "configuration", "name", 13]);
     expect(refused(set(uartAt, 0x56))).toEqual(["SECTION_UNKNOWN", "Vart/0", "body", uartAt + 12]);
     expect(refused(set(uartAt + 11, 9))).toEqual(["SECTION_VERSION", "uart/0", "body", uartAt + 12]);
     const sub = at("uart/timeout");

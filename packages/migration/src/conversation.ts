@@ -4,7 +4,7 @@ import { migrationError } from "./codes.ts";
 import type { ControlKind, ControlMessage } from "./control.ts";
 import type { Channel, HostClock } from "./host.ts";
 import { Inbox, type Interrupt } from "./interrupt.ts";
-import { Link } from "./link.ts";
+import { hintOf, Link } from "./link.ts";
 import { closingGraceMs } from "./options.ts";
 
 /** Messages that may wait to be read: the protocol never has more than one under way. */
@@ -68,7 +68,9 @@ export class Conversation {
   async expectSoon<K extends ControlKind>(...kinds: readonly K[]): Promise<Extract<ControlMessage, { kind: K }>> {
     const { clock, interrupt, peerTimeoutMs, side } = this.#options;
     const detail = `the peer has not said "${kinds.join('" or "')}" for ${peerTimeoutMs} ms`;
-    const stop = clock.after(peerTimeoutMs, () => interrupt.raise(migrationError("PEER_SILENT", detail, { side })));
+    const stop = clock.after(peerTimeoutMs, () => {
+      interrupt.raise(migrationError("PEER_SILENT", detail + hintOf(this.isOpen), { side }));
+    });
     try {
       return await this.expect(...kinds);
     } finally {

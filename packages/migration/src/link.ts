@@ -201,6 +201,10 @@ function silenceError(opened: boolean, silentMs: number | undefined, stuckMs: nu
   if (silentMs === undefined) {
     return migrationError("PEER_SILENT", `the peer has taken nothing for ${Math.round(stuckMs)} ms`);
   }
-  const hint = opened ? "" : "; if it is a QEMU, say peer=qemu";
-  return migrationError("PEER_SILENT", `the peer has said nothing for ${Math.round(silentMs)} ms${hint}`);
+  return migrationError("PEER_SILENT", `the peer has said nothing for ${Math.round(silentMs)} ms${hintOf(opened)}`);
+}
+
+/** Silence before the opening may be a QEMU's, which waits for a stream of its own kind. */
+export function hintOf(isOpen: boolean): string {
+  return isOpen ? "" : "; if it is a QEMU, say peer=qemu";
 }

@@ -81,13 +81,17 @@ describe.each<[Wire, number]>([
       wrapDestination: (channel) => gate.wrap(channel),
     });
     let receivedAtStop = 0;
-    rig.outgoing.events.on("status", ({ status }) => {
-      if (status !== "active") return;
-      gate.isShut = true;
-      receivedAtStop = rig.incoming.statistics().receivedBytes;
+    const stopped = new Promise<void>((resolve) => {
+      rig.outgoing.events.on("status", ({ status }) => {
+        if (status !== "active") return;
+        gate.isShut = true;
+        receivedAtStop = rig.incoming.statistics().receivedBytes;
+        resolve();
+      });
     });
     const both = Promise.all([rig.outgoing.run(), rig.incoming.run()]);
     both.catch(() => {});
+    await stopped;
     await stillness(() => gauge.sentBytes);
     // Frame and round marker, and what lies in the transport's own buffers.
     expect(gauge.mostHeldBytes).toBeLessThanOrEqual(sentStreamFrameBytes + 1024);

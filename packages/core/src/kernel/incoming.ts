@@ -196,7 +196,7 @@ export class Incoming implements IncomingAttempt {
 
   #take(events: readonly StreamEvent[]): void {
     for (const event of events) {
-      if (event.type === "configuration") this.#configure(event.configuration);
+      if (event.type === "configuration") this.#configure(event.configuration, event.offset);
       else if (event.type === "note") this.#arrived.notes.push({ code: event.code, text: event.text });
       else if (event.type === "command" && !harmlessCommands.has(event.name)) {
         throw new MigrationError("COMMAND_UNEXPECTED", `a plain load cannot serve the command ${event.name}`, {
@@ -226,7 +226,7 @@ export class Incoming implements IncomingAttempt {
     }
   }
 
-  #configure(found: Configuration): void {
+  #configure(found: Configuration, offset: number): void {
     const own = this.#host.configuration;
     const refuse = (
       code: "MACHINE_MISMATCH" | "CONFIGURATION_MISMATCH" | "CAPABILITY_MISMATCH",
@@ -238,6 +238,8 @@ export class Incoming implements IncomingAttempt {
         ...sideOf,
         section: "configuration",
         path,
+        // Behind the type byte and the length stands the name; the rest may stand anywhere behind it.
+        offset: path === "name" ? offset + 5 : offset,
         expected: String(expected),
         found: String(got),
       });

@@ -93,7 +93,7 @@ export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Ui
     loadExtraState() {},
   };
   const ringFeatures = feature.VERSION_1 | feature.RING_INDIRECT_DESC;
-  const { device, resume } = virtioDevice<NoData, NoData, NoData, Transport, S, L>({
+  const { device } = virtioDevice<NoData, NoData, NoData, Transport, S, L>({
     kernel,
     path: "test",
     model,
@@ -108,7 +108,7 @@ export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Ui
     device,
     description,
     interrupts,
-    resume,
+    resume: () => init.resumed?.(),
     quiesce: async () => init.quiesce?.(),
     save: () =>
       encodeState(description as Description<Record<string, unknown>>, init.save() as Record<string, unknown>),
