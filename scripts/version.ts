@@ -1,6 +1,6 @@
 // Turns the pending changesets into versions and changelogs. Changesets also raises every peer range to the peer's new
 // version, which would make a plugin's next patch refuse an older core that it works with: those are put back.
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { peerRangeFor } from "./peer-range.ts";
 import { run } from "./run.ts";
@@ -20,6 +20,13 @@ for (const { folder, manifest } of after) {
     if (version) text = text.replaceAll(`"${name}": "${raised}"`, `"${name}": "${peerRangeFor(range, version)}"`);
   }
   writeFileSync(path, text);
+}
+
+// Plugins tell a kernel their own version.
+for (const { folder, manifest } of after) {
+  const path = join(repositoryRoot, folder, "src", "version.ts");
+  if (!existsSync(path)) continue;
+  writeFileSync(path, readFileSync(path, "utf8").replace(/version = ".*"/, `version = "${manifest.version}"`));
 }
 
 await runOrExit("bun", ["install"]);

@@ -176,6 +176,25 @@ describe("kernel", () => {
     ]);
   });
 
+  it("rewinds a running machine in place, and tells the devices that it runs on", () => {
+    const { kernel, log, irq } = smallMachine(4);
+    kernel.resume();
+    const bytes = kernel.snapshot();
+    irq.pending = 99;
+    log.length = 0;
+    kernel.restore(bytes);
+    expect(kernel.clock.running).toBe(true);
+    expect(log.filter((line) => !line.startsWith("check"))).toEqual([
+      "hold",
+      "load irqchip",
+      "load uart0",
+      "load uart1",
+      "release",
+      "resumed uart0",
+      "resumed uart1",
+    ]);
+  });
+
   it("leaves a running machine running when the stream is bad", async () => {
     const target = smallMachine(3);
     target.kernel.resume();

@@ -174,7 +174,13 @@ class Destination implements IncomingMigration {
   async #own(incoming: IncomingAttempt): Promise<void> {
     const ownedMs = this.#now();
     this.#load = await incoming.commit();
-    this.#options.machine.resume();
+    try {
+      this.#options.machine.resume();
+    } catch (error) {
+      // It may run all the same, and a machine whose failure is reported must not.
+      this.#options.machine.pause();
+      throw error;
+    }
     this.#commitMs = this.#now() - ownedMs;
     this.#move({ type: "resumed" });
   }

@@ -6,9 +6,10 @@ export interface MigratableMachine {
   manifest(): Manifest;
   outgoing(): OutgoingAttempt;
   incoming(): IncomingAttempt;
-  /** Waits for what must not be cut in two. The engine pauses the machine right afterwards. */
+  /** Waits for what must not be cut in two, and holds back what would begin anew. The engine pauses right afterwards. */
   quiesce(): Promise<void>;
   pause(): void;
+  /** The machine runs, and what `quiesce` held back goes on. */
   resume(): void;
 }
 

@@ -72,6 +72,7 @@ class Source implements OutgoingMigration {
   #conversation: Conversation | undefined;
   #attempt: OutgoingAttempt | undefined;
   #preCopy: PreCopy | undefined;
+  #isQuiesced = false;
   #isPaused = false;
   #sectionsTold = 0;
   #receivedBytes = 0;
@@ -267,6 +268,7 @@ class Source implements OutgoingMigration {
   }
 
   async #stopMachine(): Promise<void> {
+    this.#isQuiesced = true;
     await this.#interrupt.wait(this.#options.machine.quiesce());
     this.#interrupt.check();
     this.#recorder.pausedMs = this.#now();
@@ -330,15 +332,17 @@ class Source implements OutgoingMigration {
     } else if (!isSourceOver(this.#state)) {
       // Both in one go: between them no guest instruction runs that the dirty tracking, which ends here, would miss.
       this.#endAttempt(false);
-      const problem = this.#isPaused ? this.#resumeHere() : undefined;
+      const problem = this.#isQuiesced ? this.#resumeHere() : undefined;
       if (problem !== undefined) this.#move({ type: "fail", error: problem });
       else if (this.#state.status === "cancelling") this.#move({ type: "restored" });
       else this.#move({ type: "fail", error });
     }
   }
 
+  /** What `quiesce` held back goes on only with a resume, and only a machine that stands is resumed. */
   #resumeHere(): MigrationError | undefined {
     try {
+      if (!this.#isPaused) this.#options.machine.pause();
       this.#options.machine.resume();
       this.#recorder.runningMs = this.#recorder.endMs = this.#now();
       return undefined;

@@ -207,6 +207,7 @@ describe("a step of the source's machine that throws", () => {
       error: { code: "MACHINE_FAILED", location: { side: "source" } },
     });
     expect(rig.source.isRunning).toBe(true);
+    expect(rig.source.isHeld).toBe(false);
     expect(rig.destination.isRunning).toBe(false);
     expect(rig.destination.log).not.toContain("commit");
   });
@@ -264,6 +265,19 @@ describe("a step of the destination's machine that throws", () => {
     });
     expect(rig.source.isRunning).toBe(false);
     expect(rig.destination.isRunning).toBe(false);
+  });
+
+  it("at resume, when the machine runs all the same, is stopped before it is reported", async () => {
+    const rig = rigOf("memory");
+    const { resume } = rig.destination;
+    rig.destination.resume = () => {
+      resume.call(rig.destination);
+      throw new Error("a device did not like it");
+    };
+    const { source, destination } = await rig.run();
+    expect(rig.destination.isRunning).toBe(false);
+    expect(destination.state).toMatchObject({ status: "failed", ownership: "taken" });
+    expect(source.state).toMatchObject({ status: "in-doubt", destination: "reported-failure" });
   });
 
   it("carries what it knows of the place over the wire", async () => {

@@ -7,6 +7,7 @@ import type { SignalMsi } from "./events.ts";
 import { sourceIdOf } from "./source-id.ts";
 import { type Translator, translator } from "./translate.ts";
 import { type IommuStatistics, Unit } from "./unit.ts";
+import { version } from "./version.ts";
 
 /** Guest RAM as the assembler hands it over. */
 export interface Ram {
@@ -58,7 +59,7 @@ export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
   const { memory: ram, addressWidth = 39, cachingMode = false, passThrough = true, after = [], signalMsi } = options;
   return {
     name: "@godwit/iommu-vtd",
-    version: "0.1.0",
+    version,
     contract: 1,
     setup(kernel) {
       const unit = new Unit({ addressWidth, cachingMode, passThrough }, ram.memory, signalMsi);

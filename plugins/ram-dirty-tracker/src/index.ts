@@ -7,7 +7,7 @@ export { compareTracker } from "./compare-tracker.ts";
 export { type DirectDmaRam, type Dma, directDma } from "./dma.ts";
 export type { GuestMemory, GuestReader } from "./memory.ts";
 export { type RamInit, type RamOffer, ram } from "./ram.ts";
-export type { ControlRecord, ListedBlock, PageRecord, RamPhase, RamRecord, RamSection } from "./ram-decoder.ts";
+export type { ControlRecord, ListedBlock, PageRecord, RamPhase, RamRecord, RamSection } from "./ram-sink.ts";
 export { type RamWalker, type RamWalkerInit, ramWalker } from "./ram-walker.ts";
 export type { RamRecordCounts, RamRecordKind } from "./records.ts";
 export type { StagedRam } from "./staged-ram.ts";

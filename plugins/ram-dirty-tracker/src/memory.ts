@@ -31,7 +31,7 @@ export interface GuestMap {
   whole(gpa: number, length: number): GuestPiece | undefined;
 }
 
-export interface GuestPiece {
+interface GuestPiece {
   /** The block's number. */
   readonly block: number;
   readonly offset: number;

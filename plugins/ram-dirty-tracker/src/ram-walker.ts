@@ -1,15 +1,7 @@
 // Reads the ram sections of any machine's stream without having its RAM: for tools and tests.
 import { type BodyDecoder, MigrationError } from "@godwit/core";
-import {
-  type ListedBlock,
-  longerList,
-  type PageRecord,
-  type RamPhase,
-  type RamRecord,
-  type RamSection,
-  type RamSink,
-  ramDecoder,
-} from "./ram-decoder.ts";
+import { longerList, ramDecoder } from "./ram-decoder.ts";
+import type { ListedBlock, PageRecord, RamPhase, RamRecord, RamSection, RamSink } from "./ram-sink.ts";
 import { checkPageBytes, defaultPageBytes, type RamRecordKind } from "./records.ts";
 
 export interface RamWalkerInit {

@@ -6,6 +6,7 @@ import { ramWriter } from "./ram-writer.ts";
 import { checkPageBytes, defaultPageBytes, ramVersion } from "./records.ts";
 import { type ReceiveTally, stagedRam } from "./staged-ram.ts";
 import type { RamReceived, RamStatistics } from "./statistics.ts";
+import { version } from "./version.ts";
 
 export interface RamInit {
   /** In the order of the wire's block list. */
@@ -34,7 +35,7 @@ export function ram({ blocks, pageBytes = defaultPageBytes }: RamInit): Plugin<R
   const map = guestMap(blocks);
   return {
     name: "@godwit/ram-dirty-tracker",
-    version: "0.1.0",
+    version,
     contract: 1,
     setup(kernel) {
       const writer = ramWriter(blocks, pageBytes);

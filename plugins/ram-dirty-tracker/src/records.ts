@@ -21,8 +21,7 @@ export const recordFlag = {
 } as const;
 
 /** All kinds that can be walked; `mfflush` is MULTIFD_FLUSH. */
-export const ramRecordKinds = ["memsize", "zero", "page", "xbzrle", "compress", "eos", "mfflush"] as const;
-export type RamRecordKind = (typeof ramRecordKinds)[number];
+export type RamRecordKind = "memsize" | "zero" | "page" | "xbzrle" | "compress" | "eos" | "mfflush";
 
 /** Records by kind; a kind that did not occur is absent. */
 export type RamRecordCounts = Readonly<Partial<Record<RamRecordKind, number>>>;

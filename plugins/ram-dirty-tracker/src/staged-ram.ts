@@ -4,16 +4,8 @@ import { allocate, type BodyDecoder, MigrationError, type StagedIterable } from 
 import { type DirtyBitmap, dirtyBitmap } from "./bitmap.ts";
 import type { RamBlock } from "./block.ts";
 import { type GuestMap, type GuestReader, guestReader } from "./memory.ts";
-import {
-  type ListedBlock,
-  longerList,
-  type PageRecord,
-  type RamPhase,
-  type RamRecord,
-  type RamSection,
-  type RamSink,
-  ramDecoder,
-} from "./ram-decoder.ts";
+import { longerList, ramDecoder } from "./ram-decoder.ts";
+import type { ListedBlock, PageRecord, RamPhase, RamRecord, RamSection, RamSink } from "./ram-sink.ts";
 import { type RamRecordKind, ramVersion } from "./records.ts";
 
 export interface StagedRam extends StagedIterable {

@@ -2,7 +2,7 @@
 // fastest of what every runtime has; a Float64Array would be as fast, but it takes -0 for 0 and no NaN for itself.
 
 /** The bytes as 32-bit words, or undefined where they are not aligned to them. */
-export function wordsOf(bytes: Uint8Array): Int32Array | undefined {
+function wordsOf(bytes: Uint8Array): Int32Array | undefined {
   if (((bytes.byteOffset | bytes.length) & 3) !== 0) return undefined;
   return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
 }

@@ -3,6 +3,7 @@ import { MigrationError, type Plugin } from "@godwit/core";
 import { type Dma, feature, virtioDevice } from "@godwit/virtio-core";
 import { VirtioPciFunction } from "./function.ts";
 import type { VirtioPciOffer, VirtioPciOptions, VirtioPciParameters } from "./types.ts";
+import { version } from "./version.ts";
 
 const defaultRingFeatures = feature.RING_INDIRECT_DESC | feature.RING_EVENT_IDX;
 /** What the vector field of MSI-X has room for. */
@@ -28,7 +29,7 @@ export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioP
   };
   return {
     name: "@godwit/virtio-pci",
-    version: "0.1.0",
+    version,
     contract: 1,
     setup(kernel) {
       let pci: VirtioPciFunction | undefined;

@@ -31,7 +31,7 @@ export interface KernelOptions {
   readonly clock: VirtualClock;
   /** The target's page size. Bytes; the default is 4096. */
   readonly pageBytes?: number;
-  /** Which QEMU's vmdesc is written. */
+  /** Which QEMU's vmdesc is written; the default is 10.0. */
   readonly dialect?: VmdescDialect;
   readonly uuid?: Uint8Array;
   /** The range of plugin contracts that are accepted; the default is this core's own. */
@@ -184,7 +184,7 @@ class KernelImplementation implements Kernel {
   resume(): void {
     this.clock.start();
     this.machine.resume();
-    for (const { device } of this.#registry.inSaveOrder()) device?.resumed?.();
+    this.#tellResumed();
     this.events.emit("resumed");
   }
 
@@ -243,8 +243,15 @@ class KernelImplementation implements Kernel {
       return this.#loaded(attempt.commitNow());
     } finally {
       attempt.discard();
-      if (ran) this.clock.start();
+      if (ran) {
+        this.clock.start();
+        this.#tellResumed();
+      }
     }
+  }
+
+  #tellResumed(): void {
+    for (const { device } of this.#registry.inSaveOrder()) device?.resumed?.();
   }
 
   outgoing(): OutgoingAttempt {
@@ -253,7 +260,7 @@ class KernelImplementation implements Kernel {
 
   #outgoing(writer: StreamWriterOptions): Outgoing {
     this.#attempts++;
-    const { dialect = "7.2", pageBytes = 4096 } = this.#options;
+    const { dialect = "10.0", pageBytes = 4096 } = this.#options;
     return new Outgoing(this.#registry, this.#configuration(), { dialect, pageBytes, ...writer }, () => {
       this.#attempts--;
     });

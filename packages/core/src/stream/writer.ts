@@ -38,7 +38,7 @@ export class StreamWriter {
   #configuration: VmdescMembers | undefined;
 
   constructor(options: StreamWriterOptions = {}) {
-    this.#dialect = options.dialect ?? "7.2";
+    this.#dialect = options.dialect ?? "10.0";
     this.#pageBytes = options.pageBytes ?? 4096;
     this.#describe = options.describe ?? true;
     this.out = new Writer(options.into ?? 64 * 1024);

@@ -45,6 +45,8 @@ export class TestMachine implements MigratableMachine {
   readonly sent: Uint8Array[] = [];
   readonly received: Uint8Array[] = [];
   isRunning: boolean;
+  /** Between quiesce and resume nothing new is begun. */
+  isHeld = false;
   ticks = 0;
   counters: RamCounters = { duplicatePages: 0, normalPages: 0, pageBytes };
   readonly #options: MachineOptions;
@@ -89,6 +91,7 @@ export class TestMachine implements MigratableMachine {
   }
 
   async quiesce(): Promise<void> {
+    this.isHeld = true;
     this.step("quiesce");
     await this.#options.quiesce?.();
   }
@@ -100,7 +103,9 @@ export class TestMachine implements MigratableMachine {
 
   resume(): void {
     this.step("resume");
+    if (this.isRunning) throw new Error("resume of a machine that runs");
     this.isRunning = true;
+    this.isHeld = false;
   }
 
   outgoing(): OutgoingAttempt {
@@ -196,6 +201,7 @@ class TestOutgoing implements OutgoingAttempt {
 }
 
 class TestIncoming implements IncomingAttempt {
+  readonly allocatedBytes = 0;
   readonly allocatedBytes = 0;
   readonly #machine: TestMachine;
   readonly #options: MachineOptions;

@@ -98,6 +98,7 @@ export class Rig {
   /** As if nothing had been: it runs, its attempt is over, and the destination has nothing of it. */
   expectStayed(): void {
     expect(this.source.isRunning).toBe(true);
+    expect(this.source.isHeld).toBe(false);
     expect(this.destination.isRunning).toBe(false);
     expect(this.destination.memory.every((byte) => byte === 0)).toBe(true);
     const begun = this.source.log.filter((step) => step === "outgoing").length;
