@@ -273,8 +273,8 @@ class Source implements OutgoingMigration {
     this.#interrupt.check();
     this.#recorder.pausedMs = this.#now();
     this.#recorder.bytesAtPause = this.#recorder.sentBytes;
-    this.#isPaused = true;
     this.#options.machine.pause();
+    this.#isPaused = true;
   }
 
   async #awaitPrepared(peer: Conversation, digest: StreamDigest): Promise<void> {

@@ -202,7 +202,6 @@ class TestOutgoing implements OutgoingAttempt {
 
 class TestIncoming implements IncomingAttempt {
   readonly allocatedBytes = 0;
-  readonly allocatedBytes = 0;
   readonly #machine: TestMachine;
   readonly #options: MachineOptions;
   readonly #staged: Uint8Array;
