@@ -6,6 +6,7 @@ const empty = new Uint8Array(0);
 /** Thrown by a synchronous walk that ran out of bytes; the walk is then done again in steps. Never leaves core. */
 export const underflow: unique symbol = Symbol("underflow");
 
+/** No member is `#private`: decoders of other packages take the cursor of whichever copy of core reads the stream. */
 export class Cursor implements Meter {
   bytes: Uint8Array = empty;
   view: DataView = new DataView(empty.buffer);
@@ -19,13 +20,14 @@ export class Cursor implements Meter {
   allocatedBytes = 0;
   /** Field decodes so far: the measure of work. */
   fields = 0;
-  #base = 0;
+  /** Offset in the stream of `bytes[0]`. */
+  base = 0;
   /** `bytes` is ours to write behind `end`; otherwise it is the caller's chunk. */
-  #owned = false;
+  owned = false;
 
   constructor(bytes?: Uint8Array, offset = 0) {
-    this.#base = offset;
-    if (bytes !== undefined) this.#adopt(bytes, false);
+    this.base = offset;
+    if (bytes !== undefined) adopt(this, bytes, false);
   }
 
   get available(): number {
@@ -34,23 +36,23 @@ export class Cursor implements Meter {
 
   /** Offset from the beginning of the stream of the next byte to read. */
   get offset(): number {
-    return this.#base + this.pos;
+    return this.base + this.pos;
   }
 
   /** Adds bytes that arrived. They are read in place until `release`. */
   append(chunk: Uint8Array): void {
     const held = this.end - this.pos;
     if (held === 0) {
-      this.#base += this.pos;
-      this.#adopt(chunk, false);
+      this.base += this.pos;
+      adopt(this, chunk, false);
       return;
     }
-    if (!this.#owned || this.bytes.length - this.end < chunk.length) {
+    if (!this.owned || this.bytes.length - this.end < chunk.length) {
       const need = held + chunk.length;
-      const grown = allocate(this, this.#owned ? 2 * need : need + Math.min(need, 1024), need);
+      const grown = allocate(this, this.owned ? 2 * need : need + Math.min(need, 1024), need);
       grown.set(this.bytes.subarray(this.pos, this.end));
-      this.#base += this.pos;
-      this.#adopt(grown, true);
+      this.base += this.pos;
+      adopt(this, grown, true);
       this.end = held;
     }
     this.bytes.set(chunk, this.end);
@@ -59,16 +61,16 @@ export class Cursor implements Meter {
 
   /** Lets go of the caller's chunk: what is not read yet is copied, so that the caller may use its buffer again. */
   release(): void {
-    if (this.#owned) return;
+    if (this.owned) return;
     const held = this.end - this.pos;
-    this.#base += this.pos;
+    this.base += this.pos;
     if (held === 0) {
-      this.#adopt(empty, false);
+      adopt(this, empty, false);
       return;
     }
     const kept = allocate(this, 2 * held, held);
     kept.set(this.bytes.subarray(this.pos, this.end));
-    this.#adopt(kept, true);
+    adopt(this, kept, true);
     this.end = held;
   }
 
@@ -102,19 +104,19 @@ export class Cursor implements Meter {
   /** An independent cursor over the same unread bytes. */
   fork(): Cursor {
     const copy = new Cursor(this.bytes.slice(this.pos, this.end), this.offset);
-    copy.#owned = true;
+    copy.owned = true;
     copy.final = this.final;
     copy.checks = this.checks;
     copy.allocatedBytes = this.allocatedBytes;
     copy.fields = this.fields;
     return copy;
   }
+}
 
-  #adopt(bytes: Uint8Array, owned: boolean): void {
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.pos = 0;
-    this.end = bytes.length;
-    this.#owned = owned;
-  }
+function adopt(cursor: Cursor, bytes: Uint8Array, owned: boolean): void {
+  cursor.bytes = bytes;
+  cursor.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  cursor.pos = 0;
+  cursor.end = bytes.length;
+  cursor.owned = owned;
 }

@@ -20,6 +20,7 @@ export interface ErrorLocation {
 export const errorCodes = {
   ABSENT_MISMATCH: "a value would not be carried by the stream and differs from what the destination would assume",
   ALLOCATION_UNJUSTIFIED: "the stream asks for more memory than what has arrived justifies",
+  ATTEMPT_ACTIVE: "another attempt to save, send or load is under way",
   ATTEMPT_ENDED: "the incoming or outgoing attempt has already ended",
   BITS_RANGE: "a value does not fit the field's width or type",
   CAPABILITY_MISMATCH: "source and destination differ in a migration capability",

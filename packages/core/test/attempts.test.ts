@@ -133,6 +133,36 @@ describe("outgoing attempt", () => {
     expect(log).toEqual(["ram false", "ram false", "ram false", "ram false"]);
   });
 
+  it("is the only one: a second is refused, and the first goes on", () => {
+    const kernel = emptyKernel();
+    const log: string[] = [];
+    kernel.iterable(counted("ram", 5000, log));
+    const attempt = kernel.outgoing();
+    run(attempt.setup());
+    for (const second of [() => kernel.outgoing(), () => kernel.snapshot()])
+      expect(errorOf(second).code).toBe("ATTEMPT_ACTIVE");
+    expect(log).toEqual([]);
+    run(attempt.complete());
+    attempt.end(true);
+    expect(log).toEqual(["ram true"]);
+    kernel.snapshot();
+  });
+
+  it("cleans up the handlers that it has set up, and no others", () => {
+    const kernel = emptyKernel();
+    const log: string[] = [];
+    kernel.iterable(counted("first", 10, log));
+    kernel.iterable({
+      ...counted("second", 10, log),
+      setup: () => {
+        throw new Error("planted");
+      },
+    });
+    kernel.iterable(counted("third", 10, log));
+    expect(() => kernel.snapshot()).toThrow("planted");
+    expect(log).toEqual(["first false", "second false"]);
+  });
+
   it("keeps live views out of the stream's hands", async () => {
     const live = { x: 1 };
     const kernel = emptyKernel();

@@ -158,6 +158,18 @@ describe("kernel", () => {
     expect(target.kernel.snapshot()).toEqual(stream);
   });
 
+  it("puts the machine back when memory cannot be taken over", () => {
+    const stream = smallMachine(7).kernel.snapshot();
+    const target = smallMachine(1);
+    const before = target.kernel.snapshot();
+    target.store.failCommit = true;
+    const error = errorOf(() => target.kernel.restore(stream));
+    expect([error.code, error.location.section]).toEqual(["DEVICE_FAILED", undefined]);
+    expect(target.log.filter((line) => line.startsWith("load"))).toEqual([]);
+    expect(target.log.at(-1)).toBe("release");
+    expect(target.kernel.snapshot()).toEqual(before);
+  });
+
   it("tells the byte of a field that a check refuses", async () => {
     const source = smallMachine(7);
     const stream = await bytesOf(source.kernel.save());

@@ -40,8 +40,16 @@ export const uart = vmstate({
 
 const block = vmstate({ name: "block", version: 0, fields: { data: buffer(64) } });
 
+interface Store {
+  bytes: Uint8Array;
+  staged: number;
+  committed: number;
+  /** The next commit throws half way. */
+  failCommit?: boolean;
+}
+
 /** An iterable that sends 64 bytes in START, and again in END. */
-export function memory(store: { bytes: Uint8Array; staged: number; committed: number }): IterableInit {
+export function memory(store: Store): IterableInit {
   return {
     idstr: "memory",
     version: 1,
@@ -78,6 +86,11 @@ export function memory(store: { bytes: Uint8Array; staged: number; committed: nu
         offer: () => fresh,
         commit: () => {
           store.committed++;
+          if (store.failCommit) {
+            store.failCommit = false;
+            store.bytes = fresh.slice(0, 1);
+            throw new Error("planted");
+          }
           store.bytes = fresh;
         },
         revert: () => {
@@ -91,7 +104,7 @@ export function memory(store: { bytes: Uint8Array; staged: number; committed: nu
 
 export interface SmallMachine {
   readonly kernel: Kernel;
-  readonly store: { bytes: Uint8Array; staged: number; committed: number };
+  readonly store: Store;
   readonly log: string[];
   /** A path that the check of the UARTs refuses. */
   refuse: string | undefined;

@@ -377,6 +377,11 @@ class RamDecoder<B extends ListedBlock> implements BodyDecoder<RamSection<B>> {
     return true;
   }
 
+  /** Pages are taken as they come: a page that is cut is told by its first byte all the same. */
+  takenBytes(): number {
+    return this.#step === "payload" ? this.#got : 0;
+  }
+
   #readPayload(cursor: Cursor): boolean {
     const page = this.#openPage();
     const at = this.#got;

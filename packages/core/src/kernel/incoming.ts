@@ -126,7 +126,7 @@ export class Incoming implements IncomingAttempt {
       throw new MigrationError("ATTEMPT_ENDED", "a fork shares its staged memory and cannot be committed", sideOf);
     const { order, states } = this.#prepared as Prepared;
     const loaded = order.filter((entry) => this.#arrived.records.has(entry));
-    this.#apply(loaded, states);
+    this.#guarded(() => this.#apply(loaded, states));
     this.#step = "committed";
     this.#host.onEnd();
     return {
@@ -308,27 +308,24 @@ export class Incoming implements IncomingAttempt {
     const before = loaded.map((entry) => cloneValue(entry.device?.save() as AnyRecord));
     this.#host.machine?.holdInterrupts?.(true);
     const committed: StagedIterable[] = [];
-    let at = 0;
+    const touched: number[] = [];
     try {
       for (const staged of this.#staged.values()) {
-        staged.commit();
         committed.push(staged);
+        staged.commit();
       }
-      for (; at < loaded.length; at++) {
-        const entry = loaded[at] as Entry;
+      for (const [i, entry] of loaded.entries()) {
+        touched.push(i);
         entry.device?.load(states.get(entry));
       }
-    } catch (error) {
+    } catch (cause) {
+      const failing = loaded[touched.at(-1) ?? -1];
       for (const staged of committed.reverse()) staged.revert();
-      for (let back = Math.min(at, loaded.length - 1); back >= 0; back--)
-        (loaded[back] as Entry).device?.load(before[back] as AnyRecord);
-      this.discard();
-      const failing = loaded[at];
-      const section = failing === undefined ? undefined : sectionKey(failing);
-      throw new MigrationError("DEVICE_FAILED", "a device's load threw; the machine is as before", {
+      for (const i of touched.reverse()) loaded[i]?.device?.load(before[i] as AnyRecord);
+      throw new MigrationError("DEVICE_FAILED", "taking the state over threw; the machine is as before", {
         ...sideOf,
-        section,
-        cause: error,
+        section: failing && sectionKey(failing),
+        cause,
       });
     } finally {
       this.#host.machine?.holdInterrupts?.(false);

@@ -75,7 +75,7 @@ export interface Kernel extends KernelForPlugins {
   snapshot(into?: Uint8Array): Uint8Array;
   /** Loads a snapshot in place; `ready` is not waited for. */
   restore(bytes: Uint8Array): LoadReport;
-  /** The engine's side of a live migration. */
+  /** The engine's side of a live migration. `ATTEMPT_ACTIVE` while the machine is being saved or sent. */
   outgoing(): OutgoingAttempt;
   incoming(): IncomingAttempt;
 }
@@ -92,6 +92,7 @@ class KernelImplementation implements Kernel {
   readonly #registry = new Registry();
   readonly #plugins: { name: string; version: string; contract: number }[] = [];
   #attempts = 0;
+  #sending = false;
 
   constructor(options: KernelOptions) {
     this.#options = options;
@@ -259,10 +260,15 @@ class KernelImplementation implements Kernel {
   }
 
   #outgoing(writer: StreamWriterOptions): Outgoing {
+    // Iterable handlers keep one attempt's account of what was sent; a second would end the first.
+    if (this.#sending)
+      throw new MigrationError("ATTEMPT_ACTIVE", "the machine is being saved or sent already", { side: "source" });
+    this.#sending = true;
     this.#attempts++;
     const { dialect = "10.0", pageBytes = 4096 } = this.#options;
     return new Outgoing(this.#registry, this.#configuration(), { dialect, pageBytes, ...writer }, () => {
       this.#attempts--;
+      this.#sending = false;
     });
   }
 

@@ -1,5 +1,5 @@
 // One attempt to send the machine: setup, iterate, complete, in QEMU's order on the wire (wire reference 4).
-import type { DeviceInit, OutgoingAttempt, Pending, SectionSummary } from "../contract.ts";
+import type { DeviceInit, IterableInit, OutgoingAttempt, Pending, SectionSummary } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import type { Configuration } from "../stream/configuration.ts";
@@ -18,6 +18,8 @@ export class Outgoing implements OutgoingAttempt {
   readonly #configuration: Configuration;
   readonly #writer: StreamWriter;
   readonly #onEnd: () => void;
+  /** Handlers that this attempt has set up, and must clean up. */
+  readonly #begun: IterableInit[] = [];
   #step: Step = "new";
   #flushed = 0;
   #inOnePiece = false;
@@ -40,6 +42,7 @@ export class Outgoing implements OutgoingAttempt {
       if (entry.iterable === undefined) continue;
       const from = this.#offset();
       this.#writer.start(headOf(entry));
+      this.#begun.push(entry.iterable);
       entry.iterable.setup(this.#writer.out);
       this.#close(entry, "start", from);
       yield* this.#flush();
@@ -96,10 +99,12 @@ export class Outgoing implements OutgoingAttempt {
 
   end(completed: boolean): void {
     if (this.#step === "ended") return;
-    const begun = this.#step !== "new";
     this.#step = "ended";
-    if (begun) for (const { iterable } of this.#registry.inSaveOrder()) iterable?.cleanup(completed);
-    this.#onEnd();
+    try {
+      for (const iterable of this.#begun) iterable.cleanup(completed);
+    } finally {
+      this.#onEnd();
+    }
   }
 
   *#full(entry: Entry): Iterable<Uint8Array> {

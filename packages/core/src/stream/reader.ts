@@ -467,7 +467,8 @@ export class StreamReader {
       case "footer": {
         const { head } = state.section;
         const path = state.at === "body" ? state.decoder.path() : state.at === "footer" ? "footer" : "body";
-        return { section: sectionKey(head), version: head.version, path: path ?? "body", offset };
+        const taken = state.at === "body" ? (state.decoder.takenBytes?.() ?? 0) : 0;
+        return { section: sectionKey(head), version: head.version, path: path ?? "body", offset: offset - taken };
       }
       case "command":
         return {

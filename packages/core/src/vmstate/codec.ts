@@ -21,6 +21,8 @@ export interface BodyDecoder<T = unknown> {
   value(): T;
   /** The element that is being read. */
   path(): string | undefined;
+  /** How much of that element has been taken from the cursor already; without it, none. Bytes. */
+  takenBytes?(): number;
   /** An independent copy that can go on by itself. */
   fork(): BodyDecoder<T>;
 }
