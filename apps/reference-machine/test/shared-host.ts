@@ -19,7 +19,7 @@ import {
   referenceMachine,
 } from "../src/machine/machine.ts";
 
-export const sectorBytes = 512;
+const sectorBytes = 512;
 
 export interface SharedHost {
   readonly image: Uint8Array;

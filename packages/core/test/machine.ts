@@ -17,7 +17,7 @@ import {
   vmstate,
 } from "../src/index.ts";
 
-export const irqchip = vmstate({
+const irqchip = vmstate({
   name: "irqchip",
   version: 2,
   minimumVersion: 1,

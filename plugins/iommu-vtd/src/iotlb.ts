@@ -2,7 +2,7 @@
 import type { Context, Mapping } from "./tables.ts";
 
 /** Entries that an IOTLB holds; when it is full it is emptied, which costs walks and nothing else. */
-export const iotlbEntries = 1024;
+const iotlbEntries = 1024;
 
 const pageSizes: readonly number[] = [2 ** 12, 2 ** 21, 2 ** 30];
 

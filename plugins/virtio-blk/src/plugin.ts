@@ -4,6 +4,7 @@ import type { NoData } from "@godwit/virtio-core";
 import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
 import { type VirtioBlkModel, type VirtioBlkOptions, virtioBlk } from "./model.ts";
 import type { CarriedRequest } from "./request-list.ts";
+import { version } from "./version.ts";
 
 export interface VirtioBlkPciOptions
   extends VirtioBlkOptions,
@@ -17,5 +18,5 @@ export interface VirtioBlkPciOffer extends VirtioPciOffer {
 export function virtioBlkPci(options: VirtioBlkPciOptions): Plugin<VirtioBlkPciOffer> {
   const disk = virtioBlk(options);
   const plugin = virtioPci({ ...options, model: disk });
-  return { ...plugin, name: "@godwit/virtio-blk", setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
+  return { ...plugin, name: "@godwit/virtio-blk", version, setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
 }

@@ -4,6 +4,7 @@ import type { NoData } from "@godwit/virtio-core";
 import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
 import type { VirtioNetState } from "./device-state.ts";
 import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
+import { version } from "./version.ts";
 
 export interface VirtioNetPciOptions
   extends VirtioNetOptions,
@@ -17,5 +18,5 @@ export interface VirtioNetPciOffer extends VirtioPciOffer {
 export function virtioNetPci(options: VirtioNetPciOptions): Plugin<VirtioNetPciOffer> {
   const net = virtioNet(options);
   const plugin = virtioPci({ ...options, model: net });
-  return { ...plugin, name: "@godwit/virtio-net", setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
+  return { ...plugin, name: "@godwit/virtio-net", version, setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
 }

@@ -17,7 +17,7 @@ import { Runner } from "./runner.ts";
 import { systemBus } from "./system-bus.ts";
 import { Timer, timerDescription } from "./timer.ts";
 
-export const machineType = "godwit-reference-1.0";
+const machineType = "godwit-reference-1.0";
 const diskSlot = "00:02.0";
 const networkSlot = "00:03.0";
 /** The network card's address; packets are checked against it. */
