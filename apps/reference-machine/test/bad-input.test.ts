@@ -85,8 +85,8 @@ describe("bad input", () => {
         at(section("iommu-intel").body - 1, 2),
         "SECTION_VERSION",
         "iommu-intel/0",
-        "body",
-        section("iommu-intel").body,
+        "version_id",
+        section("iommu-intel").body - 4,
       ],
     ],
     [
@@ -95,8 +95,8 @@ describe("bad input", () => {
         at(section("iommu-intel").head + 6, 0x49),
         "SECTION_UNKNOWN",
         "Iommu-intel/0",
-        "body",
-        section("iommu-intel").body,
+        "idstr",
+        section("iommu-intel").head + 5,
       ],
     ],
     [

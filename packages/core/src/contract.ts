@@ -50,6 +50,9 @@ export interface DeviceInit<S> {
   resumed?(): void;
 }
 
+/** The record of a handler that is iterable as well: its name and place are the handler's. */
+export type DevicePart<S> = Omit<DeviceInit<S>, "instance" | "path" | "alias" | "offer">;
+
 export interface Registration {
   readonly idstr: string;
   readonly instance: number;
@@ -122,7 +125,7 @@ export interface KernelForPlugins {
   /** `also`: the same handler has a record of its own, sent with the devices (QEMU: VFIO's save_state). */
   iterable<D extends Description>(
     init: IterableInit,
-    also?: { readonly description: D; readonly device: DeviceInit<StateOf<D>> },
+    also?: { readonly description: D; readonly device: DevicePart<StateOf<D>> },
   ): Registration;
 }
 
@@ -159,9 +162,9 @@ export interface SectionSummary {
   readonly offset: number;
 }
 
-/** One attempt to send this machine. The phases are called in this order; each yields the stream's next bytes. */
+/** One attempt to send this machine; the registry is frozen from its beginning to its end. The phases are called in this order; each yields the stream's next bytes. */
 export interface OutgoingAttempt {
-  /** Header, configuration, early_setup sections, START sections. Freezes the registry. */
+  /** Header, configuration, early_setup sections, START sections. */
   setup(): Iterable<Uint8Array>;
   pending(exact: boolean): Pending;
   /** One PART section a handler that has something to send, about `budgetBytes` in all. */
@@ -181,12 +184,18 @@ export interface IncomingAttempt {
   end(): void;
   /** Checks every state in dependency order, against staged memory. Still nothing is applied. */
   prepare(): Promise<void>;
-  /** Loads every device in dependency order, restores the clock, waits for `ready`. The machine does not run yet. */
+  /**
+   * Restores the clock, loads every device in dependency order, waits for `ready`. The machine does not run yet. A
+   * failure is `DEVICE_FAILED` and the machine is as before, or `MACHINE_TORN` where the way back failed, too.
+   */
   commit(): Promise<LoadReport>;
   discard(): void;
   /** Allocated on the stream's word so far, staged memory not counted: that is of the local blocks' size. Bytes. */
   readonly allocatedBytes: number;
-  /** An independent attempt at the same place of the stream; staged memory is shared, so a fork may end but not commit. */
+  /**
+   * An attempt at the same place of the stream, to be ended there, or fed. Staged memory is shared: a fork cannot be
+   * committed, nor can its parent once a fork was fed. It ends with its parent.
+   */
   fork(): IncomingAttempt;
 }
 

@@ -159,7 +159,9 @@ describe("outgoing attempt", () => {
       },
     });
     kernel.iterable(counted("third", 10, log));
-    expect(() => kernel.snapshot()).toThrow("planted");
+    const error = errorOf(() => kernel.snapshot());
+    expect([error.code, error.location.section]).toEqual(["DEVICE_FAILED", "second/0"]);
+    expect((error.cause as Error).message).toBe("planted");
     expect(log).toEqual(["first false", "second false"]);
   });
 

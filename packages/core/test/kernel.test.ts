@@ -110,8 +110,8 @@ describe("kernel", () => {
     expect(refused(set(0, 0x51 + 1))).toEqual(["MAGIC_WRONG", "header", "magic", 0]);
     expect(refused(set(7, 2))).toEqual(["STREAM_VERSION", "header", "version", 4]);
     expect(refused(set(13, 0x70))).toEqual(["MACHINE_MISMATCH", "configuration", "name", 13]);
-    expect(refused(set(uartAt, 0x56))).toEqual(["SECTION_UNKNOWN", "Vart/0", "body", uartAt + 12]);
-    expect(refused(set(uartAt + 11, 9))).toEqual(["SECTION_VERSION", "uart/0", "body", uartAt + 12]);
+    expect(refused(set(uartAt, 0x56))).toEqual(["SECTION_UNKNOWN", "Vart/0", "idstr", uartAt - 1]);
+    expect(refused(set(uartAt + 11, 9))).toEqual(["SECTION_VERSION", "uart/0", "version_id", uartAt + 8]);
     const sub = at("uart/timeout");
     expect(refused(set(sub + 11, 0x54))).toEqual(["SUBSECTION_UNKNOWN", "uart/1", "(subsection)", sub - 2]);
     expect(refused(set(sub + 15, 2))).toEqual(["SUBSECTION_VERSION", "uart/1", "(subsection)", sub + 16]);

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, it, vi } from "vitest";
+import { decodeState, encodeState, since, u8, vmstate } from "../src/index.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const readme = readFileSync(`${root}README.md`, "utf8");
@@ -36,4 +37,19 @@ it("names commands that exist", () => {
   const named = [...readme.matchAll(/`(?:npm|bun run|bun) ([a-z:]+)`/g)].map(([, name]) => name as string);
   expect(named.length).toBeGreaterThan(5);
   for (const name of named) expect(scripts).toHaveProperty([name]);
+});
+
+it("keeps its promise about the next release", () => {
+  const old = vmstate({ name: "uart", version: 1, fields: { lcr: u8 } });
+  const next = vmstate({
+    name: "uart",
+    version: 2,
+    minimumVersion: 1,
+    fields: { lcr: u8, scratch: since(2, u8, { absent: 0 }) },
+  });
+  expect(decodeState(next, encodeState(old, { lcr: 3 }), { version: 1 })).toEqual({ lcr: 3, scratch: 0 });
+  const save = encodeState(next, { lcr: 3, scratch: 9 });
+  expect(() => decodeState(old, save, { version: 2 })).toThrow(
+    'SECTION_VERSION: "uart" cannot be read in this version; expected 1; found 2',
+  );
 });

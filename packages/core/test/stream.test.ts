@@ -167,6 +167,66 @@ describe("StreamReader", () => {
     expect(errorOf(() => read(bare, { ...knows(small), givenVmdesc: wrong })).code).toBe("FOOTER_MISSING");
   });
 
+  it("waits on a pipe for the stream's own description before it trusts anything worse", () => {
+    // A body that holds what looks like its own footer, and a given description that is wrong.
+    const trap = vmstate({ name: "trap", version: 1, fields: { bytes: buffer(20) } });
+    const bytes = new Uint8Array(20);
+    bytes.set([0x7e, 0, 0, 0, 3, 0x00], 4);
+    const trapped = stream((w) => [w.full(head(3, "trap"), trap, { bytes }), w.finish()]);
+    const wrong = { page_size: 4096, devices: [{ name: "trap", instance_id: 0, size: 4 }] };
+    for (const chunk of [1, trapped.length]) {
+      const { events } = read(trapped, { ...knows(), footerScan: true, givenVmdesc: wrong }, chunk);
+      expect(sections(events)).toEqual([["trap", "full", "vmdesc", 20]]);
+    }
+    // Without it the scan is misled, which is why it comes last.
+    expect(errorOf(() => read(trapped, { ...knows(), footerScan: true, vmdesc: "none" })).code).toBe("STREAM_TRAILING");
+  });
+
+  it("keeps its bound with every delimiter", () => {
+    const huge = { page_size: 4096, devices: [{ name: "big", instance_id: 0, size: 2 ** 40 }] };
+    const more = { ...knows(small), holdBytes: 1000 };
+    const bare = stream((w) => [w.full(head(3, "big"), big, bigState), w.out.u8(0)]);
+    expect(errorOf(() => read(bare, { ...more, vmdesc: huge }, 100)).code).toBe("LENGTH_BOUND");
+    const endless = Uint8Array.from([...bare.subarray(0, 200), ...new Uint8Array(5000)]);
+    expect(errorOf(() => read(endless, { ...more, vmdesc: "none", footerScan: true }, 100)).code).toBe("LENGTH_BOUND");
+  });
+
+  it("takes no description apart that is not well formed", () => {
+    const levels = 60_000;
+    const deep = `"subsections": [${'{"vmsd_name": "x", "subsections": ['.repeat(levels)}${"]}".repeat(levels)}]`;
+    const bad = [
+      ['"fields": [null]', "devices[0].fields[0] is no object"],
+      ['"subsections": 5', "devices[0].subsections is no list"],
+      ['"subsections": [{}]', "devices[0].subsections[0] has no name"],
+      ['"fields": [{"name": "a", "type": "struct", "struct": null}]', "devices[0].fields[0].struct is no object"],
+      ['"fields": [{"name": "a", "type": "uint8", "size": -1}]', "a device's fields do not add up"],
+      [deep, "nests too deep"],
+    ] as const;
+    for (const [members, detail] of bad) {
+      const text = new TextEncoder().encode(
+        `{"page_size": 1, "devices": [{"name": "a", "instance_id": 0, ${members}}]}`,
+      );
+      const bytes = stream((w) => [w.out.u8(0), w.out.u8(6), w.out.u32(text.length), w.out.raw(text)]);
+      const error = errorOf(() => read(bytes, knows()));
+      expect([error.code, error.detail]).toEqual(["VMDESC_INVALID", expect.stringContaining(detail)]);
+    }
+  });
+
+  it("tells a decoder's own mistake with the place, and is over", () => {
+    const reader = new StreamReader({
+      open: () => {
+        throw new TypeError("planted");
+      },
+    });
+    const error = errorOf(() => reader.push(whole));
+    expect([error.code, error.location.section, (error.cause as Error).message]).toEqual([
+      "DEVICE_FAILED",
+      "big/0",
+      "planted",
+    ]);
+    expect(errorOf(() => reader.push(Uint8Array.of(1)))).toBe(error);
+  });
+
   it("walks QEMU's own iterables", () => {
     const bytes = stream((w) => {
       w.start(head(1, "spapr/htab"));

@@ -13,6 +13,8 @@ import {
 import type { Channel, HostClock } from "./host.ts";
 import { encodeMagic, MagicReader } from "./magic.ts";
 
+/** From this size on, a copy into the frame costs more than a second, small write. Bytes. */
+const directBytes = 64 * 1024;
 /** A peer that wants to hear more often than this is not served. Milliseconds. */
 const shortestHeartbeatMs = 10;
 
@@ -43,7 +45,7 @@ export class Link {
   readonly #handlers: LinkHandlers;
   readonly #magic = new MagicReader();
   readonly #frames: FrameReader;
-  readonly #frame = new Uint8Array(frameHeaderBytes + sentStreamFrameBytes);
+  readonly #frame = new Uint8Array(sentStreamFrameBytes);
   #frameBytes = 0;
   #opened = false;
   #lost = false;
@@ -80,25 +82,34 @@ export class Link {
   }
 
   /**
-   * Adds to the stream. The bytes are copied, into frames that are sent as they fill up; resolves when the transport
-   * has taken them, so that never more than one frame waits here. Call `flushStream` before anything depends on them.
+   * Adds to the stream. Small pieces are gathered into a frame, large ones sent as they are; resolves when the
+   * transport has taken what was sent, so that never more than one frame waits here, and `bytes` may be used again.
+   * Call `flushStream` before anything depends on what was gathered.
    */
   async sendStream(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      const taken = Math.min(bytes.length - at, sentStreamFrameBytes - this.#frameBytes);
-      this.#frame.set(bytes.subarray(at, at + taken), frameHeaderBytes + this.#frameBytes);
-      this.#frameBytes += taken;
-      at += taken;
-      if (this.#frameBytes === sentStreamFrameBytes) await this.flushStream();
+    if (bytes.length > sentStreamFrameBytes - this.#frameBytes) await this.flushStream();
+    let at = 0;
+    for (; bytes.length - at >= directBytes; at += sentStreamFrameBytes) {
+      if (this.#frameBytes > 0) await this.flushStream();
+      await this.#sendFrame(bytes.subarray(at, at + sentStreamFrameBytes));
     }
+    if (at >= bytes.length) return;
+    this.#frame.set(bytes.subarray(at), this.#frameBytes);
+    this.#frameBytes += bytes.length - at;
   }
 
+  /** Sends what was gathered. */
   async flushStream(): Promise<void> {
     const length = this.#frameBytes;
     if (length === 0) return;
     this.#frameBytes = 0;
-    writeFrameHeader(this.#frame, frameType.stream, length);
-    await this.#send(this.#frame.subarray(0, frameHeaderBytes + length));
+    await this.#sendFrame(this.#frame.subarray(0, length));
+  }
+
+  async #sendFrame(payload: Uint8Array): Promise<void> {
+    const header = new Uint8Array(frameHeaderBytes);
+    writeFrameHeader(header, frameType.stream, payload.length);
+    await Promise.all([this.#send(header), this.#send(payload)]);
   }
 
   /** Says something whenever nothing was said for as long as the peer asked for. */

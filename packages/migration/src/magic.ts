@@ -2,9 +2,9 @@
 import { migrationError } from "./codes.ts";
 
 /** Bytes of the opening: four of magic, a big-endian version. */
-export const magicBytes = 8;
+const magicBytes = 8;
 /** The version of everything in this package that goes over the wire. 0 is reserved as invalid. */
-export const protocolVersion = 1;
+const protocolVersion = 1;
 
 const godwit = [0x47, 0x44, 0x57, 0x54] as const;
 const qemu = [0x51, 0x45, 0x56, 0x4d] as const;

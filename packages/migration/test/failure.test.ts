@@ -1,6 +1,7 @@
 // What becomes of both machines when somebody cancels, dies, fails or lies, in every state: never two that run, and one
 // wherever that can be known.
 import type { DestinationState, SourceState } from "@godwit/migration";
+import { type Channel, memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
 import { turn } from "./support/clock.ts";
 import type { Step } from "./support/machine.ts";
@@ -72,7 +73,67 @@ describe.each(wires)("cancel at the source, over %s", (wire) => {
   });
 });
 
+describe("a quiesce that never ends", () => {
+  const never = (): Promise<void> => new Promise(() => {});
+
+  it("does not keep a cancel waiting", async () => {
+    const rig = new Rig({ source: { quiesce: never } });
+    atSource(rig, "quiescing", () => void turn().then(() => rig.outgoing.cancel()));
+    const { source } = await rig.run();
+    expect(source.state).toEqual({ status: "cancelled" });
+    rig.expectStayed();
+  });
+
+  it("does not hide a destination that dies", async () => {
+    const rig = new Rig({ source: { quiesce: never } });
+    atSource(rig, "quiescing", () => void turn().then(() => rig.destinationChannel?.abort(dead)));
+    const { source } = await rig.run();
+    expect(source.state).toMatchObject({ status: "failed", error: { code: "TRANSPORT_CLOSED" } });
+    rig.expectStayed();
+  });
+
+  it("but is only slow is not taken for a silent source", async () => {
+    const rig: Rig = new Rig({
+      source: {
+        quiesce: async () => {
+          for (let i = 0; i < 500; i++) {
+            rig.clock.advance(10);
+            await turn();
+          }
+        },
+      },
+      outgoing: { peerTimeoutMs: 1000 },
+      incoming: { peerTimeoutMs: 1000 },
+    });
+    const { source } = await rig.run();
+    expect(source.state).toEqual({ status: "completed" });
+    rig.expectMoved();
+  });
+});
+
 describe("cancel before the start", () => {
+  it("of a destination that waits breaks the connection that comes too late", async () => {
+    const [here, there] = memoryPair();
+    let arrive: () => void = () => {};
+    let isAsked = false;
+    const rig = new Rig({
+      incoming: {
+        accept: () => {
+          isAsked = true;
+          return new Promise<Channel>((resolve) => {
+            arrive = () => resolve(here);
+          });
+        },
+      },
+    });
+    const run = rig.incoming.run();
+    while (!isAsked) await turn();
+    rig.incoming.cancel();
+    expect((await run).state).toEqual({ status: "cancelled" });
+    arrive();
+    await expect(there.receive()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+  });
+
   it("keeps the source from connecting", async () => {
     const rig = new Rig();
     expect(rig.outgoing.cancel()).toBe(true);

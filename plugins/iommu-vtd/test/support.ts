@@ -226,7 +226,7 @@ export const IQT = 0x88;
 export const IQA = 0x90;
 export const ICS = 0x9c;
 export const IECTL = 0xa0;
-export const IVA = 0xf0;
+const IVA = 0xf0;
 export const IOTLB = 0xf8;
 export const FRCD = 0x220;
 

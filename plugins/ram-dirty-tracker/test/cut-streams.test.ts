@@ -15,14 +15,15 @@ const streams = [
 ];
 const everyByte = process.env["GODWIT_SWEEP"] === "full";
 
-/** The vmdesc of the machine, for the stream that has none of its own. */
+/** With its own vmdesc, or for the stream that has none with that of the same machine. */
 function reader(bytes: Uint8Array): StreamReader {
   const walker = ramWalker();
-  const vmdesc = findVmdesc(bytes) ?? findVmdesc(readStream("q35-bare-7.2.stream"));
+  const own = findVmdesc(bytes)?.vmdesc ?? "none";
   return new StreamReader({
     open: (head, phase, previous) =>
       head.idstr === "ram" && phase !== "full" ? walker.decoder(phase, previous as RamSection | undefined) : undefined,
-    givenVmdesc: vmdesc?.vmdesc,
+    vmdesc: own,
+    givenVmdesc: findVmdesc(readStream("q35-bare-7.2.stream"))?.vmdesc,
   });
 }
 

@@ -11,7 +11,10 @@ import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts"
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
 import type { AnyRecord, Description, WireRecord } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
+import type { VirtualClock } from "./clock.ts";
 import { offsetOf } from "./locate.ts";
+import { atOnce } from "./synchronous.ts";
+import { Takeover } from "./takeover.ts";
 import { CheckedStates } from "./view.ts";
 
 type Note = LoadReport["notes"][number];
@@ -35,6 +38,9 @@ export interface IncomingHost {
   readonly registry: Registry;
   readonly configuration: Configuration;
   readonly machine: Machine | undefined;
+  readonly clock: VirtualClock;
+  /** Loaded before everything else: the clock, which others arm their timers on. */
+  readonly first: Entry;
   /** The attempt is over: the registry thaws. */
   readonly onEnd: () => void;
 }
@@ -42,6 +48,12 @@ export interface IncomingHost {
 interface Prepared {
   readonly order: readonly Entry[];
   readonly states: CheckedStates;
+}
+
+/** What an attempt and its forks have in common. */
+interface Lineage {
+  forkFed: boolean;
+  ended: boolean;
 }
 
 type Step = "receiving" | "received" | "prepared" | "committed" | "ended";
@@ -57,12 +69,15 @@ export class Incoming implements IncomingAttempt {
   readonly #arrived: Arrived;
   readonly #reader: StreamReader;
   readonly #isFork: boolean;
+  readonly #lineage: Lineage;
   #prepared: Prepared | undefined;
   #step: Step = "receiving";
+  #failure: unknown;
 
   constructor(host: IncomingHost, from?: Incoming) {
     this.#host = host;
     this.#isFork = from !== undefined;
+    this.#lineage = from === undefined ? { forkFed: false, ended: false } : from.#lineage;
     this.#staged = from === undefined ? new Map() : from.#staged;
     this.#arrived =
       from === undefined
@@ -81,6 +96,7 @@ export class Incoming implements IncomingAttempt {
 
   push(chunk: Uint8Array): void {
     this.#expect("receiving");
+    if (this.#isFork) this.#lineage.forkFed = true;
     this.#guarded(() => this.#take(this.#reader.push(chunk)));
   }
 
@@ -101,11 +117,14 @@ export class Incoming implements IncomingAttempt {
   prepareNow(): void {
     this.#expect("received");
     this.#guarded(() => {
-      const { order } = schedule(this.#host.registry);
+      const { order } = schedule(this.#host.registry, this.#host.first);
       const states = new CheckedStates(this.#host.registry, (entry) => this.#stagedOf(entry));
       for (const entry of order) {
         const arrived = this.#arrived.records.get(entry);
         if (arrived !== undefined) this.#check(entry, arrived, states);
+        // What was not needed on the source is what its absence means, whatever the device holds here.
+        else if (entry.description?.needed !== undefined)
+          states.set(entry, cloneValue(entry.description.absent as AnyRecord));
       }
       this.#prepared = { order, states };
     });
@@ -113,38 +132,80 @@ export class Incoming implements IncomingAttempt {
   }
 
   async commit(): Promise<LoadReport> {
-    const report = this.commitNow();
-    for (const { device } of this.#prepared?.order ?? []) await device?.ready?.();
+    const { takeover, report } = this.#takeOver();
+    try {
+      await takeover.ready();
+    } catch (error) {
+      this.#over("ended");
+      throw error;
+    }
+    this.#over("committed");
     return report;
   }
 
   /** `commit` without waiting for `ready`. */
   commitNow(): LoadReport {
-    if (this.#step === "received") this.prepareNow();
-    this.#expect("prepared");
-    if (this.#isFork)
-      throw new MigrationError("ATTEMPT_ENDED", "a fork shares its staged memory and cannot be committed", sideOf);
-    const { order, states } = this.#prepared as Prepared;
-    const loaded = order.filter((entry) => this.#arrived.records.has(entry));
-    this.#guarded(() => this.#apply(loaded, states));
-    this.#step = "committed";
-    this.#host.onEnd();
-    return {
-      machineType: this.#arrived.configuration?.machineType,
-      sections: this.#arrived.sections,
-      loadOrder: loaded.map(sectionKey),
-      notes: this.#arrived.notes,
-      bytes: this.#reader.offset,
-    };
+    const { report } = this.#takeOver();
+    this.#over("committed");
+    return report;
   }
 
   discard(): void {
     if (this.#step === "committed" || this.#step === "ended") return;
-    this.#step = "ended";
-    if (this.#isFork) return;
-    for (const staged of this.#staged.values()) staged.discard();
+    if (this.#isFork) this.#step = "ended";
+    else this.#over("ended");
+  }
+
+  #takeOver(): { takeover: Takeover; report: LoadReport } {
+    if (this.#step === "received") this.prepareNow();
+    this.#expect("prepared");
+    const { order, states } = this.#prepared as Prepared;
+    const taken = order.filter((entry) => states.has(entry)).map((entry) => ({ entry, state: states.get(entry) }));
+    const takeover = new Takeover(taken, [...this.#staged.values()], this.#host.machine);
+    this.#guarded(() => {
+      this.#refuseTornMemory();
+      if (this.#host.clock.running) {
+        throw new MigrationError("CLOCK_RUNNING", "a state is loaded into a machine that stands", sideOf);
+      }
+      takeover.apply();
+    });
+    const report: LoadReport = {
+      machineType: this.#arrived.configuration?.machineType,
+      sections: this.#arrived.sections,
+      loadOrder: taken.map(({ entry }) => sectionKey(entry)),
+      notes: this.#arrived.notes,
+      bytes: this.#reader.offset,
+    };
+    return { takeover, report };
+  }
+
+  /** Staged memory is one for an attempt and its forks: once a fork has been fed, nobody knows whose it is. */
+  #refuseTornMemory(): void {
+    if (!this.#isFork && !this.#lineage.forkFed) return;
+    const detail = this.#isFork ? "a fork cannot be committed" : "an attempt whose fork was fed cannot be committed";
+    throw new MigrationError("ATTEMPT_ENDED", `${detail}: they share their staged memory`, sideOf);
+  }
+
+  /** The attempt's end, whatever handlers think of it: what is staged is let go, and the registry thaws. */
+  #over(step: "committed" | "ended"): void {
+    this.#step = step;
+    this.#lineage.ended = true;
+    const failures: unknown[] = [];
+    if (step === "ended") {
+      for (const staged of this.#staged.values()) {
+        try {
+          staged.discard();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    }
     this.#staged.clear();
     this.#host.onEnd();
+    // The error that ended the attempt says more than one of clearing up after it.
+    if (failures.length > 0 && this.#failure === undefined) {
+      throw new MigrationError("DEVICE_FAILED", "a handler's discard threw", { ...sideOf, cause: failures[0] });
+    }
   }
 
   fork(): Incoming {
@@ -257,6 +318,13 @@ export class Incoming implements IncomingAttempt {
 
   /** A device that got nothing would run on in its reset state beside devices that remember. */
   #requireAll(): void {
+    if (this.#arrived.configuration === undefined) {
+      throw new MigrationError("SECTION_MISSING", "the stream does not say of which machine it is", {
+        ...sideOf,
+        section: "configuration",
+        offset: 8,
+      });
+    }
     for (const entry of this.#host.registry.inSaveOrder()) {
       const optional = entry.description?.needed !== undefined;
       const missing =
@@ -279,7 +347,7 @@ export class Incoming implements IncomingAttempt {
     try {
       const description = entry.description as NonNullable<Entry["description"]>;
       let state = toState(description, record) as AnyRecord;
-      const result = entry.device?.check?.(state, states.viewOf(entry));
+      const result = atOnce(entry.device?.check?.(state, states.viewOf(entry)), "DEVICE_ASYNC", "check");
       if (result !== undefined && "missing" in result) {
         throw new MigrationError("MEMORY_UNMAPPED", "the check needs memory that did not arrive", {
           found: `${result.missing.block}+0x${result.missing.offset.toString(16)}`,
@@ -303,46 +371,18 @@ export class Incoming implements IncomingAttempt {
     }
   }
 
-  /** All or nothing: if a `load` throws after all, what was loaded gets its old state back. */
-  #apply(loaded: readonly Entry[], states: CheckedStates): void {
-    const before = loaded.map((entry) => cloneValue(entry.device?.save() as AnyRecord));
-    this.#host.machine?.holdInterrupts?.(true);
-    const committed: StagedIterable[] = [];
-    const touched: number[] = [];
-    try {
-      for (const staged of this.#staged.values()) {
-        committed.push(staged);
-        staged.commit();
-      }
-      for (const [i, entry] of loaded.entries()) {
-        touched.push(i);
-        entry.device?.load(states.get(entry));
-      }
-    } catch (cause) {
-      const failing = loaded[touched.at(-1) ?? -1];
-      for (const staged of committed.reverse()) staged.revert();
-      for (const i of touched.reverse()) loaded[i]?.device?.load(before[i] as AnyRecord);
-      throw new MigrationError("DEVICE_FAILED", "taking the state over threw; the machine is as before", {
-        ...sideOf,
-        section: failing && sectionKey(failing),
-        cause,
-      });
-    } finally {
-      this.#host.machine?.holdInterrupts?.(false);
-    }
-  }
-
   #guarded(work: () => void): void {
     try {
       work();
     } catch (error) {
+      this.#failure = error;
       this.discard();
       throw isMigrationError(error) ? error.at(sideOf) : error;
     }
   }
 
   #expect(step: Step): void {
-    if (this.#step !== step) {
+    if (this.#step !== step || this.#lineage.ended) {
       throw new MigrationError("ATTEMPT_ENDED", "the incoming attempt is not at this phase", {
         ...sideOf,
         expected: step,

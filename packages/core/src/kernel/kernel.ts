@@ -3,6 +3,7 @@ import { EventEmitter } from "eventemitter3";
 import {
   contract,
   type DeviceInit,
+  type DevicePart,
   type IncomingAttempt,
   type IterableInit,
   type KernelForPlugins,
@@ -16,6 +17,7 @@ import {
 } from "../contract.ts";
 import { MigrationError } from "../errors.ts";
 import { type Entry, type NewEntry, Registry } from "../registry/registry.ts";
+import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
 import type { StreamWriterOptions } from "../stream/writer.ts";
 import type { VmdescDialect } from "../vmstate/nodes/node.ts";
@@ -91,16 +93,32 @@ class KernelImplementation implements Kernel {
   readonly #options: KernelOptions;
   readonly #registry = new Registry();
   readonly #plugins: { name: string; version: string; contract: number }[] = [];
+  readonly #clockEntry: Entry;
+  #scheduledRevision = -1;
   #attempts = 0;
   #sending = false;
 
   constructor(options: KernelOptions) {
+    if (options.uuid !== undefined && options.uuid.length !== 16) {
+      throw new MigrationError("DEFINITION_INVALID", "a machine's uuid has 16 bytes", {
+        side: "define",
+        found: String(options.uuid.length),
+      });
+    }
     this.#options = options;
     this.clock = options.clock;
     this.machine = options.machine;
-    this.device(timerDescription, {
-      save: () => ({ cpu_ticks_offset: this.clock.now(), cpu_clock_offset: this.clock.now() }),
-      load: ({ cpu_clock_offset }) => this.clock.adjust(cpu_clock_offset),
+    this.#clockEntry = this.#registry.add({
+      name: timerDescription.name,
+      path: undefined,
+      instance: undefined,
+      alias: undefined,
+      version: timerDescription.version,
+      priority: timerDescription.priority,
+      after: [],
+      description: timerDescription,
+      iterable: undefined,
+      device: timerDevice(this.clock) as DeviceInit<AnyRecord>,
     });
   }
 
@@ -121,8 +139,15 @@ class KernelImplementation implements Kernel {
 
   iterable<D extends Description>(
     init: IterableInit,
-    also?: { readonly description: D; readonly device: DeviceInit<StateOf<D>> },
+    also?: { readonly description: D; readonly device: DevicePart<StateOf<D>> },
   ): Registration {
+    if (also !== undefined && also.description.version !== init.version) {
+      throw new MigrationError("DEFINITION_INVALID", `"${init.idstr}" and its record have different versions`, {
+        side: "define",
+        expected: String(init.version),
+        found: String(also.description.version),
+      });
+    }
     return this.#register({
       name: init.idstr,
       path: undefined,
@@ -130,7 +155,7 @@ class KernelImplementation implements Kernel {
       alias: undefined,
       version: init.version,
       priority: "default",
-      after: init.after ?? [],
+      after: [...(init.after ?? []), ...(also?.device.after ?? [])],
       description: also?.description,
       device: also?.device as unknown as DeviceInit<AnyRecord> | undefined,
       iterable: init,
@@ -201,8 +226,12 @@ class KernelImplementation implements Kernel {
       completed = true;
       this.events.emit("saved", attempt.sections);
     } finally {
-      attempt.end(completed);
-      if (ran) this.resume();
+      try {
+        attempt.end(completed);
+      } finally {
+        // Also where quiesce failed half way: what other devices hold back must go on.
+        if (ran) this.resume();
+      }
     }
   }
 
@@ -212,7 +241,8 @@ class KernelImplementation implements Kernel {
       for await (const chunk of source instanceof Uint8Array ? [source] : source) attempt.push(chunk);
       attempt.end();
       await attempt.prepare();
-      return this.#loaded(await this.#stopped(() => attempt.commit()));
+      const report = await this.#stopped(() => attempt.commit());
+      return this.#loaded(report);
     } finally {
       attempt.discard();
     }
@@ -241,13 +271,13 @@ class KernelImplementation implements Kernel {
       attempt.end();
       attempt.prepareNow();
       if (ran) this.clock.stop();
-      return this.#loaded(attempt.commitNow());
+      const report = attempt.commitNow();
+      if (ran) this.clock.start();
+      if (ran) this.#tellResumed();
+      return this.#loaded(report);
     } finally {
       attempt.discard();
-      if (ran) {
-        this.clock.start();
-        this.#tellResumed();
-      }
+      if (ran && !this.clock.running) this.clock.start();
     }
   }
 
@@ -263,6 +293,7 @@ class KernelImplementation implements Kernel {
     // Iterable handlers keep one attempt's account of what was sent; a second would end the first.
     if (this.#sending)
       throw new MigrationError("ATTEMPT_ACTIVE", "the machine is being saved or sent already", { side: "source" });
+    this.#checkDependencies();
     this.#sending = true;
     this.#attempts++;
     const { dialect = "10.0", pageBytes = 4096 } = this.#options;
@@ -276,12 +307,22 @@ class KernelImplementation implements Kernel {
     return this.#incoming();
   }
 
+  /** A dependency that cannot be is told before the first byte, on either side. */
+  #checkDependencies(): void {
+    if (this.#scheduledRevision === this.#registry.revision) return;
+    schedule(this.#registry, this.#clockEntry);
+    this.#scheduledRevision = this.#registry.revision;
+  }
+
   #incoming(): Incoming {
+    this.#checkDependencies();
     this.#attempts++;
     return new Incoming({
       registry: this.#registry,
       configuration: this.#configuration(),
       machine: this.machine,
+      clock: this.clock,
+      first: this.#clockEntry,
       onEnd: () => {
         this.#attempts--;
       },
@@ -311,7 +352,7 @@ class KernelImplementation implements Kernel {
 
   #register(init: NewEntry): Registration {
     this.#refuseFrozen();
-    const entry: Entry = this.#registry.add(init);
+    const entry = this.#registry.add(init);
     return {
       idstr: entry.idstr,
       instance: entry.instance,
@@ -327,4 +368,11 @@ class KernelImplementation implements Kernel {
     if (this.#attempts === 0) return;
     throw new MigrationError("REGISTRY_FROZEN", "devices may not come or go while the machine is saved or loaded");
   }
+}
+
+function timerDevice(clock: VirtualClock): DeviceInit<StateOf<typeof timerDescription>> {
+  return {
+    save: () => ({ cpu_ticks_offset: clock.now(), cpu_clock_offset: clock.now() }),
+    load: ({ cpu_clock_offset }) => clock.adjust(cpu_clock_offset),
+  };
 }

@@ -6,6 +6,8 @@ import type { Configuration } from "../stream/configuration.ts";
 import { type Phase, sectionKey } from "../stream/sections.ts";
 import { StreamWriter, type StreamWriterOptions } from "../stream/writer.ts";
 import type { AnyRecord, Description } from "../vmstate/types.ts";
+import { sameValue } from "../vmstate/values.ts";
+import { atOnce } from "./synchronous.ts";
 
 /** A chunk is handed on once this much is written. Bytes. */
 const chunkBytes = 256 * 1024;
@@ -43,7 +45,7 @@ export class Outgoing implements OutgoingAttempt {
       const from = this.#offset();
       this.#writer.start(headOf(entry));
       this.#begun.push(entry.iterable);
-      entry.iterable.setup(this.#writer.out);
+      guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out));
       this.#close(entry, "start", from);
       yield* this.#flush();
     }
@@ -71,7 +73,7 @@ export class Outgoing implements OutgoingAttempt {
       if (mustPrecopyBytes + canPostcopyBytes === 0) continue;
       const from = this.#offset();
       this.#writer.continue("part", entry.sectionId);
-      entry.iterable.iterate(this.#writer.out, left);
+      guard(entry, "iterate", (iterable) => iterable.iterate(this.#writer.out, left));
       this.#close(entry, "part", from);
       left -= this.#offset() - from;
       yield* this.#flush();
@@ -85,7 +87,9 @@ export class Outgoing implements OutgoingAttempt {
       if (entry.iterable === undefined) continue;
       const from = this.#offset();
       this.#writer.continue("end", entry.sectionId);
-      while (!entry.iterable.complete(this.#writer.out, chunkBytes)) yield* this.#flush();
+      while (!guard(entry, "complete", (iterable) => iterable.complete(this.#writer.out, chunkBytes))) {
+        yield* this.#flush();
+      }
       this.#close(entry, "end", from);
       yield* this.#flush();
     }
@@ -113,7 +117,13 @@ export class Outgoing implements OutgoingAttempt {
     const from = this.#offset();
     try {
       const state = saved(device);
-      if (description.needed !== undefined && !description.needed(state)) return;
+      if (description.needed !== undefined && !description.needed(state)) {
+        if (sameValue(state, description.absent)) return;
+        throw new MigrationError(
+          "ABSENT_MISMATCH",
+          "the section is not needed, yet differs from what its absence means",
+        );
+      }
       this.#writer.full(headOf(entry), description, state);
     } catch (error) {
       throw located(error, entry, description);
@@ -162,16 +172,23 @@ export class Outgoing implements OutgoingAttempt {
   }
 }
 
+/** Calls an iterable handler; what it throws is told as its own. */
+function guard<T>(entry: Entry, what: string, call: (iterable: IterableInit) => T): T {
+  try {
+    return call(entry.iterable as IterableInit);
+  } catch (error) {
+    const at = { side: "source" as const, section: sectionKey(entry), version: entry.version };
+    if (isMigrationError(error)) throw error.at(at);
+    throw new MigrationError("DEVICE_FAILED", `the handler's ${what} threw`, { ...at, cause: error });
+  }
+}
+
 function headOf({ sectionId, idstr, instance, version }: Entry) {
   return { sectionId, idstr, instance, version };
 }
 
 function saved(device: DeviceInit<AnyRecord>): AnyRecord {
-  const state = device.save();
-  if (typeof (state as { then?: unknown } | undefined)?.then === "function") {
-    throw new MigrationError("SAVE_ASYNC", "save returned a promise; waiting belongs in quiesce");
-  }
-  return state;
+  return atOnce(device.save(), "SAVE_ASYNC", "save");
 }
 
 function located(error: unknown, entry: Entry, description: Description): unknown {

@@ -21,6 +21,10 @@ export class CheckedStates {
     this.#states.set(entry, state);
   }
 
+  has(entry: Entry): boolean {
+    return this.#states.has(entry);
+  }
+
   get(entry: Entry): AnyRecord {
     return this.#states.get(entry) as AnyRecord;
   }

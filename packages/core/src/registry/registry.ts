@@ -37,7 +37,10 @@ export class Registry {
   /** Alias and compat names; several entries may answer to one, the first registered wins as in QEMU. */
   readonly #byOtherKey = new Map<string, Entry[]>();
   readonly #byIdstr = new Map<string, Set<Entry>>();
-  readonly #nextCompat = new Map<string, number>();
+  readonly #plain = new Instances();
+  readonly #compats = new Instances();
+  /** Counts changes, so that a schedule can be kept until the next. */
+  revision = 0;
   #nextSectionId = 0;
 
   get size(): number {
@@ -60,7 +63,7 @@ export class Registry {
       );
     }
     const { name, version, priority, after, description, device, iterable, alias } = init;
-    const compat = init.path === undefined ? undefined : { idstr: name, instance: this.#compat(name) };
+    const compat = this.#compat(init);
     const entry: Entry = {
       idstr,
       instance,
@@ -75,6 +78,9 @@ export class Registry {
       iterable,
       sectionId: this.#nextSectionId++,
     };
+    this.revision++;
+    this.#plain.add(idstr, instance);
+    if (compat !== undefined) this.#compats.add(compat.idstr, compat.instance);
     this.#byKey.set(key, entry);
     (this.#buckets.get(priority) as Set<Entry>).add(entry);
     const same = this.#byIdstr.get(idstr);
@@ -88,8 +94,13 @@ export class Registry {
     return entry;
   }
 
+  /** Safe to call twice: a successor of the same name stays. */
   remove(entry: Entry): void {
+    if (this.#byKey.get(sectionKey(entry)) !== entry) return;
+    this.revision++;
     this.#byKey.delete(sectionKey(entry));
+    this.#plain.remove(entry.idstr, entry.instance);
+    if (entry.compat !== undefined) this.#compats.remove(entry.compat.idstr, entry.compat.instance);
     this.#buckets.get(entry.priority)?.delete(entry);
     this.#byIdstr.get(entry.idstr)?.delete(entry);
     for (const other of otherKeys(entry)) {
@@ -119,23 +130,60 @@ export class Registry {
     for (const bucket of this.#buckets.values()) yield* bucket;
   }
 
-  #instance(idstr: string, { instance }: NewEntry): number {
-    if (instance !== "auto") return instance ?? 0;
-    let highest = -1;
-    for (const entry of this.#byIdstr.get(idstr) ?? []) highest = Math.max(highest, entry.instance);
-    return highest + 1;
+  #instance(idstr: string, { instance = 0, path }: NewEntry): number {
+    // A path is unique by itself; the instance that was asked for is what streams without paths carry.
+    if (path !== undefined) return 0;
+    if (instance === "auto") return this.#plain.next(idstr);
+    if (!isInstance(instance)) {
+      throw new MigrationError("DEFINITION_INVALID", "an instance id is an integer from 0 to 2^32 - 1", {
+        side: "define",
+        section: idstr,
+        found: String(instance),
+      });
+    }
+    return instance;
   }
 
-  #compat(name: string): number {
-    const next = this.#nextCompat.get(name) ?? 0;
-    this.#nextCompat.set(name, next + 1);
-    return next;
+  #compat({ name, path, instance }: NewEntry): Entry["compat"] {
+    if (path === undefined) return undefined;
+    const free = Math.max(this.#compats.next(name), this.#plain.next(name));
+    return { idstr: name, instance: typeof instance === "number" && isInstance(instance) ? instance : free };
+  }
+}
+
+function isInstance(instance: number): boolean {
+  return Number.isInteger(instance) && instance >= 0 && instance <= 0xffff_ffff;
+}
+
+/** The highest instance in use by name, so that the next one costs no search. */
+class Instances {
+  readonly #used = new Map<string, { highest: number; readonly all: Set<number> }>();
+
+  next(name: string): number {
+    return (this.#used.get(name)?.highest ?? -1) + 1;
+  }
+
+  add(name: string, instance: number): void {
+    const used = this.#used.get(name) ?? { highest: -1, all: new Set<number>() };
+    used.all.add(instance);
+    used.highest = Math.max(used.highest, instance);
+    this.#used.set(name, used);
+  }
+
+  remove(name: string, instance: number): void {
+    const used = this.#used.get(name);
+    if (used === undefined) return;
+    used.all.delete(instance);
+    if (instance === used.highest) used.highest = [...used.all].reduce((high, one) => Math.max(high, one), -1);
   }
 }
 
 function otherKeys({ idstr, instance, alias, compat }: Entry): string[] {
   const keys: string[] = [];
-  if (alias !== undefined) keys.push(sectionKey({ idstr, instance: alias }));
+  if (alias !== undefined) {
+    keys.push(sectionKey({ idstr, instance: alias }));
+    if (compat !== undefined) keys.push(sectionKey({ idstr: compat.idstr, instance: alias }));
+  }
   if (compat !== undefined && sectionKey(compat) !== sectionKey({ idstr, instance })) keys.push(sectionKey(compat));
   return keys;
 }

@@ -19,11 +19,13 @@ interface Task {
 
 /**
  * Devices in dependency order; the save order breaks ties, so that independent devices load as QEMU would. A name that
- * is not registered is `DEPENDENCY_UNKNOWN`, a circle `DEPENDENCY_CYCLE` with its members.
+ * is not registered is `DEPENDENCY_UNKNOWN`, a circle `DEPENDENCY_CYCLE` with its members. `first` comes before all.
  */
-export function schedule(registry: Registry): Schedule {
+export function schedule(registry: Registry, first?: Entry): Schedule {
   const tasks = new Map<Entry, Task>();
+  if (first !== undefined) tasks.set(first, { entry: first, rank: -1, waitsFor: 0, before: [] });
   for (const entry of registry.inSaveOrder()) {
+    if (entry === first) continue;
     if (entry.device !== undefined) tasks.set(entry, { entry, rank: tasks.size, waitsFor: 0, before: [] });
     else checkIterable(registry, entry);
   }
@@ -31,9 +33,9 @@ export function schedule(registry: Registry): Schedule {
     for (const name of task.entry.after) {
       for (const entry of dependencies(registry, task.entry, name)) {
         // Iterables are complete before any device is looked at.
-        const first = tasks.get(entry);
-        if (first === undefined || first === task) continue;
-        first.before.push(task);
+        const earlier = tasks.get(entry);
+        if (earlier === undefined || earlier === task) continue;
+        earlier.before.push(task);
         task.waitsFor++;
       }
     }
@@ -78,13 +80,13 @@ function checkIterable(registry: Registry, entry: Entry): void {
 function cycle(stuck: readonly Task[]): MigrationError {
   const waitsOn = new Map<Task, Task>();
   for (const task of stuck) for (const next of task.before) waitsOn.set(next, task);
-  const path: Task[] = [];
+  const path = new Set<Task>();
   let at = stuck[0] as Task;
-  while (!path.includes(at)) {
-    path.push(at);
+  while (!path.has(at)) {
+    path.add(at);
     at = waitsOn.get(at) as Task;
   }
-  const ring = path.slice(path.indexOf(at));
+  const ring = [...path].slice([...path].indexOf(at));
   const names = [...ring, at].map((task) => sectionKey(task.entry));
   return new MigrationError("DEPENDENCY_CYCLE", `devices wait for each other: ${names.join(" waits for ")}`, {
     side: "define",

@@ -1,5 +1,6 @@
 // Where a section ends that nothing here describes: the delimiters in their order, from the surest to the last resort.
 import type { Cursor } from "../cursor.ts";
+import { MigrationError } from "../errors.ts";
 import type { BodyDecoder } from "../vmstate/codec.ts";
 import type { DelimitedBy } from "./events.ts";
 import { type Phase, type SectionHead, sectionType } from "./sections.ts";
@@ -12,6 +13,8 @@ export interface Delimiters {
   readonly vmdesc: Vmdesc | undefined;
   readonly givenVmdesc: Vmdesc | undefined;
   readonly footerScan: boolean;
+  /** The longest body that is taken as bytes. */
+  readonly boundBytes: number;
 }
 
 export interface Delimited {
@@ -26,9 +29,20 @@ export function delimit(head: SectionHead, phase: Phase, delimiters: Delimiters)
   for (const by of ["vmdesc", "given-vmdesc"] as const) {
     const bytes =
       phase === "full" ? bytesIn(by === "vmdesc" ? delimiters.vmdesc : delimiters.givenVmdesc, head) : undefined;
-    if (bytes !== undefined) return { by, decoder: new RawDecoder(bytes) };
+    if (bytes === undefined) continue;
+    if (bytes > delimiters.boundBytes) throw tooLong(delimiters.boundBytes, bytes);
+    return { by, decoder: new RawDecoder(bytes) };
   }
-  return delimiters.footerScan ? { by: "footer-scan", decoder: new FooterScan(head.sectionId, 0) } : undefined;
+  if (!delimiters.footerScan) return undefined;
+  return { by: "footer-scan", decoder: new FooterScan(head.sectionId, 0, delimiters.boundBytes) };
+}
+
+function tooLong(bound: number, bytes: number): MigrationError {
+  return new MigrationError("LENGTH_BOUND", "an undescribed section is too long", {
+    path: "body",
+    expected: `at most ${bound} bytes`,
+    found: `${bytes} bytes`,
+  });
 }
 
 function bytesIn(vmdesc: Vmdesc | undefined, { idstr, instance }: SectionHead): number | undefined {
@@ -62,11 +76,13 @@ class RawDecoder implements BodyDecoder<Uint8Array> {
 /** The last resort: the body ends where the section's own footer, and behind it a section type, come next. */
 class FooterScan implements BodyDecoder<Uint8Array> {
   readonly #sectionId: number;
+  readonly #boundBytes: number;
   #scanned: number;
   #value: Uint8Array | undefined;
-  constructor(sectionId: number, scanned: number) {
+  constructor(sectionId: number, scanned: number, boundBytes: number) {
     this.#sectionId = sectionId;
     this.#scanned = scanned;
+    this.#boundBytes = boundBytes;
   }
   resume(cursor: Cursor): boolean {
     for (; cursor.pos + this.#scanned + 5 < cursor.end; this.#scanned++) {
@@ -76,6 +92,7 @@ class FooterScan implements BodyDecoder<Uint8Array> {
       this.#value = cursor.take(this.#scanned);
       return true;
     }
+    if (this.#scanned > this.#boundBytes) throw tooLong(this.#boundBytes, this.#scanned);
     return false;
   }
   value(): Uint8Array {
@@ -85,6 +102,6 @@ class FooterScan implements BodyDecoder<Uint8Array> {
     return "body";
   }
   fork(): FooterScan {
-    return new FooterScan(this.#sectionId, this.#scanned);
+    return new FooterScan(this.#sectionId, this.#scanned, this.#boundBytes);
   }
 }

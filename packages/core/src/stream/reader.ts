@@ -28,8 +28,8 @@ export interface ReaderOptions {
    * `previous` is the value of the same section's part before, so that a decoder goes on where that one ended.
    */
   readonly open: (head: SectionHead, phase: Phase, previous: unknown) => BodyDecoder | undefined;
-  /** The stream's own vmdesc, read first where the stream can be sought. */
-  readonly vmdesc?: Vmdesc | undefined;
+  /** The stream's own vmdesc, read first where the stream can be sought; "none" where it is known to have none. */
+  readonly vmdesc?: Vmdesc | "none" | undefined;
   /** A vmdesc of the same QEMU and machine, from another stream. */
   readonly givenVmdesc?: Vmdesc | undefined;
   /** Last resort, only when asked for: takes the next fitting footer for the section's end. */
@@ -43,7 +43,7 @@ export interface ReaderOptions {
 }
 
 /** The longest vmdesc that is read. Bytes; QEMU 10.0's largest machines need about 1 MB. */
-const vmdescBound = 16 * 1024 * 1024;
+const vmdescBound = 8 * 1024 * 1024;
 const defaultHoldBytes = 64 * 1024 * 1024;
 
 /** The part of the stream that is being read. */
@@ -74,7 +74,8 @@ export class StreamReader {
   readonly #cursor: Cursor;
   readonly #order: SectionOrder;
   #state: State = { at: "header" };
-  #vmdesc: Vmdesc | undefined;
+  #vmdesc: Vmdesc | "none" | undefined;
+  #ended = false;
   #failed: MigrationError | undefined;
 
   constructor(options: ReaderOptions, from?: { readonly cursor: Cursor; readonly order: SectionOrder }) {
@@ -110,10 +111,10 @@ export class StreamReader {
   end(): StreamEvent[] {
     if (this.#failed !== undefined) throw this.#failed;
     const events: StreamEvent[] = [];
+    this.#ended = true;
     if (this.#state.at === "held") {
       const found = findVmdesc(this.#cursor.bytes.subarray(this.#cursor.pos, this.#cursor.end));
-      if (found === undefined) throw this.#fail(this.#undelimited(this.#state.section));
-      this.#vmdesc = found.vmdesc;
+      this.#vmdesc = found?.vmdesc ?? "none";
       events.push(...this.#run());
     }
     events.push(...this.#run());
@@ -146,6 +147,7 @@ export class StreamReader {
       state.at === "body" || state.at === "configuration" ? { ...state, decoder: state.decoder.fork() } : state;
     copy.#vmdesc = this.#vmdesc;
     copy.#failed = this.#failed;
+    copy.#ended = this.#ended;
     return copy;
   }
 
@@ -160,8 +162,12 @@ export class StreamReader {
       while (this.#step(events));
       return events;
     } catch (error) {
-      if (!isMigrationError(error)) throw error;
       const { path, offset, ...where } = this.#missing();
+      if (!isMigrationError(error)) {
+        // A decoder of somebody else's: its mistake is told with the place, and the reader is over like any other.
+        const at = { side: "destination" as const, ...where, path, offset, cause: error };
+        throw this.#fail(new MigrationError("DEVICE_FAILED", "the section's decoder threw", at));
+      }
       throw this.#fail(
         error.at(
           error.location.path === undefined
@@ -338,42 +344,59 @@ export class StreamReader {
     const section = { phase, head, offset, bodyOffset: cursor.offset, delimitedBy: "description" as const };
     // The place is known before the decoder is asked for: its refusal names the section.
     this.#state = { at: "held", section };
-    const decoder = this.#options.open(head, phase, this.#order.previous(head.sectionId));
+    const decoder = this.#openBody(section);
     if (decoder !== undefined) this.#state = { at: "body", section, decoder };
     return true;
+  }
+
+  /** What is refused here is refused for its name or its version, and that is where the error points. */
+  #openBody({ head, phase, offset, bodyOffset }: OpenSection): BodyDecoder | undefined {
+    try {
+      return this.#options.open(head, phase, this.#order.previous(head.sectionId));
+    } catch (error) {
+      if (!isMigrationError(error) || error.location.path !== undefined) throw error;
+      const named = phase === "start" || phase === "full";
+      if (!named) throw error.at({ path: "section_id", offset: offset + 1 });
+      throw error.at(
+        error.code === "SECTION_VERSION"
+          ? { path: "version_id", offset: bodyOffset - 4 }
+          : { path: "idstr", offset: offset + 5 },
+      );
+    }
   }
 
   /** A section that nothing here describes: the delimiters in their order. */
   #held(section: OpenSection): boolean {
     const { head, phase } = section;
-    const { givenVmdesc, footerScan = false } = this.#options;
-    const delimited = delimit(head, phase, { vmdesc: this.#vmdesc, givenVmdesc, footerScan });
+    const own = this.#vmdesc === "none" ? undefined : this.#vmdesc;
+    const { givenVmdesc, footerScan = false, holdBytes = defaultHoldBytes } = this.#options;
+    // On a pipe the stream's own description comes last. What is worse than it may serve only when it has not come.
+    const mayCome =
+      phase === "full" && this.#vmdesc === undefined && !this.#ended && this.#cursor.available <= holdBytes;
+    const later = mayCome ? { givenVmdesc: undefined, footerScan: false } : { givenVmdesc, footerScan };
+    const delimited = delimit(head, phase, { vmdesc: own, ...later, boundBytes: holdBytes });
     if (delimited !== undefined) {
       const { by: delimitedBy, decoder } = delimited;
       this.#state = { at: "body", section: { ...section, delimitedBy }, decoder };
       return true;
     }
-    // Iterable data never stands in a vmdesc, and a vmdesc that was read does not change any more.
-    if (phase !== "full" || this.#vmdesc !== undefined) throw this.#undelimited(section);
-    const bound = this.#options.holdBytes ?? defaultHoldBytes;
-    if (this.#cursor.available > bound) {
-      throw new MigrationError(
-        "SECTION_UNDELIMITED",
-        "too much follows a section that only the stream's own description could delimit",
-        {
-          expected: `at most ${bound} bytes to the end`,
-          path: "body",
-        },
-      );
-    }
-    return false;
+    if (mayCome) return false;
+    if (this.#cursor.available <= holdBytes || phase !== "full" || own !== undefined) throw this.#undelimited(section);
+    throw new MigrationError(
+      "SECTION_UNDELIMITED",
+      "too much follows a section that only the stream's own description could delimit",
+      {
+        expected: `at most ${holdBytes} bytes to the end`,
+        path: "body",
+      },
+    );
   }
 
   #undelimited({ head, phase, bodyOffset }: OpenSection): MigrationError {
     const what =
       phase !== "full"
         ? "no decoder of its iterable data"
-        : this.#vmdesc === undefined
+        : this.#vmdesc === undefined || this.#vmdesc === "none"
           ? "no description, no walker and no vmdesc"
           : "no description, no walker, and the vmdesc does not tell its length";
     return new MigrationError("SECTION_UNDELIMITED", `"${head.idstr}" cannot be delimited: ${what}`, {

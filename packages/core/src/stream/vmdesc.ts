@@ -37,18 +37,39 @@ export function parseVmdesc(bytes: Uint8Array): Vmdesc {
   if (typeof top !== "object" || top === null || !Array.isArray(top.devices) || typeof top.page_size !== "number") {
     throw new MigrationError("VMDESC_INVALID", "the stream's description lacks its devices or page size");
   }
-  for (const device of top.devices as unknown[]) checkDevice(device);
+  for (const [i, device] of (top.devices as unknown[]).entries()) checkDevice(device, `devices[${i}]`);
   return top as Vmdesc;
 }
 
-function checkDevice(device: unknown): void {
-  const { name, instance_id, fields } = (device ?? {}) as Partial<VmdescDevice>;
-  if (typeof name !== "string" || typeof instance_id !== "number" || (fields !== undefined && !Array.isArray(fields))) {
-    throw new MigrationError("VMDESC_INVALID", "a device of the stream's description has no name or instance", {
-      found: String(name),
-    });
-  }
+/** Descriptions nest a few levels deep; a stream that claims more would only exhaust the stack. */
+const deepest = 64;
+
+function checkDevice(device: unknown, path: string): void {
+  const { name, instance_id } = checkMembers(device, path, 0);
+  if (typeof name !== "string" || typeof instance_id !== "number") throw invalid(path, "has no name or instance");
   sectionBytes(device as VmdescDevice);
+}
+
+/** Everything that is looked at later has its type; the object itself. */
+function checkMembers(value: unknown, path: string, depth: number): Record<string, unknown> {
+  if (typeof value !== "object" || value === null) throw invalid(path, "is no object");
+  if (depth > deepest) throw invalid(path, "nests too deep");
+  const members = value as Record<string, unknown>;
+  for (const key of ["fields", "subsections"] as const) {
+    const list = members[key] ?? [];
+    if (!Array.isArray(list)) throw invalid(`${path}.${key}`, "is no list");
+    for (const [i, one] of list.entries()) {
+      const at = `${path}.${key}[${i}]`;
+      const own = checkMembers(one, at, depth + 1);
+      if (key === "subsections" && typeof own["vmsd_name"] !== "string") throw invalid(at, "has no name");
+      if (own["struct"] !== undefined) checkMembers(own["struct"], `${at}.struct`, depth + 1);
+    }
+  }
+  return members;
+}
+
+function invalid(path: string, detail: string): MigrationError {
+  return new MigrationError("VMDESC_INVALID", `the stream's description: ${path} ${detail}`);
 }
 
 /**

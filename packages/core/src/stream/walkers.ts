@@ -1,7 +1,7 @@
 // QEMU's iterable sections that have no description and no plugin here: walked by their own framing, kept as bytes.
 // Sources: wire reference 12 (dirty-bitmap, s390-storage_attributes) and 16.3 (spapr/htab).
 import { type Cursor, underflow } from "../cursor.ts";
-import { MigrationError } from "../errors.ts";
+import { isMigrationError, MigrationError } from "../errors.ts";
 import type { BodyDecoder } from "../vmstate/codec.ts";
 import type { Phase, SectionHead } from "./sections.ts";
 
@@ -36,7 +36,7 @@ class RecordWalker implements BodyDecoder<Uint8Array> {
       } catch (error) {
         cursor.pos = from;
         if (error === underflow) return false;
-        throw error instanceof MigrationError ? error.at({ path: this.path(), offset: cursor.offset }) : error;
+        throw isMigrationError(error) ? error.at({ path: this.path(), offset: cursor.offset }) : error;
       }
     }
   }

@@ -3,6 +3,7 @@ import { MigrationError } from "../errors.ts";
 import { utf8Length } from "../utf8.ts";
 import { checkFields, checkSubsectionNames } from "./definition.ts";
 import type { AnyRecord, Description, Fields, Priority, Scope, StateFrom, Subsection } from "./types.ts";
+import { cloneValue } from "./values.ts";
 
 type Subsections = Readonly<Record<string, Subsection>>;
 
@@ -26,6 +27,8 @@ export interface VmstateInit<F extends Fields, S extends Subsections> extends Co
   readonly earlySetup?: boolean;
   /** Whether the section is sent at all; without it, always. */
   readonly needed?: (state: StateFrom<F, S>) => boolean;
+  /** Goes with `needed`: the state that a destination takes where the section did not come. */
+  readonly absent?: NoInfer<StateFrom<F, S>>;
 }
 
 export interface SubsectionInit<F extends Fields, S extends Subsections> extends Common<F, S> {
@@ -54,7 +57,9 @@ export function subsection<const F extends Fields, const S extends Subsections =
   return Object.freeze({
     description,
     needed: (needed ?? (() => true)) as (own: AnyRecord, scope: Scope) => boolean,
-    absent: absent as StateFrom<F, S> | ((scope: Scope) => StateFrom<F, S>),
+    absent: (typeof absent === "function" ? absent : cloneValue(absent)) as
+      | StateFrom<F, S>
+      | ((scope: Scope) => StateFrom<F, S>),
   });
 }
 
@@ -77,6 +82,9 @@ function build(init: VmstateInit<Fields, Subsections>): Description {
     if (key.startsWith("_")) refuse(`subsection "${key}" may not begin with "_"`);
     if (Object.hasOwn(fields, key)) refuse(`"${key}" is both a field and a subsection`);
   }
+  if ((init.needed === undefined) !== (init.absent === undefined)) {
+    refuse("`needed` and `absent` go together: a section that did not come must mean something");
+  }
   checkSubsectionNames(name, fields, Object.values(subsections), refuse);
   return Object.freeze({
     format: 1,
@@ -89,6 +97,7 @@ function build(init: VmstateInit<Fields, Subsections>): Description {
     unmigratable: init.unmigratable,
     earlySetup: init.earlySetup ?? false,
     needed: init.needed as ((state: AnyRecord) => boolean) | undefined,
+    absent: cloneValue(init.absent) as AnyRecord | undefined,
     preSave: init.preSave as ((state: AnyRecord) => AnyRecord) | undefined,
     postLoad: init.postLoad as ((state: AnyRecord, version: number) => AnyRecord) | undefined,
   } satisfies Description);

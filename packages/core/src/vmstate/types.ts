@@ -54,6 +54,8 @@ export interface Description<S = unknown> {
   readonly earlySetup: boolean;
   /** Top level only: whether the section is sent at all. */
   readonly needed: ((state: AnyRecord) => boolean) | undefined;
+  /** The state that a destination takes where the section was not needed. */
+  readonly absent: AnyRecord | undefined;
   readonly preSave: ((state: AnyRecord) => AnyRecord) | undefined;
   readonly postLoad: ((state: AnyRecord, version: number) => AnyRecord) | undefined;
   readonly "~state"?: S;

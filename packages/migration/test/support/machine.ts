@@ -21,7 +21,8 @@ export type Step =
   | "push"
   | "end"
   | "prepare"
-  | "commit";
+  | "commit"
+  | "discard";
 
 export interface MachineOptions {
   readonly pages?: number;
@@ -116,6 +117,10 @@ export class TestMachine implements MigratableMachine {
   incoming(): IncomingAttempt {
     this.step("incoming");
     return new TestIncoming(this, this.#options);
+  }
+
+  failsAt(step: Step): boolean {
+    return this.#options.failAt?.step === step;
   }
 
   step(step: Step): void {
@@ -247,6 +252,8 @@ class TestIncoming implements IncomingAttempt {
   }
 
   discard(): void {
+    if (this.#isOver) return;
+    this.#machine.step("discard");
     this.#isOver = true;
   }
 

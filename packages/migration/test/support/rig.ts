@@ -104,6 +104,10 @@ export class Rig {
     const begun = this.source.log.filter((step) => step === "outgoing").length;
     expect(this.source.log.filter((step) => step === "attempt-end").length).toBe(begun);
     if (this.source.log.includes("pause")) expect(this.source.log.at(-1)).toBe("resume");
+    const staged = this.destination.log.filter((step) => step === "incoming").length;
+    if (!this.destination.failsAt("incoming")) {
+      expect(this.destination.log.filter((step) => step === "discard").length).toBe(staged);
+    }
     if (begun > 0) expect(this.source.dirty.size).toBe(this.source.pages);
   }
 }
