@@ -62,6 +62,7 @@ describe("the program", () => {
     expect(refusal.path).toMatch(/^vqs\[0\]/);
     const evidence = told.find((m) => m.event === "evidence");
     expect(evidence).toMatchObject({ role: "source", clean: true, guest: { errorCount: 0 } });
+    expect(evidence.trouble).toBeUndefined();
     expect(evidence.guest.blocksCompleted).toBeGreaterThanOrEqual(evidence.blocksBefore + 100);
   });
 

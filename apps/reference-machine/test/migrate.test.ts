@@ -1,7 +1,9 @@
 import { isMigrationError, type MigrationError } from "@godwit/core";
 import { StreamReader } from "@godwit/core/stream";
 import { describe, expect, it } from "vitest";
+import { isClean } from "../src/evidence.ts";
 import type { BootParameters } from "../src/guest/boot-block.ts";
+import { examinePool } from "../src/roles/examine.ts";
 import { evidence, runUntil, sharedHost } from "./shared-host.ts";
 
 const guest: BootParameters = {
@@ -122,6 +124,19 @@ describe("the reference machine", () => {
     await wrongToo.kernel.quiesce();
     wrongToo.kernel.pause();
     expect(evidence(plain, wrongToo, guest.seed).clean).toBe(true);
+  });
+
+  it("would notice a page that did not come: the canary", async () => {
+    const host = sharedHost(guest.seed);
+    const { source, stream } = await stopped(host, guest, 20);
+    const target = host.machine();
+    await target.kernel.load(stream);
+    expect(isClean(examinePool(target.ram()))).toBe(true);
+    const { poolOffset, poolPages, poolVisits } = evidence(host, source, guest.seed).status;
+    // A page that was visited, as it was one visit before: of the first pass, not yet written.
+    const page = (poolVisits - 1) % poolPages;
+    target.ram().fill(0, poolOffset + page * 4096, poolOffset + (page + 1) * 4096);
+    expect(examinePool(target.ram())).toMatchObject({ missing: [page], torn: [], repeated: [] });
   });
 
   it("writes a stream whose own description finds every section", async () => {

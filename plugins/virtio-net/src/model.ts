@@ -74,6 +74,8 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   let pairsInUse = 1;
   let backlogs: Uint8Array[][] = [];
   let waiting = 0;
+  /** Between `quiesce` or `load` and the machine's running on: what arrives waits, since memory may have been sent. */
+  let holding = false;
 
   const negotiated = (bits: bigint): boolean => ((device?.features ?? 0n) & bits) === bits;
   const headerBytes = (): number => (negotiated(feature.VERSION_1) ? 12 : 10);
@@ -110,6 +112,7 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   }
 
   function fillReceive(pair: number, queue: Virtqueue): void {
+    if (holding) return;
     const backlog = backlogs[pair] as Uint8Array[];
     let delivered = false;
     for (let frame = backlog[0]; frame !== undefined; frame = backlog[0]) {
@@ -251,6 +254,17 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
       status = state.status;
       pairsInUse = state.curr_queue_pairs;
       forgetBacklog();
+      holding = true;
+    },
+    async quiesce() {
+      holding = true;
+    },
+    resumed() {
+      holding = false;
+      for (const pair of backlogs.keys()) {
+        const queue = device?.queues[bothDirections * pair];
+        if (device?.running && queue?.ready) fillReceive(pair, queue);
+      }
     },
     receive(frame) {
       if (!device?.running || (status & linkUp) === 0) return "dropped";
@@ -258,7 +272,7 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
       const pair = steer(frame, pairsInUse);
       const backlog = backlogs[pair] as Uint8Array[];
       const queue = device.queues[bothDirections * pair];
-      if (backlog.length === 0 && queue?.ready) {
+      if (!holding && backlog.length === 0 && queue?.ready) {
         const result = deliver(queue, frame);
         if (result === "delivered") queue.notify();
         if (result !== undefined) return result;

@@ -52,6 +52,22 @@ describe("a move", () => {
     expect(driver.ring(1).reap()).toHaveLength(1);
   });
 
+  it("delivers nothing into memory that may have been sent: what arrives waits, here or for whoever takes it", async () => {
+    const from = virtioNet({ mac: own, send: () => {} });
+    const driver = new NetDriver(machine(from));
+    for (let i = 0; i < 4; i++) driver.give();
+    expect(from.receive(frame(own, 1))).toBe("delivered");
+    await from.quiesce?.();
+    const before = driver.machine.ram.slice();
+    expect(from.receive(frame(own, 2))).toBe("queued");
+    expect(Buffer.compare(driver.machine.ram, before)).toBe(0);
+    const to = virtioNet({ mac: own, send: () => {} });
+    const there = machine(to);
+    move(driver, there);
+    for (const waiting of from.takeBacklog()) expect(to.receive(waiting)).toBe("delivered");
+    expect(driver.take().map(numberOf)).toEqual([1, 2]);
+  });
+
   it("is refused where the destination has another number of queue pairs", () => {
     const driver = new NetDriver(machine(virtioNet({ mac: own, send: () => {}, queuePairs: 2 })));
     const bytes = driver.machine.save();

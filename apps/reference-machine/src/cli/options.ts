@@ -20,7 +20,8 @@ export class UsageError extends Error {}
 interface NumberOption {
   readonly help: string;
   readonly unit: string;
-  readonly default: number;
+  /** Undefined: as much as there is RAM, a second. */
+  readonly default: number | undefined;
   readonly low: number;
   readonly high: number;
 }
@@ -31,7 +32,13 @@ const numbers = {
   memory: { help: "guest RAM", unit: "MiB", default: 64, low: RAM_MIN_BYTES / mib, high: RAM_MAX_BYTES / mib },
   "dirty-rate": { help: "how fast the guest dirties memory", unit: "MiB/s", default: 24, low: 0, high: 4096 },
   "block-rate": { help: "blocks and packets that the guest sends", unit: "1/s", default: 400, low: 1, high: 100_000 },
-  bandwidth: { help: "limit of the transfer; 0 is none", unit: "MiB/s", default: 64, low: 0, high: 65_536 },
+  bandwidth: {
+    help: "limit of the transfer while the guest runs",
+    unit: "MiB/s",
+    default: undefined,
+    low: 8,
+    high: 65_536,
+  },
   "downtime-limit": { help: "pause that the switch-over may take", unit: "ms", default: 50, low: 1, high: 2_000_000 },
   seed: { help: "goes into every block and packet", unit: "", default: 1, low: 0, high: 0xffff_ffff },
 } as const satisfies Record<string, NumberOption>;
@@ -51,7 +58,7 @@ export function helpText(): string {
     "usage: npm start -- [options]",
     "",
     ...Object.entries(numbers).map(([name, { help, unit, default: value }]) =>
-      row(`--${name} N`, `${help}${unit === "" ? "" : `, ${unit}`} (${value})`),
+      row(`--${name} N`, `${help}${unit === "" ? "" : `, ${unit}`} (${value ?? "all RAM in a second"})`),
     ),
     ...Object.entries(flags).map(([name, help]) => row(`--${name}`, help)),
     "",
@@ -78,7 +85,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   const number = (name: keyof typeof numbers): number => {
     const { default: value, low, high, unit }: NumberOption = numbers[name];
     const given = values[name];
-    if (given === undefined) return value;
+    if (given === undefined) return value ?? Math.max(64, number("memory"));
     const n = Number(given);
     if (!/^\d+$/.test(String(given)) || n < low || n > high) {
       throw new UsageError(

@@ -1,7 +1,7 @@
 // What a run comes to: order of sections, rounds, downtime, evidence, and whether all of it is good.
 import type { MigrationErrorJson } from "@godwit/core";
 import type { RoundSummary } from "@godwit/migration";
-import { isClean, type Verdict } from "../evidence.ts";
+import type { Verdict } from "../evidence.ts";
 import type { Message, Role } from "../roles/messages.ts";
 import { count, mebibytes, milliseconds, table } from "./format.ts";
 
@@ -10,10 +10,15 @@ type Of<E extends Message["event"]> = Extract<Message, { event: E }>;
 /** Collects what a summary needs. */
 export class Story {
   readonly rounds: RoundSummary[] = [];
+  readonly downtimeLimitMs: number;
   sent: Of<"sent"> | undefined;
   loaded: Of<"loaded"> | undefined;
   evidence: (Of<"evidence"> & { role: Role }) | undefined;
   failures: string[] = [];
+
+  constructor(downtimeLimitMs: number) {
+    this.downtimeLimitMs = downtimeLimitMs;
+  }
 
   hear(role: Role, message: Message): void {
     if (message.event === "round") this.rounds.push(message.round);
@@ -23,17 +28,36 @@ export class Story {
     else if (message.event === "failed") this.failures.push(`${role}: ${message.text}`);
   }
 
+  /** A process was ended from outside, or by its own mistake. */
+  ended(role: Role, code: number): void {
+    if (code !== 0 && !this.failures.some((text) => text.startsWith(`${role}:`))) {
+      this.failures.push(`${role}: its process ${code < 0 ? "was killed" : `ended with code ${code}`}`);
+    }
+  }
+
   /** Migrated, and all evidence whole. */
   get good(): boolean {
-    return (
-      this.failures.length === 0 &&
-      this.sent?.status === "completed" &&
-      this.loaded?.status === "completed" &&
-      this.evidence?.role === "destination" &&
-      this.evidence.clean &&
-      this.evidence.guest.errorCount === 0 &&
-      this.evidence.guest.blocksCompleted > this.evidence.blocksBefore
-    );
+    return this.problems().length === 0;
+  }
+
+  /** Everything that keeps this run from being good, in sentences. */
+  problems(): string[] {
+    const { evidence, sent, loaded } = this;
+    const problems = [...this.failures];
+    if (evidence?.role === "source") problems.push("Not migrated. The machine goes on at the source.");
+    else if (sent?.status === "in-doubt") problems.push("The source does not know whether the machine arrived.");
+    else if (sent?.status !== "completed" || loaded?.status !== "completed") problems.push("Not migrated.");
+    if (evidence === undefined) problems.push("No evidence was examined.");
+    else {
+      const where = evidence.role === "source" ? " at the source" : "";
+      if (!evidence.clean) problems.push(`The evidence${where} is NOT whole.`);
+      if (evidence.trouble !== undefined) problems.push(`${evidence.role}: ${evidence.trouble}.`);
+      else if (evidence.guest.errorCount > 0)
+        problems.push(`${evidence.role}: the guest reports error ${evidence.guest.errorCode}.`);
+      else if (evidence.guest.blocksCompleted <= evidence.blocksBefore)
+        problems.push(`${evidence.role}: the guest did not go on.`);
+    }
+    return problems;
   }
 
   /** The refusal, as the side that noticed it tells it. */
@@ -50,7 +74,7 @@ export function summary(story: Story): string[] {
     ...downtime(story),
     ...refused(story),
     ...evidence(story),
-    verdict(story),
+    ...verdict(story),
   ];
 }
 
@@ -105,12 +129,20 @@ function rounds({ rounds: all, sent }: Story): string[] {
   ];
 }
 
-function downtime({ sent }: Story): string[] {
+function downtime({ sent, rounds: all, downtimeLimitMs }: Story): string[] {
   const statistics = sent?.statistics;
   if (statistics === undefined || !("downtime" in statistics) || statistics.downtime === undefined) return [];
-  const { downtime: total, "downtime-source": source = 0, "downtime-destination": destination = 0 } = statistics;
+  const { downtime: total, "downtime-source": source, "downtime-destination": destination } = statistics;
+  const parts = [
+    ["last data", source],
+    ["checks and loads", destination],
+  ] as const;
+  const known = parts.flatMap(([name, ms]) => (ms === undefined ? [] : [`${name} ${milliseconds(ms)}`]));
+  const rest = total - (source ?? 0) - (destination ?? 0);
+  const expected = all.at(-1)?.expectedDowntimeMs;
   return [
-    `Downtime ${milliseconds(total)}: last data ${milliseconds(source)}, checks and loads ${milliseconds(destination)}; whole migration ${milliseconds(statistics["total-time"])}`,
+    `Downtime ${milliseconds(total)}: ${[...known, `on the way ${milliseconds(rest)}`].join(", ")}`,
+    `  limit ${milliseconds(downtimeLimitMs)}${expected === undefined ? "" : `, expected of RAM alone ${milliseconds(expected)}`}; whole migration ${milliseconds(statistics["total-time"])}`,
     "",
   ];
 }
@@ -120,7 +152,7 @@ function refused({ sent, loaded, refusal }: Story): string[] {
   const { code, detail, section, path, offset } = refusal;
   const place = [section && `section ${section}`, path && `field ${path}`, offset !== undefined && `offset ${offset}`];
   return [
-    `Not migrated: source ${sent?.status}, destination ${loaded?.status}`,
+    `Refused or failed: source ${sent?.status ?? "gone"}, destination ${loaded?.status ?? "gone"}`,
     `  ${code}: ${detail}`,
     `  ${place.filter(Boolean).join(", ")}`,
     "",
@@ -153,13 +185,8 @@ function evidence({ evidence: told }: Story): string[] {
   ];
 }
 
-function verdict(story: Story): string {
-  if (story.good) return "Migrated while it ran: nothing lost, repeated or torn.";
-  if (story.failures.length > 0) return story.failures.join("\n");
-  const told = story.evidence;
-  if (told?.role === "source") {
-    const whole = Object.values(told.evidence).every(isClean);
-    return `Not migrated. The machine goes on at the source, ${whole ? "its evidence whole" : "and its evidence is NOT whole"}.`;
-  }
-  return told === undefined ? "No evidence was found." : "The evidence is NOT whole.";
+function verdict(story: Story): string[] {
+  if (story.good) return ["Migrated while it ran: nothing lost, repeated or torn."];
+  const whole = story.evidence?.role === "source" && story.evidence.clean;
+  return [...story.problems(), ...(whole ? ["Its evidence is whole: nothing lost, repeated or torn."] : [])];
 }

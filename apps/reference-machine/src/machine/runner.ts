@@ -12,7 +12,8 @@ export class Runner {
   readonly #hart: Hart;
   readonly #timer: Timer;
   readonly #onFailure: (error: unknown) => void;
-  #running = false;
+  /** The loop that may go on; a stopped one finds another here, or none. */
+  #loop: symbol | undefined;
   #wake: (() => void) | undefined;
   #throttle = 0;
   /** Steps taken since the machine was made. */
@@ -25,17 +26,18 @@ export class Runner {
   }
 
   start(): void {
-    if (this.#running) return;
-    this.#running = true;
-    this.#loop().catch((error) => {
-      this.#running = false;
+    if (this.#loop !== undefined) return;
+    const own = Symbol("loop");
+    this.#loop = own;
+    this.#run(own).catch((error) => {
+      if (this.#loop === own) this.#loop = undefined;
       this.#onFailure(error);
     });
   }
 
   /** No instruction is executed once this has returned: slices are synchronous, and no new one begins. */
   stop(): void {
-    this.#running = false;
+    this.#loop = undefined;
     this.wake();
   }
 
@@ -49,14 +51,14 @@ export class Runner {
     this.#throttle = Math.min(Math.max(fraction, 0), 0.99);
   }
 
-  async #loop(): Promise<void> {
-    while (this.#running) {
+  async #run(own: symbol): Promise<void> {
+    while (this.#loop === own) {
       this.#timer.update();
       const began = performance.now();
       this.steps += this.#hart.run(sliceSteps);
       const busyMs = performance.now() - began;
       if (this.#throttle > 0) await this.#sleep((busyMs * this.#throttle) / (1 - this.#throttle));
-      if (this.#hart.idle && this.#running)
+      if (this.#hart.idle && this.#loop === own)
         await this.#sleep(Math.min(this.#timer.dueInMs() ?? longestSleepMs, longestSleepMs));
       else await yieldToHost();
     }

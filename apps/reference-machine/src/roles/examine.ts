@@ -8,8 +8,9 @@ import {
   emptyTally,
   isClean,
   tallyArrival,
+  type Verdict,
 } from "../evidence.ts";
-import type { GuestStatus } from "../guest/status-block.ts";
+import { type GuestStatus, readStatusBlock } from "../guest/status-block.ts";
 import { readDisk, readJournal, readPackets, sectorBytes } from "../host/storage.ts";
 import { macAddress } from "../machine/machine.ts";
 import type { Evidence } from "./messages.ts";
@@ -19,8 +20,15 @@ export interface Examined {
   readonly clean: boolean;
 }
 
-/** Of a machine that stands. `ram` and `guest` are of the same instant. */
-export async function examine(folder: string, ram: Uint8Array, guest: GuestStatus, seed: number): Promise<Examined> {
+/** The pool of a machine that stands: `ram` and `guest` are of the same instant. */
+export function examinePool(ram: Uint8Array): Verdict {
+  const guest = readStatusBlock(ram);
+  if (guest === undefined) throw new Error("the guest has not begun");
+  return checkPool(ram, guest);
+}
+
+/** Of a machine that stands. `pool` was examined before it ran here. */
+export async function examine(folder: string, guest: GuestStatus, pool: Verdict, seed: number): Promise<Examined> {
   const image = await readDisk(folder);
   const blocks = { completed: guest.blocksCompleted, submitted: guest.blocksSubmitted };
   const packets = { completed: guest.packetsCompleted, submitted: guest.packetsSubmitted };
@@ -32,7 +40,7 @@ export async function examine(folder: string, ram: Uint8Array, guest: GuestStatu
     blocks: checkSequence(written, blocks),
     packets: checkSequence(sent, packets),
     disk: checkDisk(image.subarray(0, guest.diskSectors * sectorBytes), seed, blocks),
-    pool: checkPool(ram, guest),
+    pool,
   };
   return { evidence, clean: Object.values(evidence).every(isClean) };
 }

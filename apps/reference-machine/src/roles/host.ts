@@ -28,6 +28,9 @@ export interface Host {
   close(): Promise<void>;
 }
 
+/** The guest does not do what it should. Its evidence is examined all the same. */
+export class GuestTrouble extends Error {}
+
 const patienceMs = 20_000;
 const pollMs = 20;
 
@@ -56,13 +59,15 @@ export async function openHost(options: RoleOptions): Promise<Host> {
         if (failure !== undefined) throw failure;
         const status = guest();
         if (status !== undefined && status.errorCount > 0) {
-          throw new Error(`the guest reports error ${status.errorCode}, detail 0x${status.errorDetail.toString(16)}`);
+          throw new GuestTrouble(
+            `the guest reports error ${status.errorCode}, detail 0x${status.errorDetail.toString(16)}`,
+          );
         }
         if (status !== undefined && enough(status)) return status;
         const progress = status?.blocksCompleted ?? 0;
         if (progress !== last.progress) last = { progress, atMs: performance.now() };
         else if (performance.now() - last.atMs > patienceMs)
-          throw new Error(`the guest stands still at block ${progress}`);
+          throw new GuestTrouble(`the guest stands still at block ${progress}`);
         whileWaiting?.();
         await new Promise((resolve) => setTimeout(resolve, pollMs));
       }

@@ -9,7 +9,7 @@ const run = role === "source" ? runSource : runDestination;
 run(JSON.parse(options ?? "{}") as RoleOptions).then(
   () => exit(0),
   (error: unknown) => {
-    tell({ event: "failed", text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    tell({ event: "failed", text: error instanceof Error ? error.message : String(error) });
     exit(3);
   },
 );

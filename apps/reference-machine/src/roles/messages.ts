@@ -19,6 +19,7 @@ export interface Evidence {
   readonly blocks: Verdict;
   readonly packets: Verdict;
   readonly disk: Verdict;
+  /** Of the instant in which the machine arrived: the guest writes over what a later look would find. */
   readonly pool: Verdict;
 }
 
@@ -51,6 +52,8 @@ export type Message =
       readonly blocksBefore: number;
       readonly evidence: Evidence;
       readonly clean: boolean;
+      /** What the guest did not do. */
+      readonly trouble?: string;
     }
   /** Something that has nothing to do with a migration: our own mistake, or the machine's. */
   | { readonly event: "failed"; readonly text: string };

@@ -2,15 +2,14 @@
 import { outgoingMigration } from "@godwit/migration";
 import { connect } from "@godwit/transport/tcp";
 import { STAGE_RUNNING } from "../memory-map.ts";
-import { examine } from "./examine.ts";
-import { type Host, hostClock, openHost, yieldToHost } from "./host.ts";
+import { examinePool } from "./examine.ts";
+import { goOn } from "./go-on.ts";
+import { hostClock, openHost, yieldToHost } from "./host.ts";
 import { type RoleOptions, tell } from "./messages.ts";
 
 const pageBytes = 4096;
 /** The guest works this long before the migration begins. */
 const warmUpMs = 700;
-/** After a migration that failed, the guest must get this much further here. */
-const blocksAfter = 100;
 
 export async function runSource(options: RoleOptions): Promise<void> {
   const host = await openHost(options);
@@ -35,8 +34,9 @@ export async function runSource(options: RoleOptions): Promise<void> {
     connect: () => connect(options.uri ?? ""),
     yieldToHost,
     downtimeLimitMs: options.downtimeLimitMs,
-    ...(options.bandwidthMiBps > 0 ? { maxBandwidthBytesPerSecond: options.bandwidthMiBps * 1024 * 1024 } : {}),
+    maxBandwidthBytesPerSecond: options.bandwidthMiBps * 1024 * 1024,
     sliceBytes: 256 * 1024,
+    maxRounds: roundsFor(options),
     whenNotConverging: "force",
     ramCounters: () => {
       const { zeroPages = 0, normalPages = 0 } = machine.ramStatistics().sent ?? {};
@@ -46,7 +46,12 @@ export async function runSource(options: RoleOptions): Promise<void> {
   migration.events.on("status", ({ status }) => tell({ event: "status", status }));
   migration.events.on("progress", (statistics) => tell({ event: "progress", statistics, guest: host.guest() }));
   migration.events.on("round", (round) => tell({ event: "round", round }));
-  migration.events.on("verdict", (verdict) => tell({ event: "verdict", text: JSON.stringify(verdict) }));
+  migration.events.on("verdict", () => {
+    tell({
+      event: "verdict",
+      text: "the guest dirties memory faster than it can be sent: switching over all the same",
+    });
+  });
   const { state, statistics, sections } = await migration.run();
   tell({
     event: "sent",
@@ -55,19 +60,18 @@ export async function runSource(options: RoleOptions): Promise<void> {
     sections,
     ...("error" in state ? { error: state.error.toJSON() } : {}),
   });
-  if (state.status === "failed") await goOnHere(host, options);
+  // What failed must have changed nothing: the guest goes on where it is.
+  if (state.status === "failed") {
+    machine.kernel.pause();
+    const pool = examinePool(machine.ram());
+    machine.kernel.resume();
+    await goOn(host, options, host.guest()?.blocksCompleted ?? 0, pool);
+  }
   await host.close();
 }
 
-/** What failed must have changed nothing: the guest goes on where it is, and its evidence is whole. */
-async function goOnHere(host: Host, options: RoleOptions): Promise<void> {
-  const blocksBefore = host.guest()?.blocksCompleted ?? 0;
-  await host.until((guest) => guest.blocksCompleted >= blocksBefore + blocksAfter);
-  const guest = await host.stop();
-  tell({
-    event: "evidence",
-    guest,
-    blocksBefore,
-    ...(await examine(options.folder, host.machine.ram(), guest, options.seed)),
-  });
+/** Half of RAM is the pool that the guest keeps dirty: so many times it may be sent in about half a minute. */
+function roundsFor({ bandwidthMiBps, memoryMiB }: RoleOptions): number {
+  const passesInTime = Math.floor((30 * bandwidthMiBps) / (memoryMiB / 2));
+  return Math.min(Math.max(passesInTime, 1), 8);
 }
