@@ -146,6 +146,8 @@ export interface Manifest {
     readonly version: number;
     readonly minimumVersion: number;
     readonly subsections: readonly string[];
+    /** The section is sent only when its state needs it, and means something when it is not. */
+    readonly optional: boolean;
   }[];
   readonly ramBlocks: readonly { readonly idstr: string; readonly bytes: number }[];
   readonly plugins: readonly { readonly name: string; readonly version: string; readonly contract: number }[];

@@ -261,6 +261,7 @@ describe("kernel", () => {
       version: 2,
       minimumVersion: 1,
       subsections: [],
+      optional: false,
     });
     expect(sections.find((s) => s.idstr === "uart")?.subsections).toEqual(["uart/timeout"]);
   });

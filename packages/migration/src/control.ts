@@ -137,6 +137,7 @@ function manifestOf(value: unknown, path: string): Manifest {
         version: fields.count(section, "version", at),
         minimumVersion: fields.count(section, "minimumVersion", at),
         subsections: fields.list(section, "subsections", at, fields.textElement),
+        optional: fields.flag(section, "optional", at),
       };
     }),
     ramBlocks: fields.list(from, "ramBlocks", path, (element, at) => {

@@ -61,7 +61,8 @@ function* sectionMisfits(source: Manifest["sections"], destination: Manifest["se
     if (there.has(key)) yield refusal("SECTION_DUPLICATE", subject, "one", "two");
     there.add(key);
     if (own === undefined) {
-      yield refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`);
+      // Whether an optional section will be sent is not known yet.
+      yield { ...refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`), refuses: !found.optional };
       continue;
     }
     if (found.version > own.version || found.version < own.minimumVersion) {
@@ -81,7 +82,9 @@ function* sectionMisfits(source: Manifest["sections"], destination: Manifest["se
     }
   }
   for (const [key, own] of here) {
-    if (!there.has(key)) yield refusal("SECTION_MISSING", `section ${key}`, `version ${own.version}`, none);
+    if (!there.has(key) && !own.optional) {
+      yield refusal("SECTION_MISSING", `section ${key}`, `version ${own.version}`, none);
+    }
   }
 }
 

@@ -21,6 +21,7 @@ const manifest = fc.record({
       version: count,
       minimumVersion: count,
       subsections: fc.array(text, { maxLength: 4 }),
+      optional: fc.boolean(),
     }),
     { maxLength: 6 },
   ),
@@ -129,7 +130,7 @@ describe("control messages", () => {
         {
           manifest: {
             machineType: "m",
-            sections: [{ idstr: "a", instance: 0, version: "2", minimumVersion: 1, subsections: [] }],
+            sections: [{ idstr: "a", instance: 0, version: "2", minimumVersion: 1, subsections: [], optional: false }],
             ramBlocks: [],
             plugins: [],
           },

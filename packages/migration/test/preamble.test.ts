@@ -4,8 +4,22 @@ import { describe, expect, it } from "vitest";
 import { sameManifest } from "../src/preamble.ts";
 import { Rig } from "./support/rig.ts";
 
-const disk = { idstr: "0000:00:02.0/virtio-blk", instance: 0, version: 2, minimumVersion: 1, subsections: ["a", "b"] };
-const card = { idstr: "0000:00:03.0/virtio-net", instance: 0, version: 11, minimumVersion: 11, subsections: [] };
+const disk = {
+  idstr: "0000:00:02.0/virtio-blk",
+  instance: 0,
+  version: 2,
+  minimumVersion: 1,
+  subsections: ["a", "b"],
+  optional: false,
+};
+const card = {
+  idstr: "0000:00:03.0/virtio-net",
+  instance: 0,
+  version: 11,
+  minimumVersion: 11,
+  subsections: [],
+  optional: false,
+};
 const base: Manifest = {
   machineType: "pc-q35-7.2",
   sections: [disk, card],
@@ -68,7 +82,7 @@ describe("misfits", () => {
   });
 
   it("do not mind an older version that is still read, or more subsections", () => {
-    const newer = { ...disk, version: 9, minimumVersion: 2, subsections: ["a", "b", "c"] };
+    const newer = { ...disk, version: 9, minimumVersion: 2, subsections: ["a", "b", "c"], optional: false };
     expect(misfits(base, { ...base, sections: [newer, card] })).toEqual([]);
     expect(misfits({ ...base, sections: [disk, disk, card] }, base)).toMatchObject([{ code: "SECTION_DUPLICATE" }]);
   });
@@ -94,8 +108,18 @@ describe("the preamble", () => {
     expect(rig.source.isRunning).toBe(true);
   });
 
+  it("does not hold a section that may never be sent against either machine", () => {
+    const extra = { ...card, idstr: "extra", optional: true };
+    expect(misfits({ ...base, sections: [...base.sections, extra] }, base)).toEqual([
+      { code: "SECTION_UNKNOWN", subject: "section extra/0", refuses: false, expected: "none", found: "version 11" },
+    ]);
+    expect(misfits(base, { ...base, sections: [...base.sections, extra] })).toEqual([]);
+  });
+
   it("warns of what may go well, and goes on", async () => {
-    const sections = [{ idstr: "ram", instance: 0, version: 4, minimumVersion: 4, subsections: ["rare"] }];
+    const sections = [
+      { idstr: "ram", instance: 0, version: 4, minimumVersion: 4, subsections: ["rare"], optional: false },
+    ];
     const rig = new Rig({ source: { manifest: { sections } } });
     const { source } = await rig.run();
     expect(source.warnings.map(({ code }) => code)).toEqual(["SUBSECTION_UNKNOWN"]);

@@ -191,6 +191,7 @@ class KernelImplementation implements Kernel {
         version,
         minimumVersion: description?.minimumVersion ?? version,
         subsections: Object.values(description?.subsections ?? {}).map((own) => own.description.name),
+        optional: description?.needed !== undefined,
       })),
       ramBlocks: entries.flatMap(({ iterable }) => [...(iterable?.ramBlocks?.() ?? [])]),
       plugins: this.#plugins.map((plugin) => ({ ...plugin })),

@@ -84,7 +84,7 @@ export class TestMachine implements MigratableMachine {
     this.step("manifest");
     return {
       machineType: "test-machine",
-      sections: [{ idstr: "ram", instance: 0, version: 4, minimumVersion: 4, subsections: [] }],
+      sections: [{ idstr: "ram", instance: 0, version: 4, minimumVersion: 4, subsections: [], optional: false }],
       ramBlocks: [{ idstr: "ram", bytes: this.memory.length }],
       plugins: [],
       ...this.#options.manifest,
