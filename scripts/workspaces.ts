@@ -1,5 +1,5 @@
 // The workspaces of this repository as their folders and manifests say.
-import { globSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Manifest {
@@ -25,8 +25,9 @@ export function readManifest(folder: string): Manifest {
 }
 
 export function readWorkspaces(): Workspace[] {
-  return globSync("{packages,plugins,apps}/*/package.json", { cwd: repositoryRoot })
-    .map((path) => path.slice(0, path.lastIndexOf("/")))
+  return ["packages", "plugins", "apps"]
+    .flatMap((kind) => readdirSync(join(repositoryRoot, kind)).map((name) => `${kind}/${name}`))
+    .filter((folder) => existsSync(join(repositoryRoot, folder, "package.json")))
     .sort()
     .map((folder) => ({ folder, manifest: readManifest(folder) }));
 }
