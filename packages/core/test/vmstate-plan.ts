@@ -385,6 +385,118 @@ function flagSubsection(name: string): Subsection {
   return subsection({ name, version: 1, fields: { on: bool }, needed: (own) => own.on, absent: { on: false } });
 }
 
+/** Bodies of fixed size without conditions: those that get code of their own. */
+function simple(levels: number, next: () => number): fc.Arbitrary<Plan> {
+  const alone = leaf.filter(({ field }) => field.kind !== "checked" && field.kind !== "bitmap");
+  const nested =
+    levels === 0
+      ? alone
+      : fc.oneof(
+          { weight: 3, arbitrary: alone },
+          {
+            weight: 1,
+            arbitrary: simple(levels - 1, next).map<Part>(({ description, state }) => ({
+              field: struct(description),
+              value: state,
+            })),
+          },
+          {
+            weight: 1,
+            arbitrary: fc.tuple(simple(levels - 1, next), fc.nat(6)).map<Part>(([{ description, state }, n]) => ({
+              field: array(struct(description), n),
+              value: arrayOf(state, n),
+            })),
+          },
+          {
+            weight: 1,
+            arbitrary: fc.nat(6).map<Part>((n) => ({ field: array(bool, n), value: arrayOf(fc.boolean(), n) })),
+          },
+        );
+  return fc
+    .tuple(fc.array(nested, { minLength: 1, maxLength: 5 }), fc.integer({ min: 0, max: 20 }))
+    .map(([parts, pad]) => ({
+      description: vmstate({
+        name: `d${next()}`,
+        version: 1,
+        fields: { ...Object.fromEntries(parts.map(({ field }, i) => [`f${i}`, field])), _pad: unused(pad) },
+      }) as unknown as Description<State>,
+      state: fc
+        .tuple(...parts.map(({ value }) => value))
+        .map((values) => Object.fromEntries(values.map((value, i) => [`f${i}`, value]))),
+    }));
+}
+
+/** A simple body with a few states, in a description where it stands in every way that code of its own is used in. */
+export function simples(): fc.Arbitrary<Sample> {
+  return fc
+    .constant(0)
+    .chain(() => {
+      let names = 0;
+      return simple(2, () => 1000 + names++);
+    })
+    .chain(({ description, state }) =>
+      fc.array(state, { minLength: 1, maxLength: 5 }).map((states) => ({
+        description: holder(description, states[0] as State),
+        state: {
+          n: states.length,
+          counted: states,
+          listed: [...states].reverse(),
+          fixed: [states[0], states[states.length - 1]],
+          one: states[0],
+          part: states[states.length - 1],
+        },
+      })),
+    );
+}
+
+function holder(description: Description<State>, absent: State): Description<State> {
+  return vmstate({
+    name: "holder",
+    version: 1,
+    fields: {
+      n: u8,
+      counted: varray("n", struct(description)),
+      listed: markedList(struct(description)),
+      fixed: array(struct(description), 2),
+      one: struct(description),
+    },
+    subsections: {
+      part: subsection({ name: "holder/part", version: 1, fields: description.fields, absent: absent as never }),
+    },
+  }) as unknown as Description<State>;
+}
+
+/** A list with a mark before each element, as QEMU writes its lists; with the hint that makes it quick. */
+export function markedList<T>(element: Field<T>): Field<T[]> {
+  interface Steps {
+    readonly values: T[];
+    next: "mark" | "element" | "end";
+  }
+  return customField<T[], Steps>({
+    kind: "marked",
+    begin: () => ({ values: [], next: "mark" }),
+    next: (s) => (s.next === "mark" ? range(u8, 0, 1) : s.next === "element" ? element : undefined),
+    take(s, value) {
+      if (s.next === "mark") s.next = value === 1 ? "element" : "end";
+      else {
+        s.values.push(value as T);
+        s.next = "mark";
+      }
+    },
+    end: (s) => s.values,
+    segment: (s) => `[${s.values.length}]`,
+    *encode(values): Iterable<CustomItem> {
+      for (const [i, value] of values.entries()) {
+        yield { field: u8, value: 1 };
+        yield { field: element, value, segment: `[${i}]` };
+      }
+      yield { field: u8, value: 0 };
+    },
+    map: (values, each) => values.map((one) => each(element, one) as T),
+    marked: element,
+  });
+}
+
 /** A description with a generator of its states. */
 export function plans(levels: number): fc.Arbitrary<Plan> {
   return fc.constant(0).chain(() => {

@@ -1,8 +1,9 @@
 // The laws of the codec, over random descriptions of every field kind and random states of them.
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Cursor } from "../src/cursor.ts";
 import { isMigrationError, type MigrationError } from "../src/errors.ts";
+import { bodyOf } from "../src/vmstate/compile.ts";
 import {
   array,
   type Description,
@@ -18,13 +19,30 @@ import {
   u32,
   u64,
   unused,
+  varray,
   vmstate,
   type WireRecord,
+  writeState,
 } from "../src/vmstate/index.ts";
-import { countedList, type Sample, samples } from "./vmstate-plan.ts";
+import { Writer } from "../src/writer.ts";
+import { countedList, markedList, type Sample, samples, simples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
 const runs = (numRuns: number): fc.Parameters<unknown> => ({ seed, numRuns });
+
+/** What a test uses of a copy of core. */
+type Core = Pick<
+  typeof import("../src/index.ts"),
+  | "decodeRecord"
+  | "decodeState"
+  | "encodeRecord"
+  | "encodeState"
+  | "writeState"
+  | "recordDecoder"
+  | "toState"
+  | "Cursor"
+  | "Writer"
+>;
 
 interface Fed {
   readonly record: WireRecord;
@@ -35,9 +53,14 @@ interface Fed {
 }
 
 /** Feeds the bytes in chunks, each in a buffer that is overwritten afterwards. */
-function feed(description: Description, bytes: Uint8Array, chunkBytes: number): Fed {
-  const decoder = recordDecoder(description, description.version);
-  const cursor = new Cursor();
+function feed(
+  description: Description,
+  bytes: Uint8Array,
+  chunkBytes: number,
+  core: Pick<Core, "recordDecoder" | "Cursor"> = { recordDecoder, Cursor },
+): Fed {
+  const decoder = core.recordDecoder(description, description.version);
+  const cursor = new core.Cursor();
   const chunk = new Uint8Array(chunkBytes);
   for (let at = 0; ; at += chunkBytes) {
     const part = chunk.subarray(0, Math.min(chunkBytes, bytes.length - at));
@@ -225,6 +248,160 @@ describe("laws of the codec", () => {
       }),
       runs(300),
     );
+  });
+});
+
+describe("code of a body's own", () => {
+  /** What decoding changed bytes gives: a record, or an error with its place. */
+  const outcome = (core: Core, description: Description, bytes: Uint8Array): unknown => {
+    let record: WireRecord | undefined;
+    const error = errorOf(() => {
+      record = core.decodeRecord(description, bytes);
+    });
+    return error?.toJSON() ?? { record, state: core.toState(description, record as WireRecord) };
+  };
+  const changes = fc.array(fc.record({ at: fc.double({ min: 0, max: 0.999, noNaN: true }), byte: fc.nat(255) }), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  const longer = Symbol("longer");
+  const wrong = fc.constantFrom<unknown>(
+    ...[undefined, null, -1, 1.5, 2 ** 40, "1", 5n, -5n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n, -(2n ** 63n) - 1n],
+    ...[[], {}, true, Uint8Array.of(1), longer, longer],
+  );
+
+  const spoils = fc.array(fc.tuple(wrong, fc.nat()), { minLength: 10, maxLength: 30 });
+
+  /** Puts a value that may not be right into some place of a state. */
+  function spoil(state: unknown, by: unknown, where: number): unknown {
+    if (typeof state !== "object" || state === null || ArrayBuffer.isView(state)) return by === longer ? 7 : by;
+    const keys = Object.keys(state);
+    if (keys.length === 0) return by === longer ? 7 : by;
+    if (by === longer && Array.isArray(state) && where % 3 !== 0) return [...state, state[0]];
+    const key = keys[where % keys.length] as string;
+    const inner = spoil((state as Record<string, unknown>)[key], by, Math.floor(where / keys.length));
+    if (Array.isArray(state)) return state.map((one, i) => (String(i) === key ? inner : one));
+    return { ...state, [key]: inner };
+  }
+
+  /** Another copy of core, which has been told that it may not evaluate text, as by a browser's policy. */
+  async function strictCore(): Promise<Core> {
+    vi.resetModules();
+    const core = (await import("../src/index.ts")) as Core;
+    const evaluator = vi.fn(function forbidden() {
+      throw new EvalError("forbidden");
+    });
+    vi.stubGlobal("Function", evaluator);
+    try {
+      for (const name of ["first", "second"]) {
+        const description = vmstate({ name, version: 1, fields: { x: u8 } });
+        for (let i = 0; i < 50; i++) expect(core.decodeState(description, Uint8Array.of(i))).toEqual({ x: i });
+      }
+      expect(evaluator).toHaveBeenCalledTimes(1);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    return core;
+  }
+  const ownCore: Core = {
+    decodeRecord,
+    decodeState,
+    encodeRecord,
+    encodeState,
+    writeState,
+    recordDecoder,
+    toState,
+    Cursor,
+    Writer,
+  };
+  /** Written over bytes that were something else. */
+  function writtenInto(core: Core, description: Description, state: object, length: number): Uint8Array {
+    const out = new core.Writer(new Uint8Array(length).fill(0xaa));
+    core.writeState(out, description, state);
+    return out.written();
+  }
+  const isFast = (description: Description): boolean => {
+    const { description: inner } = description.fields["one"] as unknown as { description: Description };
+    return bodyOf(inner).fast() !== undefined;
+  };
+
+  it("does what the nodes do, which do it alone where text cannot be evaluated", async () => {
+    const strict = await strictCore();
+    let generated = 0;
+    fc.assert(
+      fc.property(simples(), changes, spoils, ({ description, state }, edits, wrongs) => {
+        const bytes = encodeState(description, state).slice();
+        const all = Uint8Array.of(...bytes, ...footer);
+        const changed = edits.map(({ at, byte }) => bytes.with(Math.floor(at * bytes.length), byte));
+        const cuts = edits.map(({ at }) => bytes.slice(0, Math.floor(at * bytes.length)));
+        const spoilt = wrongs.map(([by, where]) => spoil(state, by, where));
+        const look = (core: Core): unknown => {
+          for (let i = 0; i < 20; i++) core.encodeState(description, core.decodeState(description, bytes));
+          const read = core.decodeRecord(description, bytes);
+          return {
+            record: read,
+            state: core.toState(description, read),
+            bytes: core.encodeState(description, state).slice(),
+            into: writtenInto(core, description, state, bytes.length),
+            again: core.encodeRecord(description, read).slice(),
+            changed: changed.map((one) => outcome(core, description, one)),
+            cuts: cuts.map((one) => outcome(core, description, one)),
+            chunks: [7, 100].map((chunkBytes) => feed(description, all, chunkBytes, core).record),
+            fields: feed(description, all, all.length, core).fields,
+            spoilt: spoilt.map((one) => errorOf(() => core.encodeState(description, one as never))?.toJSON()),
+          };
+        };
+        expect(look(ownCore)).toEqual(look(strict));
+        expect(decodeState(description, bytes)).toEqual(state);
+        if (isFast(description)) generated++;
+      }),
+      runs(200),
+    );
+    // Arrays of pairs and of safe integers are no simple fields.
+    expect(generated).toBeGreaterThan(120);
+  });
+
+  it("refuses a mark that is none, at its place", async () => {
+    const description = vmstate({
+      name: "lists",
+      version: 1,
+      fields: { all: markedList(struct(vmstate({ name: "el", version: 1, fields: { x: u16 } }))), end: u8 },
+    });
+    const good = Uint8Array.of(1, 0, 7, 1, 0, 8, 0, 9);
+    for (const core of [ownCore, await strictCore()]) {
+      for (let i = 0; i < 40; i++) expect(core.decodeRecord(description, good)["all"]).toEqual([{ x: 7 }, { x: 8 }]);
+      const error = errorOf(() => core.decodeRecord(description, good.with(3, 2)));
+      expect([error?.code, error?.location.path, error?.location.offset]).toEqual(["FIELD_CHECK", "all[1]", 3]);
+    }
+  });
+
+  it("takes a subsection behind an element for what it is", async () => {
+    const description = vmstate({
+      name: "outer",
+      version: 1,
+      fields: {
+        n: u8,
+        counted: varray("n", struct(vmstate({ name: "el", version: 1, fields: { x: u16 } }))),
+        after: array(u8, 10),
+      },
+    });
+    const header = [5, 4, 0x65, 0x6c, 0x2f, 0x61, 0, 0, 0, 1];
+    for (const core of [ownCore, await strictCore()]) {
+      for (let i = 0; i < 40; i++) core.decodeRecord(description, Uint8Array.of(1, 0, 7, ...new Array(10).fill(1)));
+      const bytes = Uint8Array.of(2, 0, 7, 0, 5, ...header);
+      const error = errorOf(() => core.decodeRecord(description, bytes));
+      expect([error?.code, error?.location.path, error?.location.offset]).toEqual([
+        "SUBSECTION_UNKNOWN",
+        "counted[1].(subsection)",
+        5,
+      ]);
+      // The same, where the chunk ends behind the element.
+      const decoder = core.recordDecoder(description, 1);
+      const cursor = new core.Cursor(bytes.slice(0, 5));
+      expect(decoder.resume(cursor)).toBe(false);
+      cursor.append(bytes.slice(5));
+      expect(errorOf(() => decoder.resume(cursor))?.toJSON()).toEqual(error?.toJSON());
+    }
   });
 });
 

@@ -50,7 +50,7 @@ interface Steps {
 function list(kind: "qtailq" | "qlist", element: Description | Field, init: ListInit): Field<unknown[]> {
   const { dialect = "merged", version } = init;
   const read = isDescription(element) ? readAs(element, dialect, version) : element;
-  const written = isDescription(element) ? struct(element) : element;
+  const written = !isDescription(element) || (version ?? element.version) === element.version ? read : struct(element);
   return customField<unknown[], Steps>({
     kind: dialect === "proposal" ? "customized" : kind,
     begin: () => ({ elements: [], next: "marker" }),
@@ -64,31 +64,35 @@ function list(kind: "qtailq" | "qlist", element: Description | Field, init: List
     },
     end: (steps) => steps.elements,
     segment: (steps) => `[${steps.elements.length}]`,
-    *encode(elements): Iterable<CustomItem> {
+    // An array and not a generator: a list of thousands is written in half the time.
+    encode(elements): Iterable<CustomItem> {
+      const items: CustomItem[] = [];
       let index = 0;
-      for (const value of asArray(elements, kind)) {
-        yield { field: marker, value: more };
-        yield new Element(written, value, index++);
-      }
-      yield { field: marker, value: end };
+      for (const value of asArray(elements, kind)) items.push(goesOn, new Element(written, value, index++));
+      items.push(ends);
+      return items;
     },
     map: (elements, each) => elements.map((one) => each(read, one)),
+    ...(read === written ? { marked: read } : {}),
     ...(isDescription(element) ? { elements: element } : {}),
   });
 }
+
+const goesOn: CustomItem = { field: marker, value: more };
+const ends: CustomItem = { field: marker, value: end };
 
 /** An element on its way to the wire; its path is only spelled when it is asked for. */
 class Element implements CustomItem {
   readonly field: Field;
   readonly value: unknown;
-  readonly #index: number;
+  readonly index: number;
   constructor(field: Field, value: unknown, index: number) {
     this.field = field;
     this.value = value;
-    this.#index = index;
+    this.index = index;
   }
   get segment(): string {
-    return `[${this.#index}]`;
+    return `[${this.index}]`;
   }
 }
 

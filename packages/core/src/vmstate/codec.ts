@@ -1,6 +1,6 @@
 // Bytes to wire record to state, and back. A wire record is what was on the wire: encoding it gives the same bytes,
 // always. A state is what devices see: complete, with `absent` where the wire brought nothing.
-import { Cursor } from "../cursor.ts";
+import { Cursor, underflow } from "../cursor.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { VmdescMembers } from "../stream/vmdesc-types.ts";
 import { Writer } from "../writer.ts";
@@ -73,23 +73,35 @@ export interface DecodeOptions {
 }
 
 /** The wire record of exactly these bytes: fewer are `STREAM_TRUNCATED`, more `STREAM_TRAILING`. */
-export function decodeRecord(description: Description, bytes: Uint8Array, options: DecodeOptions = {}): WireRecord {
-  const decoder = recordDecoder(description, options.version ?? description.version);
+export function decodeRecord(description: Description, bytes: Uint8Array, options?: DecodeOptions): WireRecord {
+  return readAll(description, bytes, options, true);
+}
+
+function readAll(
+  description: Description,
+  bytes: Uint8Array,
+  options: DecodeOptions | undefined,
+  headed: boolean,
+): WireRecord {
+  const version = options?.version ?? description.version;
+  const body = bodyOf(description);
+  body.checkVersion(version);
   const cursor = cursorOn(bytes, options);
   cursor.final = true;
   try {
-    if (decoder.resume(cursor) && cursor.available === 0) return decoder.value();
+    const record = body.read(cursor, undefined, version, headed);
+    if (cursor.available === 0) return record;
   } catch (error) {
-    if (!isMigrationError(error)) throw error;
+    if (error !== underflow && !isMigrationError(error)) throw error;
   }
   // Knowing that no more bytes come, the header of a subsection that is cut off passes for data of an enclosing body.
-  // Not knowing it, the decoder waits for the rest, which tells what is really missing.
-  return refuse(recordDecoder(description, options.version ?? description.version), cursorOn(bytes, options));
+  // Not knowing it, the stepped walk waits for the rest, which tells what is really missing.
+  return refuse(recordDecoder(description, version), cursorOn(bytes, options));
 }
 
-function cursorOn(bytes: Uint8Array, { checks = true, offset = 0 }: DecodeOptions): Cursor {
-  const cursor = new Cursor(bytes, offset);
-  cursor.checks = checks;
+function cursorOn(bytes: Uint8Array, options: DecodeOptions | undefined): Cursor {
+  const cursor = new Cursor(bytes, options?.offset ?? 0);
+  cursor.checks = options?.checks ?? true;
   return cursor;
 }
 
@@ -113,9 +125,10 @@ function versionOf(description: Description, record: WireRecord): number {
 
 /** The bytes of a wire record: what it was decoded from, whatever `needed` would say today. */
 export function encodeRecord(description: Description, record: WireRecord): Uint8Array {
-  const out = new Writer();
-  bodyOf(description).write(out, record, undefined, versionOf(description, record), fromRecord);
-  return out.written();
+  const body = bodyOf(description);
+  const out = new Writer(body.room);
+  body.write(out, record, undefined, versionOf(description, record), fromRecord);
+  return all(out);
 }
 
 /** The state of a wire record: what did not come is `absent`. Shares arrays with the record where nothing changes. */
@@ -128,7 +141,8 @@ export function decodeState<D extends Description>(
   bytes: Uint8Array,
   options?: DecodeOptions,
 ): StateOf<D> {
-  return toState(description, decodeRecord(description, bytes, options));
+  const version = options?.version ?? description.version;
+  return bodyOf(description).toState(readAll(description, bytes, options, false), undefined, version) as StateOf<D>;
 }
 
 /** Writes a state in the description's version. Integer arrays may be any `ArrayLike`; nothing of it is kept. */
@@ -137,9 +151,14 @@ export function writeState(out: Writer, description: Description, state: AnyReco
 }
 
 export function encodeState<D extends Description>(description: D, state: StateOf<D>): Uint8Array {
-  const out = new Writer();
-  writeState(out, description, state as AnyRecord);
-  return out.written();
+  const body = bodyOf(description);
+  const out = new Writer(body.room);
+  body.write(out, state, undefined, description.version, fromState);
+  return all(out);
+}
+
+function all(out: Writer): Uint8Array {
+  return out.pos === out.bytes.length ? out.bytes : out.written();
 }
 
 /** Writes a state and gives what a vmdesc says of it. */

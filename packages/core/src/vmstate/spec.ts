@@ -133,6 +133,11 @@ export interface CustomCodec<T, A> {
   readonly encode: (value: T, scope: Scope) => Iterable<CustomItem>;
   /** Applies `each` to every nested value that is described by a field: record to state, state to record. */
   readonly map?: (value: T, each: (field: Field, value: unknown) => unknown, scope: Scope) => T;
+  /**
+   * The value is an array of this field's values, and stands on the wire as a byte 0x01 before each and 0x00 behind the
+   * last. The steps say the same; knowing it, core may do the whole list in one loop.
+   */
+  readonly marked?: Field | undefined;
   /** Which description the list's elements have; a vmdesc shows its name, version and fields. */
   readonly elements?: Description | undefined;
 }

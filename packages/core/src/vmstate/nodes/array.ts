@@ -2,6 +2,7 @@
 import { type Cursor, underflow } from "../../cursor.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
+import type { Shape } from "../shape.ts";
 import type { Count, Scope } from "../types.ts";
 import { elementsOf, fixedCount, mismatch } from "./count.ts";
 import { asArrayLike } from "./leaf.ts";
@@ -12,6 +13,8 @@ export class ArrayNode implements Node {
   readonly size: number;
   readonly min: number;
   readonly plain: boolean;
+  readonly steady: boolean;
+  readonly shape: Shape | undefined;
   readonly scoped: boolean;
   readonly composite = true;
   readonly info: string;
@@ -27,6 +30,8 @@ export class ArrayNode implements Node {
     this.size = n < 0 || element.size < 0 ? -1 : n * element.size;
     this.min = Math.max(n, 0) * element.min;
     this.plain = element.plain;
+    this.steady = element.steady;
+    this.shape = n < 0 || element.shape === undefined ? undefined : { kind: "array", element: element.shape, n };
     this.scoped = element.scoped || n < 0;
     this.info = element.info;
     this.compressible = element.compressible;
@@ -42,6 +47,8 @@ export class ArrayNode implements Node {
     const element = this.#element;
     cursor.fields++;
     if (cursor.end - cursor.pos < n * element.min) throw underflow;
+    const run = element.fast?.()?.readRun(cursor, n);
+    if (run !== undefined) return run;
     const values: unknown[] = [];
     for (let i = 0; i < n; i++) values.push(element.read(cursor, scope));
     return values;
@@ -51,11 +58,16 @@ export class ArrayNode implements Node {
     return new ArrayFrame(() => element, this.#n(scope), scope, []);
   }
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
+    const isRight = Array.isArray(value) && value.length === this.#n(scope);
+    if (isRight && this.#element.fast?.()?.writeRun(out, value, mode.state, false) === true) return;
     this.#each(value, scope, (one) => this.#element.write(out, one, scope, mode));
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     if (this.plain) return value;
     return elementsToState(value as unknown[], (one) => this.#element.toState(one, scope));
+  }
+  isState(value: unknown): boolean {
+    return this.plain || (value as unknown[]).every((one) => this.#element.isState(one));
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined, tested: boolean): VmdescField[] {
     const entries: VmdescField[][] = [];
@@ -76,18 +88,23 @@ export class ArrayNode implements Node {
   }
 }
 
+/** The states of elements: the same array where nothing changes. */
 export function elementsToState(
   values: readonly unknown[],
   toState: (one: unknown, index: number) => unknown,
-): unknown[] {
+): readonly unknown[] {
+  let states: unknown[] | undefined;
   let i = 0;
   try {
-    const states: unknown[] = [];
-    for (; i < values.length; i++) states.push(toState(values[i], i));
-    return states;
+    for (; i < values.length; i++) {
+      const state = toState(values[i], i);
+      if (states === undefined && state !== values[i]) states = values.slice(0, i);
+      states?.push(state);
+    }
   } catch (error) {
     throw locate(error, `[${i}]`);
   }
+  return states ?? values;
 }
 
 /** Steps through elements; which node stands at an index is told by `at`. */

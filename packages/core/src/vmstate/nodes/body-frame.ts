@@ -29,7 +29,7 @@ export class BodyFrame implements Frame {
     if (this.#at === "fields") {
       while (++this.#index < members.length) {
         const member = members[this.#index] as Member;
-        if (member.condition !== undefined && !exists(member, member.condition, this.scope)) continue;
+        if (member.condition !== undefined && !exists(member.name, member.condition, this.scope)) continue;
         if (member.node !== undefined) return member.node;
       }
     } else if (this.#at === "probe") {
@@ -48,8 +48,9 @@ export class BodyFrame implements Frame {
   }
 
   take(value: unknown): void {
-    if (this.#at === "fields") this.#record[(this.#body.members[this.#index] as Member).key] = value;
-    else if (this.#at === "probe") this.#header = value as Header | undefined;
+    if (this.#at === "fields") {
+      if (value !== undefined) this.#record[(this.#body.members[this.#index] as Member).key] = value;
+    } else if (this.#at === "probe") this.#header = value as Header | undefined;
     else this.#record[(this.#header as Header).part.key] = value;
   }
 

@@ -3,13 +3,15 @@ import { type Cursor, underflow } from "../../cursor.ts";
 import { MigrationError } from "../../errors.ts";
 import type { VmdescField, VmdescMembers } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
+import { type Fast, generate } from "../jit.ts";
+import type { Shape, StructShape } from "../shape.ts";
 import type { AnyRecord, Description, Field, Scope, WireRecord } from "../types.ts";
 import { sameValue } from "../values.ts";
 import { BodyFrame, enter } from "./body-frame.ts";
 import { describeValue } from "./leaf.ts";
 import { exists, type Member, membersOf } from "./member.ts";
 import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
-import { type Part, Probe, wanted, writeHeader } from "./probe.ts";
+import { type Part, Probe, subsectionByte, wanted, writeHeader } from "./probe.ts";
 import { absentOf, type ScopeOf, scopesOf } from "./view.ts";
 
 export class Body {
@@ -18,11 +20,19 @@ export class Body {
   readonly parts: readonly Part[];
   /** The fewest bytes that a record can have. */
   readonly min: number;
+  /** Bytes that a record with all of its subsections has at least: room to begin with. */
+  readonly room: number;
   readonly plain: boolean;
+  /** See `Node`. */
+  readonly steady: boolean;
   readonly scoped: boolean;
   readonly compressible: boolean;
   readonly probe: Probe;
   readonly scopeOf: ScopeOf;
+  /** Of the fields, where they are simple. */
+  readonly shape: StructShape | undefined;
+  #fast: Fast | undefined;
+  #uses = 0;
 
   constructor(description: Description, compile: (field: Field) => Node, bodyOf: (description: Description) => Body) {
     this.description = description;
@@ -34,6 +44,11 @@ export class Body {
       body: bodyOf(subsection.description),
     }));
     this.min = this.members.reduce((sum, m) => sum + (m.condition === undefined ? (m.node?.min ?? 0) : 0), 0);
+    this.room = this.min + this.parts.reduce((sum, { name, body }) => sum + body.room + name.length + 6, 0);
+    this.steady =
+      this.parts.length === 0 &&
+      description.postLoad === undefined &&
+      this.members.every((m) => m.condition === undefined && m.node?.steady === true);
     this.plain =
       this.parts.length === 0 &&
       description.postLoad === undefined &&
@@ -44,6 +59,15 @@ export class Body {
       this.parts.length === 0 && this.members.every((m) => !m.tested && (m.node === undefined || m.node.compressible));
     this.probe = new Probe(description.name, this.parts);
     this.scopeOf = scopesOf(this.members, this.parts);
+    this.shape = shapeOf(this.members, this.probe);
+  }
+
+  /** Generated code, once the body has been in use often enough to be worth it. */
+  fast(): Fast | undefined {
+    if (this.#uses < usesBeforeFast && ++this.#uses === usesBeforeFast && this.shape !== undefined) {
+      this.#fast = generate(this.shape);
+    }
+    return this.#fast;
   }
 
   checkVersion(version: number): void {
@@ -56,32 +80,53 @@ export class Body {
     }
   }
 
-  /** Reads into `record`. */
-  read(cursor: Cursor, parent: Scope | undefined, version: number, record: WireRecord): WireRecord {
-    cursor.fields++;
-    const scope = this.scoped ? this.scopeOf(record, parent, version) : parent;
-    for (const member of this.members) {
-      if (member.condition !== undefined && !exists(member, member.condition, scope as Scope)) continue;
-      if (member.node !== undefined) record[member.key] = member.node.read(cursor, scope);
+  /** `headed`: the record keeps its version. */
+  read(cursor: Cursor, parent: Scope | undefined, version: number, headed: boolean): WireRecord {
+    let record = this.fast()?.read(cursor, headed ? version : undefined);
+    let scope: Scope | undefined;
+    if (record === undefined) {
+      cursor.fields++;
+      record = this.#start(version, headed);
+      scope = this.scoped ? this.scopeOf(record, parent, version) : parent;
+      this.#readFields(cursor, record, scope);
     }
     for (;;) {
-      if (cursor.end - cursor.pos < wanted(this.probe, cursor)) throw underflow;
+      const { pos, end } = cursor;
+      if (pos < end ? cursor.bytes[pos] !== subsectionByte : cursor.final) return record;
+      if (end - pos < wanted(this.probe, cursor)) throw underflow;
       const header = this.probe.take(cursor);
       if (header === undefined) return record;
       enter(record, header);
-      const { part, version: own } = header;
-      record[part.key] = part.body.read(cursor, scope, own, { $version: own });
+      scope ??= this.scopeOf(record, parent, version);
+      record[header.part.key] = header.part.body.read(cursor, scope, header.version, true);
     }
   }
 
-  open(parent: Scope | undefined, version: number, record: WireRecord): Frame {
-    return new BodyFrame(this, record, parent, version);
+  #readFields(cursor: Cursor, record: WireRecord, scope: Scope | undefined): void {
+    for (const { condition, node, key, name } of this.members) {
+      if (condition !== undefined && !exists(name, condition, scope as Scope)) continue;
+      const value = node?.read(cursor, scope);
+      if (value !== undefined) record[key] = value;
+    }
+  }
+
+  #start(version: number, headed: boolean): WireRecord {
+    return headed ? { $version: version } : {};
+  }
+
+  open(parent: Scope | undefined, version: number, headed: boolean): Frame {
+    return new BodyFrame(this, this.#start(version, headed), parent, version);
   }
 
   /** Writes a state (asking `needed` and predicates) or a wire record (which says itself what is present). */
   write(out: Writer, value: unknown, parent: Scope | undefined, version: number, mode: WriteMode): void {
-    const { record, scope } = this.#enter(value, parent, version, mode);
-    this.#eachField(record, scope, mode, (member, own) => member.node?.write(out, own, scope, mode));
+    const record = this.#enter(value, mode);
+    const isWritten = this.fast()?.write(out, record, mode.state) === true;
+    if (isWritten && this.parts.length === 0) return;
+    const scope = this.#scopeToWrite(record, parent, version, mode);
+    if (!isWritten) {
+      this.#eachField(record, scope, mode, (member, own) => member.node?.write(out, own, scope, mode));
+    }
     this.#eachPart(record, scope, mode, (part, own, v) => {
       writeHeader(out, part.name, v);
       part.body.write(out, own, scope, v, mode);
@@ -90,7 +135,8 @@ export class Body {
 
   /** Writes the value and gives the members that QEMU would list for it. */
   list(listing: Listing, value: unknown, parent: Scope | undefined, version: number): VmdescMembers {
-    const { record, scope } = this.#enter(value, parent, version, listing.mode);
+    const record = this.#enter(value, listing.mode);
+    const scope = this.#scopeToWrite(record, parent, version, listing.mode);
     const fields: VmdescField[] = [];
     const subsections: VmdescMembers[] = [];
     this.#eachField(record, scope, listing.mode, (member, own) => {
@@ -105,9 +151,17 @@ export class Body {
     return { vmsd_name: name, version, fields, ...(subsections.length > 0 ? { subsections } : {}) };
   }
 
+  /** Whether a record is the state that it means; of steady bodies only. */
+  isState(record: AnyRecord): boolean {
+    if (this.#fast !== undefined) return this.#fast.isState(record);
+    return this.members.every(({ key, node, padding }) =>
+      padding ? record[key] === undefined : node?.isState(record[key]),
+    );
+  }
+
   /** The complete state of a wire record: what did not come is `absent`. */
   toState(record: AnyRecord, parent: Scope | undefined, version: number): AnyRecord {
-    if (this.plain) return withoutVersion(record);
+    if (this.plain || (this.steady && this.isState(record))) return withoutVersion(record);
     const state: Record<string, unknown> = {};
     const scope: Scope = { record: state, parent, version };
     let key = "";
@@ -132,21 +186,18 @@ export class Body {
     return postLoad === undefined ? state : postLoad(state, version);
   }
 
-  #enter(
-    value: unknown,
-    parent: Scope | undefined,
-    version: number,
-    mode: WriteMode,
-  ): { record: AnyRecord; scope: Scope } {
+  #enter(value: unknown, { state }: WriteMode): AnyRecord {
     if (typeof value !== "object" || value === null) {
       throw new MigrationError("FIELD_MISSING", `no state for "${this.description.name}"`, {
         found: describeValue(value),
       });
     }
-    if (!mode.state) return { record: value, scope: this.scopeOf(value as WireRecord, parent, version) };
     const { preSave } = this.description;
-    const record = preSave === undefined ? value : preSave(value);
-    return { record, scope: { record, parent, version } };
+    return state && preSave !== undefined ? preSave(value) : value;
+  }
+
+  #scopeToWrite(record: AnyRecord, parent: Scope | undefined, version: number, { state }: WriteMode): Scope {
+    return state ? { record, parent, version } : this.scopeOf(record as WireRecord, parent, version);
   }
 
   #eachField(record: AnyRecord, scope: Scope, mode: WriteMode, write: (member: Member, own: unknown) => void): void {
@@ -163,7 +214,7 @@ export class Body {
 
   #present(member: Member, record: AnyRecord, scope: Scope, mode: WriteMode): boolean {
     const { condition, key, padding } = member;
-    if (condition === undefined || exists(member, condition, scope)) return true;
+    if (condition === undefined || exists(member.name, condition, scope)) return true;
     if (mode.state) {
       if (!padding) mustEqualAbsent(this.#value(member, record), condition.absent, scope);
     } else if (Object.hasOwn(record, key)) {
@@ -214,8 +265,20 @@ export class Body {
   }
 }
 
+/** A body is worth code of its own when it has been read and written this often. */
+const usesBeforeFast = 16;
+
+function shapeOf(members: readonly Member[], probe: Probe): StructShape | undefined {
+  const shapes: [string, Shape][] = [];
+  for (const { key, node, condition } of members) {
+    if (condition !== undefined || node?.shape === undefined) return undefined;
+    shapes.push([key, node.shape]);
+  }
+  return { kind: "struct", members: shapes, probe };
+}
+
 function withoutVersion(record: AnyRecord): AnyRecord {
-  if (!Object.hasOwn(record, "$version")) return record;
+  if (record["$version"] === undefined) return record;
   const { $version: _, ...state } = record;
   return state;
 }

@@ -1,6 +1,7 @@
 // Raw bytes: buffers, padding and bitmaps.
 import type { Cursor } from "../../cursor.ts";
 import type { Writer } from "../../writer.ts";
+import type { Shape } from "../shape.ts";
 import type { BitmapSpec, BufferSpec } from "../spec.ts";
 import type { Scope } from "../types.ts";
 import { countOf, fixedCount, mismatch } from "./count.ts";
@@ -26,11 +27,13 @@ export class BufferLeaf extends Leaf {
   readonly min: number;
   readonly info: string;
   override readonly scoped: boolean;
+  override readonly shape: Shape | undefined = undefined;
   readonly #spec: BufferSpec;
   constructor(spec: BufferSpec) {
     super();
     this.#spec = spec;
     this.size = fixedCount(spec.size);
+    if (this.size >= 0) this.shape = { kind: spec.padding ? "padding" : "bytes", size: this.size };
     this.min = Math.max(this.size, 0);
     this.info = spec.info;
     this.scoped = this.size < 0;
@@ -38,8 +41,13 @@ export class BufferLeaf extends Leaf {
   override need(_cursor: Cursor | undefined, scope: Scope | undefined): number {
     return this.size >= 0 ? this.size : countOf(this.#spec.size, scope, this.#spec.max, "LENGTH_BOUND");
   }
+  // A record without padding has that of zeros, which is what everybody writes.
   take(cursor: Cursor, size: number): unknown {
-    return cursor.take(size);
+    if (!this.#spec.padding) return cursor.take(size);
+    const { bytes, pos } = cursor;
+    for (let i = 0; i < size; i++) if (bytes[pos + i] !== 0) return cursor.take(size);
+    cursor.pos = pos + size;
+    return undefined;
   }
   write(out: Writer, value: unknown, scope: Scope | undefined): void {
     const size = this.need(undefined, scope);

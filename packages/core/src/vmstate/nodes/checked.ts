@@ -14,6 +14,8 @@ export class CheckedNode implements Node {
   readonly size: number;
   readonly min: number;
   readonly plain: boolean;
+  readonly steady: boolean;
+  readonly shape = undefined;
   readonly scoped = true;
   readonly composite: boolean;
   readonly info: string;
@@ -26,6 +28,7 @@ export class CheckedNode implements Node {
     this.size = element.size;
     this.min = element.min;
     this.plain = element.plain;
+    this.steady = element.steady;
     this.composite = element.composite;
     this.info = spec.info ?? element.info;
     this.compressible = element.compressible;
@@ -63,6 +66,9 @@ export class CheckedNode implements Node {
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     return this.#element.toState(value, scope);
+  }
+  isState(value: unknown): boolean {
+    return this.#element.isState(value);
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined, tested: boolean): VmdescField[] {
     const entries = this.#element.list(listing, name, value, scope, tested);

@@ -4,6 +4,7 @@ import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
 import type { CustomCodec, CustomItem } from "../spec.ts";
 import type { Field, Scope } from "../types.ts";
+import { elementsToState } from "./array.ts";
 import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
 
 type Compile = (field: Field) => Node;
@@ -12,17 +13,35 @@ export class CustomNode implements Node {
   readonly size = -1;
   readonly min = 0;
   readonly plain: boolean;
+  readonly steady: boolean;
+  readonly shape = undefined;
   readonly scoped = true;
   readonly composite = true;
   readonly info: string;
   readonly compressible = false;
   readonly #custom: CustomCodec<unknown, unknown>;
   readonly #compile: Compile;
+  /** The two fields that were met last, for most kinds alternate between two. */
+  #field: Field | undefined;
+  #node: Node | undefined;
+  #otherField: Field | undefined;
+  #otherNode: Node | undefined;
   constructor(custom: CustomCodec<unknown, unknown>, compile: Compile) {
     this.#custom = custom;
     this.#compile = compile;
     this.info = custom.kind;
-    this.plain = custom.map === undefined;
+    const marked = custom.marked === undefined ? undefined : compile(custom.marked);
+    this.plain = custom.map === undefined || marked?.plain === true;
+    this.steady = this.plain || marked?.steady === true;
+  }
+  #nodeOf(field: Field): Node {
+    if (field === this.#field) return this.#node as Node;
+    if (field === this.#otherField) return this.#otherNode as Node;
+    this.#otherField = this.#field;
+    this.#otherNode = this.#node;
+    this.#field = field;
+    this.#node = this.#compile(field);
+    return this.#node;
   }
   need(): number {
     return 0;
@@ -30,9 +49,13 @@ export class CustomNode implements Node {
   read(cursor: Cursor, scope: Scope | undefined): unknown {
     cursor.fields++;
     const custom = this.#custom;
+    if (custom.marked !== undefined) {
+      const run = this.#nodeOf(custom.marked).fast?.()?.readRun(cursor, -1);
+      if (run !== undefined) return run;
+    }
     const steps = custom.begin(scope as Scope);
     for (let field = custom.next(steps); field !== undefined; field = custom.next(steps)) {
-      custom.take(steps, this.#compile(field).read(cursor, scope));
+      custom.take(steps, this.#nodeOf(field).read(cursor, scope));
     }
     return custom.end(steps);
   }
@@ -40,12 +63,26 @@ export class CustomNode implements Node {
     return new CustomFrame(this.#custom, this.#compile, this.#custom.begin(scope as Scope), scope);
   }
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
+    const { marked } = this.#custom;
+    if (marked !== undefined && Array.isArray(value)) {
+      if (this.#nodeOf(marked).fast?.()?.writeRun(out, value, mode.state, true) === true) return;
+    }
     this.#each(value, scope, (node, item) => node.write(out, item.value, scope, mode));
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     const custom = this.#custom;
-    if (custom.map === undefined) return value;
-    return custom.map(value, (field, one) => this.#compile(field).toState(one, scope), scope as Scope);
+    if (custom.map === undefined || this.plain) return value;
+    if (custom.marked !== undefined && this.steady) {
+      const node = this.#nodeOf(custom.marked);
+      return elementsToState(value as unknown[], (one) => node.toState(one, scope));
+    }
+    return custom.map(value, (field, one) => this.#nodeOf(field).toState(one, scope), scope as Scope);
+  }
+  isState(value: unknown): boolean {
+    const { marked } = this.#custom;
+    if (this.plain || marked === undefined) return this.plain;
+    const node = this.#nodeOf(marked);
+    return (value as unknown[]).every((one) => node.isState(one));
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined): VmdescField[] {
     const from = listing.out.pos;
@@ -58,12 +95,15 @@ export class CustomNode implements Node {
     return [{ name, type: this.info, ...members, size: listing.out.pos - from }];
   }
   #each(value: unknown, scope: Scope | undefined, write: (node: Node, item: CustomItem) => void): void {
-    for (const item of this.#custom.encode(value, scope as Scope)) {
-      try {
-        write(this.#compile(item.field), item);
-      } catch (error) {
-        throw locate(error, item.segment);
+    let current: CustomItem | undefined;
+    try {
+      for (const item of this.#custom.encode(value, scope as Scope)) {
+        current = item;
+        write(this.#nodeOf(item.field), item);
+        current = undefined;
       }
+    } catch (error) {
+      throw locate(error, current?.segment);
     }
   }
 }

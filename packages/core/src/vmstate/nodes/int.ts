@@ -4,6 +4,7 @@ import type { Cursor } from "../../cursor.ts";
 import { isMigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
+import type { Shape } from "../shape.ts";
 import type { IntSpec } from "../spec.ts";
 import type { Count, Scope } from "../types.ts";
 import { elementsOf, fixedCount, mismatch } from "./count.ts";
@@ -19,12 +20,14 @@ export class IntLeaf extends Leaf {
   readonly min: number;
   readonly info: string;
   readonly spec: IntSpec;
+  override readonly shape: Shape;
   readonly low: number;
   readonly high: number;
 
   constructor(spec: IntSpec) {
     super();
     this.spec = spec;
+    this.shape = { kind: "int", spec };
     this.size = spec.bytes;
     this.min = spec.bytes;
     this.info = spec.info;
@@ -101,7 +104,11 @@ export type TypedArray =
   | Int32Array
   | BigUint64Array
   | BigInt64Array;
-type TypedArrayConstructor = { new (length: number): TypedArray; new (buffer: ArrayBufferLike): TypedArray };
+type TypedArrayConstructor = {
+  readonly name: string;
+  new (length: number): TypedArray;
+  new (buffer: ArrayBufferLike): TypedArray;
+};
 
 const typedArrays: Readonly<Record<string, TypedArrayConstructor>> = {
   uint8: Uint8Array,
@@ -120,6 +127,7 @@ export class IntArrayLeaf extends Leaf {
   readonly min: number;
   readonly info: string;
   override readonly scoped: boolean;
+  override readonly shape: Shape | undefined = undefined;
   readonly #count: Count;
   readonly #max: number;
   readonly #spec: IntSpec;
@@ -139,6 +147,7 @@ export class IntArrayLeaf extends Leaf {
     this.size = n < 0 ? -1 : n * spec.bytes;
     this.min = Math.max(this.size, 0);
     this.scoped = n < 0;
+    if (this.#typed !== undefined && n >= 0) this.shape = { kind: "ints", spec, typed: this.#typed.name, n };
   }
   #n(scope: Scope | undefined): number {
     return elementsOf(this.#count, scope, this.#max, this.#spec.bytes);

@@ -3,6 +3,7 @@ import { type Cursor, underflow } from "../../cursor.ts";
 import { MigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
+import type { Shape } from "../shape.ts";
 import type { Scope } from "../types.ts";
 import type { Frame, Listing, Node, WriteMode } from "./node.ts";
 
@@ -31,6 +32,8 @@ export abstract class Leaf implements Node {
   abstract readonly min: number;
   abstract readonly info: string;
   readonly plain: boolean = true;
+  readonly steady = true;
+  readonly shape: Shape | undefined = undefined;
   readonly scoped: boolean = false;
   readonly composite = false;
   readonly compressible: boolean = true;
@@ -52,6 +55,9 @@ export abstract class Leaf implements Node {
   toState(value: unknown, _scope: Scope | undefined): unknown {
     return value;
   }
+  isState(_value: unknown): boolean {
+    return true;
+  }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined, _tested: boolean): VmdescField[] {
     const from = listing.out.pos;
     this.write(listing.out, value, scope, listing.mode);
@@ -64,6 +70,7 @@ export class BoolLeaf extends Leaf {
   readonly min = 1;
   readonly info = "bool";
   override readonly plain = false;
+  override readonly shape: Shape = { kind: "bool" };
 
   // A byte that is neither 0 nor 1 stays a number in the record: it reads as true, and must be written back as it was.
   take(cursor: Cursor): unknown {
@@ -72,6 +79,9 @@ export class BoolLeaf extends Leaf {
   }
   override toState(value: unknown): unknown {
     return value !== false;
+  }
+  override isState(value: unknown): boolean {
+    return typeof value === "boolean";
   }
   write(out: Writer, value: unknown, _scope: Scope | undefined, mode: WriteMode): void {
     if (typeof value === "boolean") out.u8(value ? 1 : 0);
@@ -84,6 +94,7 @@ export class TimerLeaf extends Leaf {
   readonly size = 8;
   readonly min = 8;
   readonly info = "timer";
+  override readonly shape: Shape = { kind: "timer" };
   take(cursor: Cursor): unknown {
     const value = cursor.u64();
     return value === U64 ? null : value;
@@ -99,6 +110,7 @@ export class DoubleLeaf extends Leaf {
   readonly size = 8;
   readonly min = 8;
   readonly info = "CPU_Double_U";
+  override readonly shape: Shape = { kind: "cpudouble" };
   take(cursor: Cursor): unknown {
     return cursor.u64();
   }

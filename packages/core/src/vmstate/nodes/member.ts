@@ -17,9 +17,9 @@ export interface Member {
 }
 
 /** Whether a field with a condition is there. Where it must be, an error tells that it is not. */
-export function exists(member: Member, condition: ConditionSpec, scope: Scope): boolean {
+export function exists(name: string, condition: ConditionSpec, scope: Scope): boolean {
   if (condition.exists(scope.record, scope)) return true;
-  if (condition.mustExist) throw new MigrationError("FIELD_MUST_EXIST", `the test of "${member.name}" fails`);
+  if (condition.mustExist) throw new MigrationError("FIELD_MUST_EXIST", `the test of "${name}" fails`);
   return false;
 }
 

@@ -3,6 +3,8 @@ import type { Cursor } from "../../cursor.ts";
 import { isMigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
+import type { Fast } from "../jit.ts";
+import type { Shape } from "../shape.ts";
 import type { Scope } from "../types.ts";
 
 /** How values are written: a state asks `needed` and predicates, a wire record says itself what is present. */
@@ -27,6 +29,12 @@ export interface Node {
   readonly min: number;
   /** True where record and state are the same value. */
   readonly plain: boolean;
+  /** True where `toState` looks at nothing else, and gives the very value where that `isState` already. */
+  readonly steady: boolean;
+  /** Whether a record's value is the state that it means. Of steady nodes only. */
+  isState(value: unknown): boolean;
+  /** For generated code, where all values are of one size and simple. */
+  readonly shape: Shape | undefined;
   /** True where reading or writing looks at the scope. */
   readonly scoped: boolean;
   /** The vmdesc's type name. */
@@ -38,6 +46,8 @@ export interface Node {
   read(cursor: Cursor, scope: Scope | undefined): unknown;
   /** True: stepped through by a frame. False: a leaf, read at once when the bytes that it needs have arrived. */
   readonly composite: boolean;
+  /** Of bodies with a shape: their generated code, if they have any yet. */
+  fast?(): Fast | undefined;
   /** Composites only. */
   open(scope: Scope | undefined): Frame;
   /** What `read` does last: tests a composite that was stepped through. Called where the cursor checks values. */

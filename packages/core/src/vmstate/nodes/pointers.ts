@@ -43,6 +43,8 @@ export class PointersNode implements Node {
   readonly size = -1;
   readonly min: number;
   readonly plain: boolean;
+  readonly steady: boolean;
+  readonly shape = undefined;
   readonly scoped: boolean;
   readonly composite = true;
   readonly info: string;
@@ -58,6 +60,7 @@ export class PointersNode implements Node {
     this.#isNull = isNull;
     this.min = Math.max(fixedCount(count), 0) * Math.min(element.min, 1);
     this.plain = element.plain;
+    this.steady = element.steady;
     this.scoped = element.scoped || fixedCount(count) < 0;
     this.info = element.info;
     this.compressible = element.compressible;
@@ -88,6 +91,9 @@ export class PointersNode implements Node {
   toState(value: unknown, scope: Scope | undefined): unknown {
     if (this.plain) return value;
     return elementsToState(value as unknown[], (one, i) => this.#at(i).toState(one, scope));
+  }
+  isState(value: unknown): boolean {
+    return this.plain || (value as unknown[]).every((one, i) => this.#at(i).isState(one));
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined, tested: boolean): VmdescField[] {
     const entries: VmdescField[][] = [];

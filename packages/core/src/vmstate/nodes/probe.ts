@@ -79,6 +79,8 @@ export class ProbeNode implements Node {
   readonly size = -1;
   readonly min = 0;
   readonly plain = true;
+  readonly steady = true;
+  readonly shape = undefined;
   readonly scoped = false;
   readonly composite = false;
   readonly info = "subsection";
@@ -99,6 +101,9 @@ export class ProbeNode implements Node {
   write(): void {}
   toState(value: unknown): unknown {
     return value;
+  }
+  isState(): boolean {
+    return true;
   }
   list(): VmdescField[] {
     return [];

@@ -2,6 +2,8 @@
 import type { Cursor } from "../../cursor.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
+import type { Fast } from "../jit.ts";
+import type { Shape } from "../shape.ts";
 import type { AnyRecord, Scope, WireRecord } from "../types.ts";
 import type { Body } from "./body.ts";
 import type { Frame, Listing, Node, WriteMode } from "./node.ts";
@@ -11,6 +13,8 @@ export class StructNode implements Node {
   readonly size = -1;
   readonly min: number;
   readonly plain: boolean;
+  readonly steady: boolean;
+  readonly shape: Shape | undefined;
   readonly scoped: boolean;
   readonly composite = true;
   readonly compressible: boolean;
@@ -26,24 +30,33 @@ export class StructNode implements Node {
     this.version = version ?? body.description.version;
     this.min = body.min;
     this.plain = body.plain;
+    this.steady = body.steady;
+    this.shape = body.steady && body.description.preSave === undefined ? body.shape : undefined;
     this.scoped = body.scoped;
     this.compressible = body.compressible;
     this.info = this.#fixed ? "vstruct" : "struct";
+  }
+  fast(): Fast | undefined {
+    return this.shape === undefined ? undefined : this.body.fast();
   }
   need(): number {
     return 0;
   }
   read(cursor: Cursor, scope: Scope | undefined): unknown {
-    return this.body.read(cursor, scope, this.version, {});
+    return this.body.read(cursor, scope, this.version, false);
   }
   open(scope: Scope | undefined): Frame {
-    return this.body.open(scope, this.version, {});
+    return this.body.open(scope, this.version, false);
   }
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
     this.body.write(out, value, scope, this.version, mode);
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
+    if (this.plain) return value;
     return this.body.toState(value as AnyRecord, scope, this.version);
+  }
+  isState(value: unknown): boolean {
+    return this.body.isState(value as AnyRecord);
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined): VmdescField[] {
     const from = listing.out.pos;
@@ -57,10 +70,10 @@ export class StructNode implements Node {
 /** A body behind a header that tells its version: a section's, or a subsection's. The record keeps the version. */
 export class HeadedNode extends StructNode {
   override read(cursor: Cursor, scope: Scope | undefined): WireRecord {
-    return this.body.read(cursor, scope, this.version, { $version: this.version });
+    return this.body.read(cursor, scope, this.version, true);
   }
   override open(scope: Scope | undefined): Frame {
-    return this.body.open(scope, this.version, { $version: this.version });
+    return this.body.open(scope, this.version, true);
   }
 }
 
@@ -72,6 +85,8 @@ export class TmpNode implements Node {
   readonly size = -1;
   readonly min: number;
   readonly plain = false;
+  readonly steady = false;
+  readonly shape = undefined;
   readonly scoped = true;
   readonly composite = true;
   readonly compressible = false;
@@ -89,10 +104,10 @@ export class TmpNode implements Node {
     return 0;
   }
   read(cursor: Cursor, scope: Scope | undefined): unknown {
-    return this.#body.read(cursor, scope, 0, {});
+    return this.#body.read(cursor, scope, 0, false);
   }
   open(scope: Scope | undefined): Frame {
-    return this.#body.open(scope, 0, {});
+    return this.#body.open(scope, 0, false);
   }
   #wire(value: unknown, scope: Scope | undefined, mode: WriteMode): unknown {
     return mode.state ? this.#save(value, scope as Scope) : value;
@@ -102,6 +117,9 @@ export class TmpNode implements Node {
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     return this.#load(this.#body.toState(value as AnyRecord, scope, 0), scope as Scope);
+  }
+  isState(): boolean {
+    return false;
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined): VmdescField[] {
     const from = listing.out.pos;
