@@ -8,6 +8,7 @@ declare module "binary-parser" {
     uint8(name: string): this;
     uint16(name: string): this;
     uint32(name: string): this;
+    int32(name: string): this;
     uint64(name: string): this;
     buffer(name: string, size: Length): this;
     array(name: string, of: Length & { readonly type: Parser | "uint32be" }): this;

@@ -498,7 +498,7 @@ export function markedList<T>(element: Field<T>): Field<T[]> {
 }
 
 /** A description with a generator of its states. */
-export function plans(levels: number): fc.Arbitrary<Plan> {
+function plans(levels: number): fc.Arbitrary<Plan> {
   return fc.constant(0).chain(() => {
     let names = 0;
     return body({ left: levels, next: () => 1000 + names++ }, "own", "root", true);

@@ -96,7 +96,7 @@ class Element implements CustomItem {
   }
 }
 
-export function isDescription(element: Description | Field): element is Description {
+function isDescription(element: Description | Field): element is Description {
   return "format" in element;
 }
 

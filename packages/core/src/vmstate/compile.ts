@@ -26,7 +26,7 @@ export function bodyOf(description: Description): Body {
   return body;
 }
 
-export function compile(field: Field): Node {
+function compile(field: Field): Node {
   let node = nodes.get(field);
   if (node === undefined) {
     node = build(field as Spec);

@@ -7,7 +7,7 @@ import type { Shape } from "../shape.ts";
 import type { Scope } from "../types.ts";
 import type { Frame, Listing, Node, WriteMode } from "./node.ts";
 
-export const U64 = 0xffff_ffff_ffff_ffffn;
+const U64 = 0xffff_ffff_ffff_ffffn;
 
 export function outOfRange(info: string, value: unknown): MigrationError {
   return new MigrationError("BITS_RANGE", `not a value of ${info}`, { expected: info, found: describeValue(value) });
