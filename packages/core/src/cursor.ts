@@ -18,6 +18,8 @@ export class Cursor implements Meter {
   /** Values are checked against the description (`equal`, `range`); tools may look at what a load would refuse. */
   checks = true;
   allocatedBytes = 0;
+  /** Array elements so far that may have taken no bytes. */
+  freeElements = 0;
   /** Field decodes so far: the measure of work. */
   fields = 0;
   /** Offset in the stream of `bytes[0]`. */
@@ -109,6 +111,7 @@ export class Cursor implements Meter {
     copy.checks = this.checks;
     copy.allocatedBytes = this.allocatedBytes;
     copy.fields = this.fields;
+    copy.freeElements = this.freeElements;
     return copy;
   }
 }

@@ -74,7 +74,7 @@ export class Walk {
     if (!child.composite) {
       return cursor.end - cursor.pos < child.need(cursor, scope) ? nothing : child.read(cursor, scope);
     }
-    const { offset, available, pos } = cursor;
+    const { offset, available, pos, freeElements } = cursor;
     if (offset >= this.#tried && available > 0 && available >= child.min) {
       try {
         return child.read(cursor, scope);
@@ -82,11 +82,12 @@ export class Walk {
         // The stepped walk meets another error than a lack of bytes again, and knows where.
         if (error !== underflow && !isMigrationError(error)) throw error;
         cursor.pos = pos;
+        cursor.freeElements = freeElements;
         this.#tried = offset + available;
       }
     }
     cursor.fields++;
-    this.#levels.push({ node: child, frame: child.open(scope), scope, offset });
+    this.#levels.push({ node: child, frame: child.open(scope, cursor), scope, offset });
     this.#child = undefined;
     return nothing;
   }

@@ -4,7 +4,7 @@ import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
 import type { Shape } from "../shape.ts";
 import type { Count, Scope } from "../types.ts";
-import { elementsOf, fixedCount, mismatch } from "./count.ts";
+import { charge, elementsOf, fixedCount, mismatch } from "./count.ts";
 import { asArrayLike } from "./leaf.ts";
 import { listElements } from "./listing.ts";
 import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
@@ -45,6 +45,7 @@ export class ArrayNode implements Node {
   read(cursor: Cursor, scope: Scope | undefined): unknown {
     const n = this.#n(scope);
     const element = this.#element;
+    charge(cursor, n, element.min);
     cursor.fields++;
     if (cursor.end - cursor.pos < n * element.min) throw underflow;
     const run = element.fast?.()?.readRun(cursor, n);
@@ -53,9 +54,11 @@ export class ArrayNode implements Node {
     for (let i = 0; i < n; i++) values.push(element.read(cursor, scope));
     return values;
   }
-  open(scope: Scope | undefined): Frame {
+  open(scope: Scope | undefined, cursor: Cursor): Frame {
     const element = this.#element;
-    return new ArrayFrame(() => element, this.#n(scope), scope, []);
+    const n = this.#n(scope);
+    charge(cursor, n, element.min);
+    return new ArrayFrame(() => element, n, scope, []);
   }
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
     const isRight = Array.isArray(value) && value.length === this.#n(scope);

@@ -53,8 +53,8 @@ export class CheckedNode implements Node {
     if (cursor.checks) this.#testRecord(value, scope);
     return value;
   }
-  open(scope: Scope | undefined): Frame {
-    return this.#element.open(scope);
+  open(scope: Scope | undefined, cursor: Cursor): Frame {
+    return this.#element.open(scope, cursor);
   }
   verify(value: unknown, scope: Scope | undefined): void {
     this.#element.verify?.(value, scope);

@@ -1,4 +1,5 @@
 // Counts and lengths: found in the record, and held against their bounds.
+import type { Cursor } from "../../cursor.ts";
 import { MigrationError } from "../../errors.ts";
 import type { Count, Scope } from "../types.ts";
 import { describeValue } from "./leaf.ts";
@@ -46,4 +47,18 @@ export function elementsOf(count: Count, scope: Scope | undefined, max: number, 
     });
   }
   return n;
+}
+
+/** More of them than that in one stream are refused, however they nest. */
+const freeElementsInAll = 65_536;
+
+/** Charges elements that may take no bytes to the stream that they come from. */
+export function charge(cursor: Cursor, n: number, min: number): void {
+  if (min > 0) return;
+  cursor.freeElements += n;
+  if (cursor.freeElements <= freeElementsInAll) return;
+  throw new MigrationError("COUNT_BOUND", "the elements may take no bytes, so nothing justifies their number", {
+    expected: `at most ${freeElementsInAll} in all`,
+    found: String(cursor.freeElements),
+  });
 }

@@ -49,7 +49,7 @@ export interface Node {
   /** Of bodies with a shape: their generated code, if they have any yet. */
   fast?(): Fast | undefined;
   /** Composites only. */
-  open(scope: Scope | undefined): Frame;
+  open(scope: Scope | undefined, cursor: Cursor): Frame;
   /** What `read` does last: tests a composite that was stepped through. Called where the cursor checks values. */
   verify?(value: unknown, scope: Scope | undefined): void;
   /** Leaves only: how many bytes are wanted from here on. */

@@ -5,7 +5,7 @@ import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
 import type { Count, Scope } from "../types.ts";
 import { ArrayFrame, elementsToState } from "./array.ts";
-import { elementsOf, fixedCount, mismatch } from "./count.ts";
+import { charge, elementsOf, fixedCount, mismatch } from "./count.ts";
 import { asArrayLike, Leaf } from "./leaf.ts";
 import { listElements, withoutName } from "./listing.ts";
 import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
@@ -76,14 +76,17 @@ export class PointersNode implements Node {
   }
   read(cursor: Cursor, scope: Scope | undefined): unknown {
     const n = this.#n(scope);
+    charge(cursor, n, this.#element.min);
     cursor.fields++;
     if (cursor.end - cursor.pos < n * Math.min(this.#element.min, 1)) throw underflow;
     const values: unknown[] = [];
     for (let i = 0; i < n; i++) values.push(this.#at(i).read(cursor, scope));
     return values;
   }
-  open(scope: Scope | undefined): Frame {
-    return new ArrayFrame((i) => this.#at(i), this.#n(scope), scope, []);
+  open(scope: Scope | undefined, cursor: Cursor): Frame {
+    const n = this.#n(scope);
+    charge(cursor, n, this.#element.min);
+    return new ArrayFrame((i) => this.#at(i), n, scope, []);
   }
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
     this.#each(value, scope, (node, one) => node.write(out, one, scope, mode));
