@@ -4,6 +4,7 @@ import {
   array,
   bool,
   buffer,
+  customField,
   decodeRecord,
   decodeState,
   encodeRecord,
@@ -97,5 +98,33 @@ describe("codec", () => {
       expect(decoder.value()).toEqual(whole);
       expect(cursor.offset).toBe(bytes.length);
     }
+  });
+});
+
+describe("a custom field's default fork", () => {
+  it("shares no array with its original, typed ones included", () => {
+    const three = customField<number[], { bytes: Uint8Array; at: number }>({
+      kind: "three",
+      begin: () => ({ bytes: new Uint8Array(3), at: 0 }),
+      next: (steps) => (steps.at < 3 ? u8 : undefined),
+      take: (steps, value) => {
+        steps.bytes[steps.at++] = value as number;
+      },
+      end: (steps) => [...steps.bytes],
+      encode: (value) => value.map((one) => ({ field: u8, value: one })),
+    });
+    const d = vmstate({ name: "d", version: 1, fields: { three } });
+    const decoder = recordDecoder(d, 1);
+    const cursor = new Cursor(Uint8Array.of(1));
+    decoder.resume(cursor);
+    const fork = decoder.fork();
+    const other = cursor.fork();
+    other.append(Uint8Array.of(9, 9, 0x7e));
+    cursor.append(Uint8Array.of(2, 2, 0x7e));
+    expect([fork.resume(other), decoder.resume(cursor)]).toEqual([true, true]);
+    expect([fork.value()["three"], decoder.value()["three"]]).toEqual([
+      [1, 9, 9],
+      [1, 2, 2],
+    ]);
   });
 });

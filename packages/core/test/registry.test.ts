@@ -65,6 +65,41 @@ describe("registry", () => {
     expect(registry.find("virtio-net", 0)).toBeUndefined();
   });
 
+  it("keeps QEMU's rules for devices with a path: instance 0, and what streams without paths carry", () => {
+    const registry = new Registry();
+    const plain = registry.add(entry("serial", { instance: 0 }));
+    const third = registry.add(entry("serial", { path: "0000:00:01.0", instance: 3, alias: 0x3f8 }));
+    const next = registry.add(entry("serial", { path: "0000:00:02.0" }));
+    expect([third.instance, next.instance]).toEqual([0, 0]);
+    expect(registry.find("serial", 0)).toBe(plain);
+    expect(registry.find("serial", 3)).toBe(third);
+    expect(registry.find("serial", 0x3f8)).toBe(third);
+    expect(registry.find("serial", 4)).toBe(next);
+    for (let round = 0; round < 3; round++) {
+      const again = registry.add(entry("serial", { path: "0000:00:03.0" }));
+      expect(again.compat?.instance).toBe(5);
+      registry.remove(again);
+    }
+  });
+
+  it("takes a device out once: its successor of the same name stays", () => {
+    const registry = new Registry();
+    const first = registry.add(entry("disk"));
+    registry.remove(first);
+    const second = registry.add(entry("disk"));
+    registry.remove(first);
+    expect(registry.find("disk", 0)).toBe(second);
+    expect(names(registry.inSaveOrder())).toEqual(["disk/0"]);
+  });
+
+  it("takes instances that fit the wire, and numbers 10,000 without a search", () => {
+    const registry = new Registry();
+    for (const instance of [-1, 1.5, 2 ** 32]) {
+      expect(() => registry.add(entry("dma", { instance }))).toThrow("DEFINITION_INVALID");
+    }
+    for (let i = 0; i < 10_000; i++) expect(registry.add(entry("dma", { instance: "auto" })).instance).toBe(i);
+  });
+
   it("numbers automatically only when asked", () => {
     const registry = new Registry();
     registry.add(entry("dma", { instance: 4 }));

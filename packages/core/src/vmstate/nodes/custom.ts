@@ -147,9 +147,11 @@ class CustomFrame implements Frame {
 }
 
 function copyOneLevel(steps: unknown): unknown {
-  if (Array.isArray(steps)) return steps.slice();
+  if (isList(steps)) return steps.slice();
   if (typeof steps !== "object" || steps === null) return steps;
-  return Object.fromEntries(
-    Object.entries(steps).map(([key, value]) => [key, Array.isArray(value) ? value.slice() : value]),
-  );
+  return Object.fromEntries(Object.entries(steps).map(([key, value]) => [key, isList(value) ? value.slice() : value]));
+}
+
+function isList(value: unknown): value is { slice(): unknown } {
+  return Array.isArray(value) || ArrayBuffer.isView(value);
 }
