@@ -39,6 +39,7 @@ async function demonstrate(options: Options): Promise<number> {
         onMessage(message);
       });
       processes.push(one);
+      display.show(role, { event: "started", pid: one.pid });
       return one;
     };
     const listening = new Promise<string>((resolve, reject) => {
@@ -58,7 +59,9 @@ async function demonstrate(options: Options): Promise<number> {
     await rm(folder, { recursive: true, force: true });
   }
   if (options.json)
-    process.stdout.write(`${JSON.stringify({ event: "summary", good: story.good, refusal: story.refusal })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ event: "summary", good: story.good, problems: story.problems(), refusal: story.refusal })}\n`,
+    );
   for (const line of summary(story)) display.line(line);
   return story.good ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 // The program as a user runs it: two processes over loopback TCP.
 import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 
@@ -9,12 +10,24 @@ const condition = "--conditions=godwit:source";
 const runtime =
   "deno" in process.versions ? [process.execPath, "run", "-A", condition] : [`${root}node_modules/.bin/bun`, condition];
 
-function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+interface Ran {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+/** `onLine` hears each line as it comes. */
+function run(...args: string[]): Promise<Ran> {
+  return runAndHear(args, () => {});
+}
+
+function runAndHear(args: readonly string[], onLine: (line: string) => void): Promise<Ran> {
   const [command = "", ...before] = runtime;
   const child = spawn(command, [...before, `${root}apps/reference-machine/src/main.ts`, ...args]);
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk) => (out += chunk));
+  createInterface({ input: child.stdout }).on("line", onLine);
   child.stderr.on("data", (chunk) => (err += chunk));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
@@ -33,7 +46,7 @@ describe("the program", () => {
     const { code, out, err } = await run("--json", "--memory", "16", "--dirty-rate", "8", "--seed", "77");
     expect([code, err]).toEqual([0, ""]);
     const told = events(out);
-    expect(told.at(-1)).toEqual({ event: "summary", good: true });
+    expect(told.at(-1)).toEqual({ event: "summary", good: true, problems: [] });
     const statuses = (role: string) => told.filter((m) => m.role === role && m.event === "status").map((m) => m.status);
     expect(statuses("source").at(-1)).toBe("completed");
     expect(statuses("destination").at(-1)).toBe("completed");
@@ -72,6 +85,27 @@ describe("the program", () => {
     expect(out).toMatch(/Downtime [\d.]+ m?s/);
     expect(out).toMatch(/iommu-intel +full +\d+ +7\n/);
     expect(code).toBe(0);
+  });
+
+  it.each(["source", "destination"])("is truthful when the %s is killed half way", async (victim) => {
+    const pids = new Map<string, number>();
+    const { code, out } = await runAndHear(["--json", "--memory", "64", "--bandwidth", "8"], (line) => {
+      const told = JSON.parse(line);
+      if (told.event === "started") pids.set(told.role, told.pid);
+      const pid = pids.get(victim);
+      if (pid !== undefined && told.event === "progress" && told.statistics.ram.transferred > 1_000_000) {
+        pids.delete(victim);
+        process.kill(pid, "SIGKILL");
+      }
+    });
+    expect(code).toBe(1);
+    const summary = events(out).at(-1);
+    expect(summary.good).toBe(false);
+    expect(summary.problems[0]).toBe(`${victim}: its process was killed`);
+    const evidence = events(out).find((told) => told.event === "evidence");
+    // Without a destination the machine goes on where it is; without a source it is gone.
+    if (victim === "destination") expect(evidence).toMatchObject({ role: "source", clean: true });
+    else expect(evidence).toBeUndefined();
   });
 
   it("explains itself, and refuses what it does not know", async () => {

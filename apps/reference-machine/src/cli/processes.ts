@@ -8,6 +8,7 @@ const entry = fileURLToPath(new URL("../roles/main.ts", import.meta.url));
 const condition = "--conditions=godwit:source";
 
 export interface RoleProcess {
+  readonly pid: number | undefined;
   /** Resolves with the exit code; -1 where the process was ended from outside. */
   readonly exit: Promise<number>;
   kill(): void;
@@ -26,6 +27,7 @@ export function startRole(role: Role, options: RoleOptions, onMessage: (message:
     child.once("exit", (code) => resolve(code ?? -1));
   });
   return {
+    pid: child.pid,
     exit: exit.then(async (code) => {
       await closed;
       return code;

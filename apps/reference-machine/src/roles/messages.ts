@@ -24,6 +24,8 @@ export interface Evidence {
 }
 
 export type Message =
+  /** Told by the program that starts the processes. */
+  | { readonly event: "started"; readonly pid: number | undefined }
   | { readonly event: "console"; readonly line: string }
   | { readonly event: "listening"; readonly uri: string }
   | { readonly event: "warming-up"; readonly guest: GuestStatus | undefined }

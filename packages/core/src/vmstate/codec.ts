@@ -88,17 +88,15 @@ function readAll(
   body.checkVersion(version);
   const cursor = cursorOn(bytes, options);
   cursor.final = true;
-  let refused: unknown;
   try {
     const record = body.read(cursor, undefined, version, headed);
     if (cursor.available === 0) return record;
   } catch (error) {
     if (error !== underflow && !isMigrationError(error)) throw error;
-    refused = error;
   }
   // Knowing that no more bytes come, the header of a subsection that is cut off passes for data of an enclosing body.
   // Not knowing it, the stepped walk waits for the rest, which tells what is really missing.
-  return refuse(recordDecoder(description, version), cursorOn(bytes, options), refused);
+  return refuse(recordDecoder(description, version), cursorOn(bytes, options));
 }
 
 function cursorOn(bytes: Uint8Array, options: DecodeOptions | undefined): Cursor {
@@ -107,11 +105,11 @@ function cursorOn(bytes: Uint8Array, options: DecodeOptions | undefined): Cursor
   return cursor;
 }
 
-function refuse(decoder: BodyDecoder, cursor: Cursor, refused: unknown): never {
-  const complete = decoder.resume(cursor);
-  // All bytes are taken, and what was refused was not a lack of them.
-  if (!complete && cursor.available === 0 && isMigrationError(refused)) {
-    throw refused.at({ path: decoder.path(), offset: cursor.offset });
+function refuse(decoder: BodyDecoder, cursor: Cursor): never {
+  let complete = decoder.resume(cursor);
+  if (!complete && cursor.available === 0) {
+    cursor.final = true;
+    complete = decoder.resume(cursor);
   }
   throw new MigrationError(
     complete ? "STREAM_TRAILING" : "STREAM_TRUNCATED",

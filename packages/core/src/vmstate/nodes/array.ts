@@ -73,9 +73,13 @@ export class ArrayNode implements Node {
     return this.plain || (value as unknown[]).every((one) => this.#element.isState(one));
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined, tested: boolean): VmdescField[] {
+    const compressed = this.compressible && !tested;
     const entries: VmdescField[][] = [];
-    const n = this.#each(value, scope, (one) => entries.push(this.#element.list(listing, name, one, scope, false)));
-    return listElements(listing, name, n, this.compressible && !tested, (i) => entries[i] as VmdescField[]);
+    const n = this.#each(value, scope, (one) => {
+      if (compressed && entries.length > 0) this.#element.write(listing.out, one, scope, listing.mode);
+      else entries.push(this.#element.list(listing, name, one, scope, false));
+    });
+    return listElements(listing, name, n, compressed, (i) => entries[i] ?? []);
   }
   #each(value: unknown, scope: Scope | undefined, write: (one: unknown) => void): number {
     const n = this.#n(scope);

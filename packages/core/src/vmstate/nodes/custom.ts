@@ -67,7 +67,7 @@ export class CustomNode implements Node {
     if (marked !== undefined && Array.isArray(value)) {
       if (this.#nodeOf(marked).fast?.()?.writeRun(out, value, mode.state, true) === true) return;
     }
-    this.#each(value, scope, (node, item) => node.write(out, item.value, scope, mode));
+    this.#each(this.#custom.encode(value, scope as Scope), (node, item) => node.write(out, item.value, scope, mode));
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     const custom = this.#custom;
@@ -86,20 +86,23 @@ export class CustomNode implements Node {
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined): VmdescField[] {
     const from = listing.out.pos;
+    const items = [...this.#custom.encode(value, scope as Scope)];
+    // QEMU repeats the members for every element under the same keys; a reader keeps the last of each.
+    const last = new Map(items.map(({ field }, index) => [field, index]));
     let members: Partial<VmdescField> = {};
-    this.#each(value, scope, (node, item) => {
-      const [entry] = node.list(listing, name, item.value, scope, false);
-      // QEMU repeats the members for every element under the same keys; a reader keeps the last of each.
-      members = { ...members, ...membersOf(entry) };
+    this.#each(items, (node, item, index) => {
+      if (node.compressible && last.get(item.field) !== index) node.write(listing.out, item.value, scope, listing.mode);
+      else members = { ...members, ...membersOf(node.list(listing, name, item.value, scope, false)[0]) };
     });
     return [{ name, type: this.info, ...members, size: listing.out.pos - from }];
   }
-  #each(value: unknown, scope: Scope | undefined, write: (node: Node, item: CustomItem) => void): void {
+  #each(items: Iterable<CustomItem>, write: (node: Node, item: CustomItem, index: number) => void): void {
     let current: CustomItem | undefined;
+    let index = 0;
     try {
-      for (const item of this.#custom.encode(value, scope as Scope)) {
+      for (const item of items) {
         current = item;
-        write(this.#nodeOf(item.field), item);
+        write(this.#nodeOf(item.field), item, index++);
         current = undefined;
       }
     } catch (error) {
