@@ -1,7 +1,6 @@
 /**
  * What the guest leaves behind, made and checked on the host: numbered blocks and packets, marked pages.
- * The formats are those of `guest/evidence.c`; a test runs that code and compares. Nothing here does I/O, and every
- * tally is plain data, so that a source can hand its own to the destination.
+ * The formats are those of `guest/evidence.c`; a test runs that code and compares. Nothing here does I/O.
  */
 import type { GuestStatus } from "./guest/status-block.ts";
 import { PAGE_BYTES, RAM_BASE } from "./memory-map.ts";
@@ -155,7 +154,6 @@ export interface Gap {
 
 /**
  * The numbers that arrived one after another: packets on the wire, or blocks in the order in which they were written.
- * Plain data: the destination goes on with the source's tally.
  */
 export interface SequenceTally {
   /** Items seen, whatever they were. */

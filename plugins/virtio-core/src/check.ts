@@ -74,7 +74,7 @@ export function checkQueueFields(state: AnyVirtioState): void {
 
 /**
  * Compares each ring's indices with the device's. A ring that does not translate is `TRANSLATION_FAULT` or
- * `MEMORY_UNMAPPED` at `vqs[i].avail`; a used index that cannot be is `VIRTQUEUE_INDEX`; available indices that cannot
+ * `MEMORY_UNMAPPED` at the queue's address, such as `vqs[i].desc`; a used index that cannot be is `VIRTQUEUE_INDEX`; available indices that cannot
  * be are returned. Packed rings keep their indices in the state, and are not read.
  */
 export function checkQueues(state: AnyVirtioState, memory: DmaReader): readonly QueueInconsistency[] {
