@@ -2,6 +2,8 @@
 import { allocate, type Meter } from "./bounds.ts";
 
 const empty = new Uint8Array(0);
+/** One for all cursors that hold nothing yet: making a view costs as much as decoding a small record. */
+const emptyView = new DataView(empty.buffer);
 
 /** Thrown by a synchronous walk that ran out of bytes; the walk is then done again in steps. Never leaves core. */
 export const underflow: unique symbol = Symbol("underflow");
@@ -9,7 +11,7 @@ export const underflow: unique symbol = Symbol("underflow");
 /** No member is `#private`: decoders of other packages take the cursor of whichever copy of core reads the stream. */
 export class Cursor implements Meter {
   bytes: Uint8Array = empty;
-  view: DataView = new DataView(empty.buffer);
+  view: DataView = emptyView;
   /** Next byte to read, and one past the last that arrived, as indices of `bytes`. */
   pos = 0;
   end = 0;
