@@ -69,7 +69,9 @@ async function demonstrate(options: Options): Promise<number> {
 async function main(): Promise<number> {
   let options: Options | "help";
   try {
-    options = parseOptions(process.argv.slice(2));
+    // Deno's tasks pass on the "--" that npm and Bun take for themselves.
+    const args = process.argv.slice(2);
+    options = parseOptions(args[0] === "--" ? args.slice(1) : args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\nSee --help.\n`);
