@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  buffer,
   createKernel,
   type IterableInit,
   isMigrationError,
@@ -165,14 +166,20 @@ describe("outgoing attempt", () => {
     expect(log).toEqual(["first false", "second false"]);
   });
 
-  it("keeps live views out of the stream's hands", async () => {
-    const live = { x: 1 };
+  it("copies live views on save, and gives load copies of its own", () => {
+    const live = new Uint8Array(8).fill(1);
+    const loaded: Uint8Array[] = [];
     const kernel = emptyKernel();
-    kernel.device(word, { save: () => live, load: (state) => Object.assign(live, state) });
-    const bytes = kernel.snapshot();
-    live.x = 2;
-    kernel.restore(bytes);
-    expect(live.x).toBe(1);
+    kernel.device(vmstate({ name: "bytes", version: 1, fields: { bytes: buffer(8) } }), {
+      save: () => ({ bytes: live }),
+      load: ({ bytes }) => loaded.push(bytes),
+    });
+    const saved = kernel.snapshot();
+    live.fill(2);
+    expect(Buffer.from(saved).includes(Buffer.alloc(8, 1))).toBe(true);
+    kernel.restore(saved);
+    saved.fill(3);
+    expect(loaded).toEqual([new Uint8Array(8).fill(1)]);
   });
 });
 

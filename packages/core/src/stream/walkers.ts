@@ -1,5 +1,6 @@
 // QEMU's iterable sections that have no description and no plugin here: walked by their own framing, kept as bytes.
 // Sources: wire reference 12 (dirty-bitmap, s390-storage_attributes) and 16.3 (spapr/htab).
+import { allocate, type Meter } from "../bounds.ts";
 import { type Cursor, underflow } from "../cursor.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { BodyDecoder } from "../vmstate/codec.ts";
@@ -20,11 +21,13 @@ export function walkerOf(head: SectionHead, phase: Phase): BodyDecoder<Uint8Arra
 class RecordWalker implements BodyDecoder<Uint8Array> {
   readonly #step: Step;
   readonly #parts: Uint8Array[];
+  #meter: Meter = { allocatedBytes: 0 };
   constructor(step: Step, parts: Uint8Array[] = []) {
     this.#step = step;
     this.#parts = parts;
   }
   resume(cursor: Cursor): boolean {
+    this.#meter = cursor;
     for (;;) {
       const from = cursor.pos;
       try {
@@ -41,7 +44,8 @@ class RecordWalker implements BodyDecoder<Uint8Array> {
     }
   }
   value(): Uint8Array {
-    const bytes = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
+    const size = this.#parts.reduce((sum, part) => sum + part.length, 0);
+    const bytes = allocate(this.#meter, size, size);
     let at = 0;
     for (const part of this.#parts) {
       bytes.set(part, at);
