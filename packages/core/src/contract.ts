@@ -1,7 +1,7 @@
 // What devices, iterable handlers, plugins and machines are to the kernel. Interfaces only: nothing here is nominal.
 import type { VirtualClock } from "./kernel/clock.ts";
 import type { BodyDecoder } from "./vmstate/codec.ts";
-import type { Description, StateOf } from "./vmstate/types.ts";
+import type { AnyRecord, Description, StateOf } from "./vmstate/types.ts";
 import type { Writer } from "./writer.ts";
 
 /** A device or iterable that must be there first: its idstr (every instance), or one registration. */
@@ -33,6 +33,8 @@ export interface DeviceInit<S> {
   readonly path?: string;
   /** A legacy instance id that streams may carry instead. */
   readonly alias?: number;
+  /** How earlier releases knew this device: a section of theirs becomes this device's state. See `Former`. */
+  readonly formerly?: readonly (string | Former<S>)[];
   readonly after?: readonly Dependency[];
   /** Waits for what must not be cut in two (a request at the back end), before the clock stops. */
   quiesce?(): Promise<void>;
@@ -50,17 +52,81 @@ export interface DeviceInit<S> {
   resumed?(): void;
 }
 
-/** The record of a handler that is iterable as well: its name and place are the handler's. */
-export type DevicePart<S> = Omit<DeviceInit<S>, "instance" | "path" | "alias" | "offer">;
+/**
+ * A section that earlier releases wrote. A name alone is a rename: the fields are the present description's, and the
+ * names of its subsections begin with the old name, as they did. `former(oldDescription, ...)` is anything else.
+ */
+export interface Former<S> {
+  /** What reads the old section; without it, the present description under its old name. */
+  readonly description?: Description;
+  /** The old name, where `description` does not say it. */
+  readonly name?: string;
+  /** The device's old place; without one, the section's idstr was the bare name. */
+  readonly path?: string;
+  /** Its old instance id; the default is the present one. */
+  readonly instance?: number;
+  /** Pure: the present state. `version` is what the section was written in. */
+  readonly convert?: (state: AnyRecord, version: number) => S;
+}
 
-export interface Registration {
+/** Where a section of an earlier release stood. */
+export interface FormerPlace {
+  readonly path?: string;
+  /** The default is 0. */
+  readonly instance?: number;
+}
+
+/** A device that this machine has no more: its state is dropped, or handed on. */
+export interface RetiredInit<S> extends FormerPlace {
+  /**
+   * Takes the old state when all devices have loaded theirs, and gives the function that undoes it: a later failure must
+   * leave the machine as before.
+   */
+  readonly handOn?: (state: S, version: number) => () => void;
+}
+
+/** One old section that feeds several devices. */
+export interface SplitInit<S, Into extends Readonly<Record<string, Registration>>> extends FormerPlace {
+  readonly into: Into;
+  /** Pure. Each device gets copies of its own. */
+  readonly convert: (state: S, version: number) => { readonly [K in keyof Into]: RegisteredState<Into[K]> };
+}
+
+/** Old sections that feed one device. All must come, but for those whose description says what their absence means. */
+export interface MergedInit<From extends Readonly<Record<string, FormerPart>>, S> {
+  readonly from: From;
+  /** Pure. */
+  readonly convert: (states: { readonly [K in keyof From]: StateOf<From[K]["description"]> }) => S;
+}
+
+export interface FormerPart extends FormerPlace {
+  readonly description: Description;
+}
+
+/** A device that a `kind` made because a stream or a manifest names it. Its place is what was named. */
+export interface PluggedDevice<S> extends Omit<DeviceInit<S>, "instance" | "path" | "alias"> {
+  /** It is part of the machine from now on; `load` follows. */
+  plugged?(registration: Registration<S>): void;
+  /** It is not, after all: the load failed, and the machine is as before. */
+  unplugged?(): void;
+}
+
+/** The record of a handler that is iterable as well: its name and place are the handler's. */
+export type DevicePart<S> = Omit<DeviceInit<S>, "instance" | "path" | "alias" | "formerly" | "offer">;
+
+/** `S` is the state of the device that was registered. */
+export interface Registration<S = unknown> {
   readonly idstr: string;
   readonly instance: number;
   /** The source's registration counter; it travels in section headers. */
   readonly sectionId: number;
   /** Takes the device out (hot-unplug). `REGISTRY_FROZEN` during a save or load. */
   remove(): void;
+  /** Exists in the type system only. */
+  readonly "~state"?: S;
 }
+
+export type RegisteredState<R> = R extends { readonly "~state"?: infer S } ? Exclude<S, undefined> : never;
 
 /** Bytes that are still to be sent. */
 export interface Pending {
@@ -115,18 +181,43 @@ export interface Machine {
   holdInterrupts?(held: boolean): void;
 }
 
-/** The contract that this core offers to plugins. It grows when a plugin built for an older one would not work. */
-export const contract = 1;
+/**
+ * The contract that this core offers to plugins: 2 added `formerly`, `retired`, `split`, `merged` and `kind`. It grows
+ * with what a plugin may use; a kernel says which older ones it still serves.
+ */
+export const contract = 2;
+/** The oldest contract whose plugins still work with this core. */
+export const oldestContract = 1;
 
 /** What a plugin may ask of a kernel. */
 export interface KernelForPlugins {
   readonly clock: VirtualClock;
-  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration;
+  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration<StateOf<D>>;
   /** `also`: the same handler has a record of its own, sent with the devices (QEMU: VFIO's save_state). */
   iterable<D extends Description>(
     init: IterableInit,
     also?: { readonly description: D; readonly device: DevicePart<StateOf<D>> },
   ): Registration;
+  /**
+   * Hot-plug: where a stream or a manifest names a device of this description that is not registered, `create` makes it.
+   * It must not touch the machine: that waits for `plugged`. `SECTION_DUPLICATE` for a second kind of the same name.
+   */
+  kind<D extends Description>(
+    description: D,
+    create: (idstr: string, instance: number) => PluggedDevice<StateOf<D>>,
+  ): void;
+  /** A device of earlier releases that is gone: its section is read, and dropped or handed on. */
+  retired<D extends Description>(description: D, init?: RetiredInit<StateOf<D>>): void;
+  /** A device of earlier releases that has become several. */
+  split<D extends Description, const Into extends Readonly<Record<string, Registration>>>(
+    description: D,
+    init: SplitInit<StateOf<D>, Into>,
+  ): void;
+  /** Devices of earlier releases that have become one. */
+  merged<S, const From extends Readonly<Record<string, FormerPart>>>(
+    into: Registration<S>,
+    init: MergedInit<From, S>,
+  ): void;
 }
 
 /** Packaging around devices: options in, an offer for the assembler of the machine out. */
@@ -137,18 +228,37 @@ export interface Plugin<Offer> {
   setup(kernel: KernelForPlugins): Offer;
 }
 
-/** What a machine is made of, as far as a migration must know before the first page. Plain data. */
+/** A section that a machine writes or reads. */
+export interface ManifestSection {
+  readonly idstr: string;
+  readonly instance: number;
+  readonly version: number;
+  readonly minimumVersion: number;
+  readonly subsections: readonly string[];
+  /** The section is sent only when its state needs it, and means something when it is not. */
+  readonly optional: boolean;
+}
+
+/** Who made a save: the emulator and its release. */
+export interface Producer {
+  readonly name: string;
+  readonly version: string;
+}
+
+/**
+ * What a machine is made of, as far as a migration must know before the first page, and a save tells for ever. Plain
+ * data. It travels in the preamble between Godwit peers, and in a save behind the key `godwit` of its vmdesc.
+ */
 export interface Manifest {
+  readonly producer?: Producer | undefined;
+  /** The contract of the core that wrote it. */
+  readonly contract: number;
   readonly machineType: string;
-  readonly sections: readonly {
-    readonly idstr: string;
-    readonly instance: number;
-    readonly version: number;
-    readonly minimumVersion: number;
-    readonly subsections: readonly string[];
-    /** The section is sent only when its state needs it, and means something when it is not. */
-    readonly optional: boolean;
-  }[];
+  readonly sections: readonly ManifestSection[];
+  /** Sections of earlier releases that this machine reads, and the present ones that each becomes (`idstr/instance`). */
+  readonly reads: readonly (ManifestSection & { readonly into: readonly string[] })[];
+  /** Devices that this machine makes where a stream names them; `name` is the last part of the idstr. */
+  readonly kinds: readonly (Omit<ManifestSection, "idstr" | "instance" | "optional"> & { readonly name: string })[];
   readonly ramBlocks: readonly { readonly idstr: string; readonly bytes: number }[];
   readonly plugins: readonly { readonly name: string; readonly version: string; readonly contract: number }[];
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   buffer,
+  contract,
   createKernel,
   type IterableInit,
   isMigrationError,
@@ -244,18 +245,19 @@ describe("kernel", () => {
   });
 
   it("takes plugins of an accepted contract, warns of an older one, refuses others", () => {
-    const plugin = (contract: number) => ({ name: "p", version: "1.2.3", contract, setup: () => contract * 10 });
-    const kernel = emptyKernel({ contracts: { oldest: 0, newest: 1 } });
+    const plugin = (of: number) => ({ name: "p", version: "1.2.3", contract: of, setup: () => of * 10 });
+    const kernel = emptyKernel({ contracts: { oldest: contract - 1, newest: contract } });
     const warnings: unknown[] = [];
     kernel.events.on("plugin-contract", (of, own) => warnings.push([of.name, of.contract, own]));
-    expect(kernel.use(plugin(1))).toBe(10);
-    expect(kernel.use(plugin(0))).toBe(0);
-    expect(warnings).toEqual([["p", 0, 1]]);
-    const error = errorOf(() => kernel.use(plugin(2)));
-    expect([error.code, error.expected, error.found]).toEqual(["PLUGIN_CONTRACT", "0 to 1", "2"]);
+    expect(kernel.use(plugin(contract))).toBe(contract * 10);
+    expect(kernel.use(plugin(contract - 1))).toBe((contract - 1) * 10);
+    expect(warnings).toEqual([["p", contract - 1, contract]]);
+    const error = errorOf(() => kernel.use(plugin(contract + 1)));
+    const accepted = `${contract - 1} to ${contract}`;
+    expect([error.code, error.expected, error.found]).toEqual(["PLUGIN_CONTRACT", accepted, String(contract + 1)]);
     expect(kernel.manifest().plugins).toEqual([
-      { name: "p", version: "1.2.3", contract: 1 },
-      { name: "p", version: "1.2.3", contract: 0 },
+      { name: "p", version: "1.2.3", contract },
+      { name: "p", version: "1.2.3", contract: contract - 1 },
     ]);
   });
 

@@ -1,5 +1,6 @@
 // The control messages of Godwit's protocol: a tagged union here, msgpack on the wire.
 import { type Manifest, MigrationError, type MigrationErrorJson } from "@godwit/core";
+import { checkedManifest } from "@godwit/core/stream";
 import { Packr } from "msgpackr";
 import * as fields from "./message-fields.ts";
 import { checkMsgpackBounds } from "./msgpack-bounds.ts";
@@ -91,7 +92,7 @@ type Decoders = { readonly [K in ControlKind]: (body: fields.Fields) => Extract<
 const decoders: Decoders = {
   offer: (body) => ({
     kind: "offer",
-    manifest: manifestOf(body["manifest"], "offer.manifest"),
+    manifest: checkedManifest(body["manifest"], "offer.manifest", fields.wrong),
     digest: fields.text(body, "digest", "offer"),
     heartbeatMs: fields.duration(body, "heartbeatMs", "offer"),
   }),
@@ -123,36 +124,6 @@ function newPackr(): Packr {
 
 function sumOf(body: fields.Fields, path: string): { bytes: number; digest: string } {
   return { bytes: fields.count(body, "bytes", path), digest: fields.text(body, "digest", path) };
-}
-
-function manifestOf(value: unknown, path: string): Manifest {
-  const from = fields.fieldsOf(value, path);
-  return {
-    machineType: fields.text(from, "machineType", path),
-    sections: fields.list(from, "sections", path, (element, at) => {
-      const section = fields.fieldsOf(element, at);
-      return {
-        idstr: fields.text(section, "idstr", at),
-        instance: fields.count(section, "instance", at),
-        version: fields.count(section, "version", at),
-        minimumVersion: fields.count(section, "minimumVersion", at),
-        subsections: fields.list(section, "subsections", at, fields.textElement),
-        optional: fields.flag(section, "optional", at),
-      };
-    }),
-    ramBlocks: fields.list(from, "ramBlocks", path, (element, at) => {
-      const block = fields.fieldsOf(element, at);
-      return { idstr: fields.text(block, "idstr", at), bytes: fields.count(block, "bytes", at) };
-    }),
-    plugins: fields.list(from, "plugins", path, (element, at) => {
-      const plugin = fields.fieldsOf(element, at);
-      return {
-        name: fields.text(plugin, "name", at),
-        version: fields.text(plugin, "version", at),
-        contract: fields.count(plugin, "contract", at),
-      };
-    }),
-  };
 }
 
 function misfitOf(value: unknown, path: string): Misfit {

@@ -1,5 +1,5 @@
 // The comparison of two machines before the first page: everything that would not fit, at once.
-import type { Manifest, MigrationError } from "@godwit/core";
+import type { Manifest, ManifestSection, MigrationError } from "@godwit/core";
 import { migrationError } from "./codes.ts";
 
 /** One difference between the machine that wants to come and the one that waits for it. */
@@ -20,7 +20,7 @@ export interface Misfit {
 export function misfits(source: Manifest, destination: Manifest): Misfit[] {
   return [
     ...machineMisfits(source, destination),
-    ...sectionMisfits(source.sections, destination.sections),
+    ...sectionMisfits(source.sections, destination),
     ...ramMisfits(source.ramBlocks, destination.ramBlocks),
     ...pluginMisfits(source.plugins, destination.plugins),
   ];
@@ -50,16 +50,24 @@ function* machineMisfits(source: Manifest, destination: Manifest): Iterable<Misf
   yield refusal("MACHINE_MISMATCH", "machine type", destination.machineType, source.machineType);
 }
 
-function* sectionMisfits(source: Manifest["sections"], destination: Manifest["sections"]): Iterable<Misfit> {
-  const keyOf = (section: { idstr: string; instance: number }): string => `${section.idstr}/${section.instance}`;
-  const here = new Map(destination.map((section) => [keyOf(section), section]));
+type Readable = Pick<ManifestSection, "version" | "minimumVersion" | "subsections">;
+
+const keyOf = (section: { idstr: string; instance: number }): string => `${section.idstr}/${section.instance}`;
+
+function* sectionMisfits(source: Manifest["sections"], destination: Manifest): Iterable<Misfit> {
+  const here = new Map(destination.sections.map((section) => [keyOf(section), section]));
+  const earlier = new Map(destination.reads.map((section) => [keyOf(section), section]));
   const there = new Set<string>();
+  /** Present sections that sections of an earlier release become. */
+  const succeeded = new Set<string>();
   for (const found of source) {
     const key = keyOf(found);
     const subject = `section ${key}`;
-    const own = here.get(key);
+    const former = here.has(key) ? undefined : earlier.get(key);
+    const own: Readable | undefined = here.get(key) ?? former ?? kindOf(found.idstr, destination.kinds);
     if (there.has(key)) yield refusal("SECTION_DUPLICATE", subject, "one", "two");
     there.add(key);
+    for (const into of former?.into ?? []) succeeded.add(into);
     if (own === undefined) {
       // Whether an optional section will be sent is not known yet.
       yield { ...refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`), refuses: !found.optional };
@@ -82,10 +90,20 @@ function* sectionMisfits(source: Manifest["sections"], destination: Manifest["se
     }
   }
   for (const [key, own] of here) {
-    if (!there.has(key) && !own.optional) {
+    if (!there.has(key) && !succeeded.has(key) && !own.optional) {
       yield refusal("SECTION_MISSING", `section ${key}`, `version ${own.version}`, none);
     }
   }
+  for (const [key, old] of earlier) {
+    const incomplete = !there.has(key) && !old.optional && old.into.some((into) => succeeded.has(into));
+    if (incomplete) yield refusal("SECTION_MISSING", `section ${key}`, `version ${old.version}`, none);
+  }
+}
+
+/** What a destination can make for a section that it does not have: a kind is named by the tail of the idstr. */
+function kindOf(idstr: string, kinds: Manifest["kinds"]): Readable | undefined {
+  const fitting = kinds.filter(({ name }) => idstr === name || idstr.endsWith(`/${name}`));
+  return fitting.toSorted((a, b) => b.name.length - a.name.length)[0];
 }
 
 function* ramMisfits(source: Manifest["ramBlocks"], destination: Manifest["ramBlocks"]): Iterable<Misfit> {
@@ -109,7 +127,11 @@ function* pluginMisfits(source: Manifest["plugins"], destination: Manifest["plug
     const own = here.get(name);
     if (own?.contract === contract) continue;
     const expected = own === undefined ? none : `contract ${own.contract} (${own.version})`;
-    yield refusal("PLUGIN_CONTRACT", `plugin ${name}`, expected, `contract ${contract} (${version})`);
+    // Plugins are how a machine was put together; whether its state fits is for the sections to say.
+    yield {
+      ...refusal("PLUGIN_CONTRACT", `plugin ${name}`, expected, `contract ${contract} (${version})`),
+      refuses: false,
+    };
   }
 }
 

@@ -12,19 +12,15 @@ const count = fc.maxSafeNat();
 const duration = fc.double({ min: 0, max: 1e9, noNaN: true });
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 
+const versions = { version: count, minimumVersion: count, subsections: fc.array(text, { maxLength: 4 }) };
+const section = { idstr: text, instance: count, ...versions, optional: fc.boolean() };
 const manifest = fc.record({
+  producer: fc.record({ name: text, version: text }),
+  contract: count,
   machineType: text,
-  sections: fc.array(
-    fc.record({
-      idstr: text,
-      instance: count,
-      version: count,
-      minimumVersion: count,
-      subsections: fc.array(text, { maxLength: 4 }),
-      optional: fc.boolean(),
-    }),
-    { maxLength: 6 },
-  ),
+  sections: fc.array(fc.record(section), { maxLength: 6 }),
+  reads: fc.array(fc.record({ ...section, into: fc.array(text, { maxLength: 2 }) }), { maxLength: 2 }),
+  kinds: fc.array(fc.record({ name: text, ...versions }), { maxLength: 2 }),
   ramBlocks: fc.array(fc.record({ idstr: text, bytes: count }), { maxLength: 3 }),
   plugins: fc.array(fc.record({ name: text, version: text, contract: count }), { maxLength: 3 }),
 });

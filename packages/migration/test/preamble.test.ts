@@ -21,11 +21,25 @@ const card = {
   optional: false,
 };
 const base: Manifest = {
+  contract: 2,
+  reads: [],
+  kinds: [],
   machineType: "pc-q35-7.2",
   sections: [disk, card],
   ramBlocks: [{ idstr: "pc.ram", bytes: 1 << 20 }],
   plugins: [{ name: "virtio-blk", version: "0.1.0", contract: 1 }],
 };
+
+/** The card has another name here; reads the old one. */
+const present = { ...card, idstr: "nic" };
+const oldCard = { ...card, minimumVersion: 1, into: ["nic/0"] };
+const renamedHere: Partial<Manifest> = { sections: [disk, present], reads: [oldCard] };
+const mergedHere: Partial<Manifest> = {
+  ...renamedHere,
+  reads: [oldCard, { ...oldCard, idstr: "nic-filter" }],
+};
+const kind = { name: "virtio-net", version: 11, minimumVersion: 1, subsections: [] };
+const hotPlugHere: Partial<Manifest> = { sections: [disk], kinds: [kind] };
 
 const codes = (found: readonly Misfit[]): string[] => found.map(({ code, subject }) => `${code} ${subject}`);
 
@@ -35,8 +49,21 @@ describe("misfits", () => {
     expect(misfits(base, { ...base, sections: [card, disk] })).toEqual([]);
   });
 
+  it.each<[string, Partial<Manifest>]>([
+    ["a device that was renamed", renamedHere],
+    [
+      "an optional part that did not come",
+      { ...renamedHere, reads: [oldCard, { ...oldCard, idstr: "x", optional: true }] },
+    ],
+    ["a device that can be made", hotPlugHere],
+    ["a device that is retired", { sections: [disk], reads: [{ ...oldCard, into: [] }] }],
+  ])("are none for %s", (_, change) => {
+    expect(misfits(base, { ...base, ...change })).toEqual([]);
+  });
+
   it("are listed all at once", () => {
     const destination: Manifest = {
+      ...base,
       machineType: "pc-q35-10.0",
       sections: [
         { ...disk, version: 1 },
@@ -73,7 +100,10 @@ describe("misfits", () => {
       false,
     ],
     ["a RAM block that is not there", { ramBlocks: [] }, "RAM_BLOCK_UNKNOWN", true],
-    ["a plugin that is not there", { plugins: [] }, "PLUGIN_CONTRACT", true],
+    ["a plugin that is not there", { plugins: [] }, "PLUGIN_CONTRACT", false],
+    ["a former section without the one that goes with it", mergedHere, "SECTION_MISSING", true],
+    ["a former section's version", { ...renamedHere, reads: [{ ...oldCard, version: 10 }] }, "SECTION_VERSION", true],
+    ["the version of a kind", { ...hotPlugHere, kinds: [{ ...kind, version: 10 }] }, "SECTION_VERSION", true],
     ["a second instance", { sections: [disk, card, { ...card, instance: 1 }] }, "SECTION_MISSING", true],
   ])("name %s", (_, change, code, refuses) => {
     const found = misfits(base, { ...base, ...change });

@@ -60,7 +60,7 @@ export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
   return {
     name: "@godwit/iommu-vtd",
     version,
-    contract: 1,
+    contract: 2,
     setup(kernel) {
       const unit = new Unit({ addressWidth, cachingMode, passThrough }, ram.memory, signalMsi);
       const registration = kernel.device(vtd, {

@@ -68,6 +68,10 @@ function captured(ram: Ram) {
   const offer = vtdIommu({ memory: ram }).setup({
     clock: kernel.clock,
     iterable: kernel.iterable,
+    kind: kernel.kind,
+    retired: kernel.retired,
+    split: kernel.split,
+    merged: kernel.merged,
     device: (_, given) => {
       init = given as unknown as DeviceInit<VtdState>;
       return { idstr: "iommu-intel", instance: 3, sectionId: 9, remove() {} };
@@ -367,6 +371,6 @@ describe("the plugin", () => {
   it("says which it is", () => {
     const { name, version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
     const plugin = vtdIommu({ memory: machine().ram });
-    expect(plugin).toMatchObject({ name, version, contract: 1 });
+    expect(plugin).toMatchObject({ name, version, contract: 2 });
   });
 });

@@ -36,7 +36,7 @@ export function ram({ blocks, pageBytes = defaultPageBytes }: RamInit): Plugin<R
   return {
     name: "@godwit/ram-dirty-tracker",
     version,
-    contract: 1,
+    contract: 2,
     setup(kernel) {
       const writer = ramWriter(blocks, pageBytes);
       const self: Dependency = { idstr, instance: 0 };

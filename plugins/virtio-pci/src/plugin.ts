@@ -30,7 +30,7 @@ export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioP
   return {
     name: "@godwit/virtio-pci",
     version,
-    contract: 1,
+    contract: 2,
     setup(kernel) {
       let pci: VirtioPciFunction | undefined;
       const wired = virtioDevice({

@@ -299,6 +299,6 @@ describe("options that cannot be", () => {
   it("are refused by name", () => {
     expect(made({ slot: "2.0" })).toThrow(/DEFINITION_INVALID: virtio-pci's slot cannot be; .*found 2\.0/);
     expect(made({ msixVectors: 2049 })).toThrow(/msixVectors cannot be; expected 0 to 2048; found 2049/);
-    expect(made({})()).toMatchObject({ name: "@godwit/virtio-pci", contract: 1 });
+    expect(made({})()).toMatchObject({ name: "@godwit/virtio-pci", contract: 2 });
   });
 });

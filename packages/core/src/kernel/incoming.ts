@@ -2,33 +2,31 @@
 // nothing of it.
 import type { IncomingAttempt, LoadReport, Machine, SectionSummary, StagedIterable } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
+import type { OldSection, Succession } from "../registry/former.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
 import type { StreamEvent } from "../stream/events.ts";
-import { StreamReader } from "../stream/reader.ts";
+import { BareReader } from "../stream/reader.ts";
 import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts";
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
 import type { AnyRecord, Description, WireRecord } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
 import type { VirtualClock } from "./clock.ts";
 import { offsetOf } from "./locate.ts";
+import { type ArrivedRecord, begun, type HandOn, type Succeeded, succeed } from "./succeed.ts";
 import { atOnce } from "./synchronous.ts";
 import { Takeover } from "./takeover.ts";
 import { CheckedStates } from "./view.ts";
 
 type Note = LoadReport["notes"][number];
 
-interface ArrivedRecord {
-  readonly record: WireRecord;
-  readonly version: number;
-  /** Offset of its first byte in the stream. */
-  readonly offset: number;
-}
-
 interface Arrived {
   configuration: Configuration | undefined;
   readonly records: Map<Entry, ArrivedRecord>;
+  /** Sections of earlier releases. */
+  readonly former: Map<OldSection, ArrivedRecord>;
+  successions: ReadonlySet<Succession>;
   readonly sections: SectionSummary[];
   readonly notes: Note[];
 }
@@ -41,6 +39,10 @@ export interface IncomingHost {
   readonly clock: VirtualClock;
   /** Loaded before everything else: the clock, which others arm their timers on. */
   readonly first: Entry;
+  /** Makes the device that a stream names and nothing here has, if one of its kind can be made. */
+  readonly plug: (head: SectionHead, registry: Registry) => Entry | undefined;
+  /** Makes a plugged device part of the machine; the function takes it out again. */
+  readonly adopt: (entry: Entry) => () => void;
   /** The attempt is over: the registry thaws. */
   readonly onEnd: () => void;
 }
@@ -48,6 +50,7 @@ export interface IncomingHost {
 interface Prepared {
   readonly order: readonly Entry[];
   readonly states: CheckedStates;
+  readonly handOns: readonly HandOn[];
 }
 
 /** What an attempt and its forks have in common. */
@@ -67,9 +70,12 @@ export class Incoming implements IncomingAttempt {
   readonly #host: IncomingHost;
   readonly #staged: Map<Entry, StagedIterable>;
   readonly #arrived: Arrived;
-  readonly #reader: StreamReader;
+  readonly #reader: BareReader;
   readonly #isFork: boolean;
   readonly #lineage: Lineage;
+  /** The machine's own, or a fork of it that has what this attempt plugs in as well. */
+  #registry: Registry;
+  readonly #plugged: Set<Entry>;
   #prepared: Prepared | undefined;
   #step: Step = "receiving";
   #failure: unknown;
@@ -81,17 +87,28 @@ export class Incoming implements IncomingAttempt {
     this.#staged = from === undefined ? new Map() : from.#staged;
     this.#arrived =
       from === undefined
-        ? { configuration: undefined, records: new Map(), sections: [], notes: [] }
+        ? {
+            configuration: undefined,
+            records: new Map(),
+            former: new Map(),
+            successions: new Set(),
+            sections: [],
+            notes: [],
+          }
         : {
             ...from.#arrived,
             records: new Map(from.#arrived.records),
+            former: new Map(from.#arrived.former),
             sections: [...from.#arrived.sections],
             notes: [...from.#arrived.notes],
           };
+    const plugged = from === undefined ? [] : [...from.#plugged];
+    this.#registry = from === undefined || plugged.length === 0 ? host.registry : from.#registry.fork();
+    this.#plugged = new Set(plugged);
     const options = {
       open: (head: SectionHead, phase: Phase, previous: unknown) => this.#open(head, phase, previous),
     };
-    this.#reader = from === undefined ? new StreamReader(options) : from.#reader.fork(options);
+    this.#reader = new BareReader(options, undefined, from === undefined ? undefined : from.#reader);
   }
 
   push(chunk: Uint8Array): void {
@@ -117,16 +134,19 @@ export class Incoming implements IncomingAttempt {
   prepareNow(): void {
     this.#expect("received");
     this.#guarded(() => {
-      const { order } = schedule(this.#host.registry, this.#host.first);
-      const states = new CheckedStates(this.#host.registry, (entry) => this.#stagedOf(entry));
+      const { order } = schedule(this.#registry, this.#host.first);
+      const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
+      const succeeded = succeed(this.#arrived.former, this.#arrived.successions);
       for (const entry of order) {
         const arrived = this.#arrived.records.get(entry);
+        const successor = succeeded.states.get(entry);
         if (arrived !== undefined) this.#check(entry, arrived, states);
+        else if (successor !== undefined) this.#checkSuccessor(entry, successor, states);
         // What was not needed on the source is what its absence means, whatever the device holds here.
         else if (entry.description?.needed !== undefined)
           states.set(entry, cloneValue(entry.description.absent as AnyRecord));
       }
-      this.#prepared = { order, states };
+      this.#prepared = { order, states, handOns: succeeded.handOns };
     });
     this.#step = "prepared";
   }
@@ -159,9 +179,11 @@ export class Incoming implements IncomingAttempt {
   #takeOver(): { takeover: Takeover; report: LoadReport } {
     if (this.#step === "received") this.prepareNow();
     this.#expect("prepared");
-    const { order, states } = this.#prepared as Prepared;
-    const taken = order.filter((entry) => states.has(entry)).map((entry) => ({ entry, state: states.get(entry) }));
-    const takeover = new Takeover(taken, [...this.#staged.values()], this.#host.machine);
+    const { order, states, handOns } = this.#prepared as Prepared;
+    const taken = order
+      .filter((entry) => states.has(entry))
+      .map((entry) => ({ entry, state: states.get(entry), isPlugged: this.#plugged.has(entry) }));
+    const takeover = new Takeover(taken, [...this.#staged.values()], handOns, this.#host);
     this.#guarded(() => {
       this.#refuseTornMemory();
       if (this.#host.clock.running) {
@@ -219,7 +241,9 @@ export class Incoming implements IncomingAttempt {
   }
 
   #open(head: SectionHead, phase: Phase, previous: unknown): BodyDecoder {
-    const entry = this.#host.registry.find(head.idstr, head.instance);
+    const old = this.#registry.former(head.idstr, head.instance);
+    const entry = this.#registry.find(head.idstr, head.instance) ?? (old === undefined ? this.#plug(head) : undefined);
+    if (old !== undefined && entry === undefined) return this.#openFormer(old, head, phase);
     if (entry === undefined) {
       throw new MigrationError(
         "SECTION_UNKNOWN",
@@ -245,6 +269,22 @@ export class Incoming implements IncomingAttempt {
     return this.#stagedOf(entry).decoder(phase, head.version, previous);
   }
 
+  #openFormer(old: OldSection, { version }: SectionHead, phase: Phase): BodyDecoder {
+    if (phase !== "full") throw wrongPhase(phase);
+    if (this.#arrived.former.has(old)) throw new MigrationError("SECTION_DUPLICATE", "this section came before");
+    return recordDecoder(old.description, version);
+  }
+
+  #plug(head: SectionHead): Entry | undefined {
+    const registry = this.#plugged.size === 0 ? this.#host.registry.fork() : this.#registry;
+    const entry = this.#host.plug(head, registry);
+    if (entry === undefined) return undefined;
+    this.#registry = registry;
+    this.#plugged.add(entry);
+    this.#arrived.notes.push({ code: "plugged", section: sectionKey(entry), text: "the stream names it; it was made" });
+    return entry;
+  }
+
   #stagedOf(entry: Entry): StagedIterable {
     let staged = this.#staged.get(entry);
     if (staged === undefined) {
@@ -268,13 +308,13 @@ export class Incoming implements IncomingAttempt {
         });
       } else if (event.type === "section") {
         const { head, phase, value, offset, bytes, bodyBytes } = event;
-        const entry = this.#host.registry.find(head.idstr, head.instance) as Entry;
-        if (phase === "full")
-          this.#arrived.records.set(entry, {
-            record: value as WireRecord,
-            version: head.version,
-            offset: offset + bytes - footerBytes - bodyBytes,
-          });
+        const record = { record: value as WireRecord, version: head.version };
+        const bodyOffset = offset + bytes - footerBytes - bodyBytes;
+        const entry = this.#registry.find(head.idstr, head.instance);
+        const old = this.#registry.former(head.idstr, head.instance);
+        if (phase === "full" && entry !== undefined)
+          this.#arrived.records.set(entry, { ...record, offset: bodyOffset });
+        else if (phase === "full") this.#arrived.former.set(old as OldSection, { ...record, offset: bodyOffset });
         this.#arrived.sections.push({
           idstr: head.idstr,
           instance: head.instance,
@@ -325,14 +365,16 @@ export class Incoming implements IncomingAttempt {
         offset: 8,
       });
     }
-    for (const entry of this.#host.registry.inSaveOrder()) {
+    const { former, records, sections } = this.#arrived;
+    const successions = begun(former, (entry) => records.has(entry), this.#reader.offset);
+    this.#arrived.successions = successions;
+    const succeeded = new Set([...successions].flatMap(({ into }) => into));
+    for (const entry of this.#registry.inSaveOrder()) {
       const optional = entry.description?.needed !== undefined;
       const missing =
-        (entry.device !== undefined && !optional && !this.#arrived.records.has(entry)) ||
+        (entry.device !== undefined && !optional && !records.has(entry) && !succeeded.has(entry)) ||
         (entry.iterable !== undefined &&
-          !this.#arrived.sections.some(
-            (s) => s.phase === "end" && this.#host.registry.find(s.idstr, s.instance) === entry,
-          ));
+          !sections.some((s) => s.phase === "end" && this.#registry.find(s.idstr, s.instance) === entry));
       if (!missing) continue;
       throw new MigrationError("SECTION_MISSING", "the stream ended without this section", {
         ...sideOf,
@@ -344,9 +386,46 @@ export class Incoming implements IncomingAttempt {
 
   #check(entry: Entry, { record, version, offset }: ArrivedRecord, states: CheckedStates): void {
     const section = sectionKey(entry);
+    const description = entry.description as Description;
+    this.#ask(
+      entry,
+      section,
+      version,
+      () => toState(description, record) as AnyRecord,
+      states,
+      (path) => {
+        return offset + offsetOf(description, record, version, path);
+      },
+    );
+  }
+
+  /** Errors are about what was on the wire: the old section, and in it the field, where both have the same. */
+  #checkSuccessor(entry: Entry, { state, old, arrived }: Succeeded, states: CheckedStates): void {
+    const { record, version, offset } = arrived;
+    const [section, former] = [sectionKey(entry), sectionKey(old)];
+    this.#arrived.notes.push({ code: "former", section, text: `from ${former} version ${version}` });
+    this.#ask(
+      entry,
+      former,
+      version,
+      () => state,
+      states,
+      (path) => {
+        return old.succession.isRename ? offset + offsetOf(old.description, record, version, path) : offset;
+      },
+    );
+  }
+
+  #ask(
+    entry: Entry,
+    section: string,
+    version: number,
+    read: () => AnyRecord,
+    states: CheckedStates,
+    offsetAt: (path: string | undefined) => number,
+  ): void {
     try {
-      const description = entry.description as NonNullable<Entry["description"]>;
-      let state = toState(description, record) as AnyRecord;
+      let state = read();
       const result = atOnce(entry.device?.check?.(state, states.viewOf(entry)), "DEVICE_ASYNC", "check");
       if (result !== undefined && "missing" in result) {
         throw new MigrationError("MEMORY_UNMAPPED", "the check needs memory that did not arrive", {
@@ -355,13 +434,12 @@ export class Incoming implements IncomingAttempt {
       }
       if (result !== undefined) {
         state = result.amended;
-        this.#arrived.notes.push({ code: "amended", section, text: result.note });
+        this.#arrived.notes.push({ code: "amended", section: sectionKey(entry), text: result.note });
       }
       states.set(entry, state);
     } catch (error) {
-      const within = offsetOf(entry.description as Description, record, version, pathOf(error));
       throw isMigrationError(error)
-        ? error.at({ ...sideOf, section, version, offset: offset + within })
+        ? error.at({ ...sideOf, section, version, offset: offsetAt(pathOf(error)) })
         : new MigrationError("DEVICE_FAILED", "the device's check threw", {
             ...sideOf,
             section,

@@ -4,26 +4,37 @@ import {
   contract,
   type DeviceInit,
   type DevicePart,
+  type FormerPart,
   type IncomingAttempt,
   type IterableInit,
   type KernelForPlugins,
   type LoadReport,
   type Machine,
   type Manifest,
+  type MergedInit,
   type OutgoingAttempt,
+  oldestContract,
+  type PluggedDevice,
   type Plugin,
+  type Producer,
   type Registration,
+  type RetiredInit,
   type SectionSummary,
+  type SplitInit,
 } from "../contract.ts";
 import { MigrationError } from "../errors.ts";
-import { type Entry, type NewEntry, Registry } from "../registry/registry.ts";
+import { type OldState, placeOf, type SuccessionInit, succession } from "../registry/former.ts";
+import { deviceEntry, type Entry, type NewEntry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
+import { sectionKey } from "../stream/sections.ts";
 import type { StreamWriterOptions } from "../stream/writer.ts";
 import type { VmdescDialect } from "../vmstate/nodes/node.ts";
 import type { AnyRecord, Description, StateOf } from "../vmstate/types.ts";
 import { timerDescription, type VirtualClock } from "./clock.ts";
 import { Incoming } from "./incoming.ts";
+import { type Kind, Kinds } from "./kinds.ts";
+import { manifestOf } from "./manifest.ts";
 import { Outgoing } from "./outgoing.ts";
 
 export interface KernelOptions {
@@ -36,7 +47,9 @@ export interface KernelOptions {
   /** Which QEMU's vmdesc is written; the default is 10.0. */
   readonly dialect?: VmdescDialect;
   readonly uuid?: Uint8Array;
-  /** The range of plugin contracts that are accepted; the default is this core's own. */
+  /** The emulator and its release, for the manifest that saves carry. */
+  readonly producer?: Producer;
+  /** The range of plugin contracts that are accepted; the default is from `oldestContract` to `contract`. */
   readonly acceptedContracts?: { readonly oldest: number; readonly newest: number };
 }
 
@@ -56,10 +69,12 @@ export interface Kernel extends KernelForPlugins {
   readonly events: EventEmitter<KernelEvents>;
   readonly machine: Machine;
   /** Registers a device. `INSTANCE_AMBIGUOUS`, `SECTION_DUPLICATE`, `REGISTRY_FROZEN`. */
-  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration;
+  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration<StateOf<D>>;
   /** Takes a plugin in and gives its offer. `PLUGIN_CONTRACT` where it was built for another contract. */
   use<Offer>(plugin: Plugin<Offer>): Offer;
   manifest(): Manifest;
+  /** Makes, by their kinds, the devices that a manifest names and this machine lacks: all or none of them. */
+  plug(manifest: Manifest): readonly Registration[];
   /** Waits for what devices must not have cut in two. */
   quiesce(): Promise<void>;
   /** Stops the machine, then its clock. */
@@ -92,6 +107,7 @@ class KernelImplementation implements Kernel {
   readonly machine: Machine;
   readonly #options: KernelOptions;
   readonly #registry = new Registry();
+  readonly #kinds = new Kinds();
   readonly #plugins: { name: string; version: string; contract: number }[] = [];
   readonly #clockEntry: Entry;
   #scheduledRevision = -1;
@@ -108,33 +124,12 @@ class KernelImplementation implements Kernel {
     this.#options = options;
     this.clock = options.clock;
     this.machine = options.machine;
-    this.#clockEntry = this.#registry.add({
-      name: timerDescription.name,
-      path: undefined,
-      instance: undefined,
-      alias: undefined,
-      version: timerDescription.version,
-      priority: timerDescription.priority,
-      after: [],
-      description: timerDescription,
-      iterable: undefined,
-      device: timerDevice(this.clock) as DeviceInit<AnyRecord>,
-    });
+    const device = timerDevice(this.clock) as DeviceInit<AnyRecord>;
+    this.#clockEntry = this.#registry.add(deviceEntry(timerDescription, device));
   }
 
-  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration {
-    return this.#register({
-      name: description.name,
-      path: init.path,
-      instance: init.instance,
-      alias: init.alias,
-      version: description.version,
-      priority: description.priority,
-      after: init.after ?? [],
-      description,
-      device: init as unknown as DeviceInit<AnyRecord>,
-      iterable: undefined,
-    });
+  device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration<StateOf<D>> {
+    return this.#register(deviceEntry(description, init as unknown as DeviceInit<AnyRecord>));
   }
 
   iterable<D extends Description>(
@@ -162,8 +157,75 @@ class KernelImplementation implements Kernel {
     });
   }
 
+  kind<D extends Description>(
+    description: D,
+    create: (idstr: string, instance: number) => PluggedDevice<StateOf<D>>,
+  ): void {
+    this.#kinds.add(description, create as unknown as Kind["create"]);
+  }
+
+  retired<D extends Description>(description: D, init: RetiredInit<StateOf<D>> = {}): void {
+    const handOn = init.handOn as ((state: AnyRecord, version: number) => () => void) | undefined;
+    this.#succeed({
+      from: [{ ...placeOf(description.name, init), description }],
+      into: [],
+      isRename: false,
+      convert: () => [],
+      handOn: handOn && (({ state, version }) => handOn(state, version)),
+    });
+  }
+
+  split<D extends Description, const Into extends Readonly<Record<string, Registration>>>(
+    description: D,
+    init: SplitInit<StateOf<D>, Into>,
+  ): void {
+    const keys = Object.keys(init.into);
+    this.#succeed({
+      from: [{ ...placeOf(description.name, init), description }],
+      into: keys.map((key) => this.#entryOf(init.into[key] as Registration)),
+      isRename: false,
+      convert: ([old]) => {
+        const { state, version } = old as OldState;
+        const made = init.convert(state as StateOf<D>, version) as AnyRecord;
+        return keys.map((key) => made[key]);
+      },
+      handOn: undefined,
+    });
+  }
+
+  merged<S, const From extends Readonly<Record<string, FormerPart>>>(
+    into: Registration<S>,
+    { from, convert }: MergedInit<From, S>,
+  ): void {
+    const parts = Object.entries(from);
+    this.#succeed({
+      from: parts.map(([, part]) => ({ ...placeOf(part.description.name, part), description: part.description })),
+      into: [this.#entryOf(into)],
+      isRename: false,
+      convert: (olds) => {
+        const states = Object.fromEntries(parts.map(([key], i) => [key, olds[i]?.state]));
+        return [convert(states as Parameters<typeof convert>[0]) as AnyRecord];
+      },
+      handOn: undefined,
+    });
+  }
+
+  #succeed(init: SuccessionInit): void {
+    this.#refuseFrozen();
+    this.#registry.succeed(succession(init));
+  }
+
+  #entryOf(registration: Registration): Entry {
+    const entry = this.#registry.named(registration);
+    if (entry?.description !== undefined) return entry;
+    throw new MigrationError("DEFINITION_INVALID", "only a registered device succeeds an earlier one", {
+      side: "define",
+      section: sectionKey(registration),
+    });
+  }
+
   use<Offer>(plugin: Plugin<Offer>): Offer {
-    const accepted = this.#options.acceptedContracts ?? { oldest: contract, newest: contract };
+    const accepted = this.#options.acceptedContracts ?? { oldest: oldestContract, newest: contract };
     if (!(plugin.contract >= accepted.oldest && plugin.contract <= accepted.newest)) {
       throw new MigrationError(
         "PLUGIN_CONTRACT",
@@ -182,20 +244,26 @@ class KernelImplementation implements Kernel {
   }
 
   manifest(): Manifest {
-    const entries = [...this.#registry.inSaveOrder()];
-    return {
-      machineType: this.#options.machineType,
-      sections: entries.map(({ idstr, instance, version, description }) => ({
-        idstr,
-        instance,
-        version,
-        minimumVersion: description?.minimumVersion ?? version,
-        subsections: Object.values(description?.subsections ?? {}).map((own) => own.description.name),
-        optional: description?.needed !== undefined,
-      })),
-      ramBlocks: entries.flatMap(({ iterable }) => [...(iterable?.ramBlocks?.() ?? [])]),
-      plugins: this.#plugins.map((plugin) => ({ ...plugin })),
-    };
+    return manifestOf(this.#registry, this.#kinds, this.#options, this.#plugins);
+  }
+
+  plug(manifest: Manifest): readonly Registration[] {
+    this.#refuseFrozen();
+    const undo: (() => void)[] = [];
+    try {
+      return manifest.sections.flatMap((section) => {
+        const known =
+          this.#registry.find(section.idstr, section.instance) ??
+          this.#registry.former(section.idstr, section.instance);
+        const entry = known === undefined ? this.#kinds.make(section, this.#registry.fork()) : undefined;
+        if (entry === undefined) return [];
+        undo.push(this.#adopt(entry));
+        return [this.#registrationOf(entry)];
+      });
+    } catch (error) {
+      for (const one of undo.toReversed()) one();
+      throw error;
+    }
   }
 
   async quiesce(): Promise<void> {
@@ -298,10 +366,15 @@ class KernelImplementation implements Kernel {
     this.#sending = true;
     this.#attempts++;
     const { dialect = "10.0", pageBytes = 4096 } = this.#options;
-    return new Outgoing(this.#registry, this.#configuration(), { dialect, pageBytes, ...writer }, () => {
-      this.#attempts--;
-      this.#sending = false;
-    });
+    return new Outgoing(
+      this.#registry,
+      this.#configuration(),
+      { dialect, pageBytes, manifest: () => this.manifest(), ...writer },
+      () => {
+        this.#attempts--;
+        this.#sending = false;
+      },
+    );
   }
 
   incoming(): IncomingAttempt {
@@ -324,6 +397,8 @@ class KernelImplementation implements Kernel {
       machine: this.machine,
       clock: this.clock,
       first: this.#clockEntry,
+      plug: (head, registry) => this.#kinds.make(head, registry),
+      adopt: (entry) => this.#adopt(entry),
       onEnd: () => {
         this.#attempts--;
       },
@@ -351,9 +426,29 @@ class KernelImplementation implements Kernel {
     return { machineType: this.#options.machineType, pageBits: 0, capabilities: [], uuid: this.#options.uuid };
   }
 
-  #register(init: NewEntry): Registration {
+  #register(init: NewEntry): Registration<never> {
     this.#refuseFrozen();
-    const entry = this.#registry.add(init);
+    return this.#registrationOf(this.#registry.add(init));
+  }
+
+  /** The function takes it out again. */
+  #adopt(entry: Entry): () => void {
+    const device = entry.device as PluggedDevice<AnyRecord>;
+    this.#registry.adopt(entry);
+    const undo = (): void => {
+      this.#registry.remove(entry);
+      device.unplugged?.();
+    };
+    try {
+      device.plugged?.(this.#registrationOf(entry));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    return undo;
+  }
+
+  #registrationOf(entry: Entry): Registration<never> {
     return {
       idstr: entry.idstr,
       instance: entry.instance,

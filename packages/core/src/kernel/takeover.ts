@@ -5,11 +5,21 @@ import type { Entry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
+import type { HandOn } from "./succeed.ts";
 import { atOnce } from "./synchronous.ts";
 
 interface Taken {
   readonly entry: Entry;
   readonly state: AnyRecord;
+  /** Made by this attempt: it has no state to go back to. */
+  readonly isPlugged: boolean;
+}
+
+type Place = Pick<Entry, "idstr" | "instance">;
+
+interface Host {
+  readonly machine: Machine | undefined;
+  readonly adopt: (entry: Entry) => () => void;
 }
 
 const side = "destination" as const;
@@ -17,36 +27,47 @@ const side = "destination" as const;
 export class Takeover {
   readonly #taken: readonly Taken[];
   readonly #staged: readonly StagedIterable[];
-  readonly #machine: Machine | undefined;
+  readonly #handOns: readonly HandOn[];
+  readonly #host: Host;
   /** What devices held before; the way back. */
-  #before: readonly AnyRecord[] = [];
-  #committed: StagedIterable[] = [];
-  #loaded: number[] = [];
+  #before: readonly (AnyRecord | undefined)[] = [];
+  readonly #committed: StagedIterable[] = [];
+  /** What undoes each device's step so far, in the order of the steps. */
+  readonly #undo: (() => void)[] = [];
 
   /** `taken` in the order in which it is loaded. */
-  constructor(taken: readonly Taken[], staged: readonly StagedIterable[], machine: Machine | undefined) {
+  constructor(taken: readonly Taken[], staged: readonly StagedIterable[], handOns: readonly HandOn[], host: Host) {
     this.#taken = taken;
     this.#staged = staged;
-    this.#machine = machine;
+    this.#handOns = handOns;
+    this.#host = host;
   }
 
   /** `DEVICE_FAILED` and nothing has changed, or `MACHINE_TORN` where even the way back failed. */
   apply(): void {
-    this.#before = this.#taken.map(({ entry }) => this.#guarded("save", entry, () => cloneValue(entry.device?.save())));
-    let at: Entry | undefined;
+    this.#before = this.#taken.map(({ entry, isPlugged }) =>
+      isPlugged ? undefined : this.#guarded("save", entry, () => cloneValue(entry.device?.save())),
+    );
+    const { machine } = this.#host;
+    let at: Place | undefined;
     try {
-      this.#machine?.holdInterrupts?.(true);
+      machine?.holdInterrupts?.(true);
       for (const staged of this.#staged) {
         this.#committed.push(staged);
         staged.commit();
       }
-      for (const [i, { entry, state }] of this.#taken.entries()) {
+      for (const [i, { entry, state, isPlugged }] of this.#taken.entries()) {
         at = entry;
-        this.#loaded.push(i);
+        if (isPlugged) this.#undo.push(this.#host.adopt(entry));
+        else this.#undo.push(() => load(entry, this.#before[i] as AnyRecord));
         load(entry, state);
       }
+      for (const { old, take } of this.#handOns) {
+        at = old;
+        this.#undo.push(take());
+      }
       at = undefined;
-      this.#machine?.holdInterrupts?.(false);
+      machine?.holdInterrupts?.(false);
     } catch (error) {
       throw this.failed(error, at, "taking the state over threw");
     }
@@ -64,7 +85,7 @@ export class Takeover {
   }
 
   /** Undoes what was applied, and makes the error that says how that went. */
-  failed(cause: unknown, at: Entry | undefined, detail: string): MigrationError {
+  failed(cause: unknown, at: Place | undefined, detail: string): MigrationError {
     const failures: unknown[] = [];
     const attempt = (work: () => void) => {
       try {
@@ -73,13 +94,12 @@ export class Takeover {
         failures.push(error);
       }
     };
-    attempt(() => this.#machine?.holdInterrupts?.(true));
+    const { machine } = this.#host;
+    attempt(() => machine?.holdInterrupts?.(true));
+    // The memory first: devices load their old state beside the memory that belongs to it.
     for (const staged of this.#committed.toReversed()) attempt(() => staged.revert());
-    for (const i of this.#loaded.toReversed()) {
-      const { entry } = this.#taken[i] as Taken;
-      attempt(() => load(entry, this.#before[i] as AnyRecord));
-    }
-    attempt(() => this.#machine?.holdInterrupts?.(false));
+    for (const undo of this.#undo.toReversed()) attempt(undo);
+    attempt(() => machine?.holdInterrupts?.(false));
     const torn = failures.length > 0;
     return new MigrationError(
       torn ? "MACHINE_TORN" : "DEVICE_FAILED",

@@ -4,6 +4,7 @@ import { MigrationError } from "../errors.ts";
 import { sectionKey } from "../stream/sections.ts";
 import { utf8Length } from "../utf8.ts";
 import type { AnyRecord, Description, Priority } from "../vmstate/types.ts";
+import { type OldSection, type Succession, successionOf } from "./former.ts";
 import { saveOrder } from "./priority.ts";
 
 export interface Entry {
@@ -31,12 +32,30 @@ export type NewEntry = Pick<
   readonly alias: number | undefined;
 };
 
+export function deviceEntry(description: Description, init: DeviceInit<AnyRecord>): NewEntry {
+  return {
+    name: description.name,
+    path: init.path,
+    instance: init.instance,
+    alias: init.alias,
+    version: description.version,
+    priority: description.priority,
+    after: init.after ?? [],
+    description,
+    device: init,
+    iterable: undefined,
+  };
+}
+
 export class Registry {
   readonly #buckets = new Map<Priority, Set<Entry>>(saveOrder.map((priority) => [priority, new Set()]));
   readonly #byKey = new Map<string, Entry>();
   /** Alias and compat names; several entries may answer to one, the first registered wins as in QEMU. */
   readonly #byOtherKey = new Map<string, Entry[]>();
   readonly #byIdstr = new Map<string, Set<Entry>>();
+  /** Sections of earlier releases, by key. */
+  readonly #former = new Map<string, OldSection>();
+  readonly #successions = new Set<Succession>();
   readonly #plain = new Instances();
   readonly #compats = new Instances();
   /** Counts changes, so that a schedule can be kept until the next. */
@@ -54,6 +73,12 @@ export class Registry {
     }
     const instance = this.#instance(idstr, init);
     const key = sectionKey({ idstr, instance });
+    if (this.#former.has(key)) {
+      throw new MigrationError("SECTION_DUPLICATE", `"${key}" is read for an earlier release's device`, {
+        side: "define",
+        section: key,
+      });
+    }
     if (this.#byKey.has(key)) {
       const implicit = init.instance === undefined && init.path === undefined;
       throw new MigrationError(
@@ -76,8 +101,19 @@ export class Registry {
       description,
       device,
       iterable,
-      sectionId: this.#nextSectionId++,
+      sectionId: this.#nextSectionId,
     };
+    const successions = (device?.formerly ?? []).map((given) => successionOf(entry, given));
+    for (const one of successions) this.#refuseTaken(one, entry);
+    this.#enter(entry);
+    for (const one of successions) this.succeed(one);
+    return entry;
+  }
+
+  #enter(entry: Entry): void {
+    const { idstr, instance, compat, priority } = entry;
+    const key = sectionKey(entry);
+    this.#nextSectionId = Math.max(this.#nextSectionId, entry.sectionId + 1);
     this.revision++;
     this.#plain.add(idstr, instance);
     if (compat !== undefined) this.#compats.add(compat.idstr, compat.instance);
@@ -91,7 +127,57 @@ export class Registry {
       if (list === undefined) this.#byOtherKey.set(other, [entry]);
       else list.push(entry);
     }
-    return entry;
+  }
+
+  /** Takes in what a fork of this registry has made. */
+  adopt(entry: Entry): void {
+    if (this.#byKey.has(sectionKey(entry))) {
+      throw new MigrationError("SECTION_DUPLICATE", `"${sectionKey(entry)}" is registered already`);
+    }
+    this.#enter(entry);
+    for (const given of entry.device?.formerly ?? []) this.succeed(successionOf(entry, given));
+  }
+
+  /** A registry of the same entries, to be added to without touching this one. */
+  fork(): Registry {
+    const copy = new Registry();
+    // In the order of registration, which the buckets do not keep among each other.
+    for (const entry of this.#byKey.values()) copy.#enter(entry);
+    for (const { succession } of this.#former.values())
+      if (!copy.#successions.has(succession)) copy.succeed(succession);
+    copy.#nextSectionId = this.#nextSectionId;
+    return copy;
+  }
+
+  /** Sections of earlier releases are read from now on. */
+  succeed(succession: Succession): void {
+    this.#refuseTaken(succession);
+    for (const old of succession.from) this.#former.set(sectionKey(old), old);
+    this.#successions.add(succession);
+  }
+
+  get successions(): Iterable<Succession> {
+    return this.#successions;
+  }
+
+  /** The section of an earlier release that a stream's section is, where nothing present has its name. */
+  former(idstr: string, instance: number): OldSection | undefined {
+    return this.#former.get(sectionKey({ idstr, instance }));
+  }
+
+  /** An old name that a present device has (or two old ones that are the same) would make a section mean two things. */
+  #refuseTaken({ from }: Succession, besides?: Entry): void {
+    const seen = new Set<string>(besides && [sectionKey(besides)]);
+    for (const old of from) {
+      const key = sectionKey(old);
+      const taken = this.#former.has(key) || this.#byKey.has(key) || seen.has(key);
+      seen.add(key);
+      if (!taken) continue;
+      throw new MigrationError("SECTION_DUPLICATE", `"${key}" of an earlier release is taken already`, {
+        side: "define",
+        section: key,
+      });
+    }
   }
 
   /** Safe to call twice: a successor of the same name stays. */
@@ -103,6 +189,10 @@ export class Registry {
     if (entry.compat !== undefined) this.#compats.remove(entry.compat.idstr, entry.compat.instance);
     this.#buckets.get(entry.priority)?.delete(entry);
     this.#byIdstr.get(entry.idstr)?.delete(entry);
+    for (const one of [...this.#successions].filter(({ into }) => into.includes(entry))) {
+      this.#successions.delete(one);
+      for (const old of one.from) this.#former.delete(sectionKey(old));
+    }
     for (const other of otherKeys(entry)) {
       const list = this.#byOtherKey.get(other)?.filter((e) => e !== entry) ?? [];
       if (list.length > 0) this.#byOtherKey.set(other, list);
@@ -113,7 +203,12 @@ export class Registry {
   /** The entry that a stream's section is for: by its own name, else by an alias, else by a name without path. */
   find(idstr: string, instance: number): Entry | undefined {
     const key = sectionKey({ idstr, instance });
-    return this.#byKey.get(key) ?? this.#byOtherKey.get(key)?.[0];
+    return this.#byKey.get(key) ?? (this.#former.has(key) ? undefined : this.#byOtherKey.get(key)?.[0]);
+  }
+
+  /** The very entry of this name. */
+  named(at: { readonly idstr: string; readonly instance: number }): Entry | undefined {
+    return this.#byKey.get(sectionKey(at));
   }
 
   /** All that a dependency names: one instance, or every instance of an idstr. */

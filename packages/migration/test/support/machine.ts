@@ -1,5 +1,12 @@
 // A small machine with memory that its guest keeps writing to. Its stream is its own; the engine does not look into it.
-import type { IncomingAttempt, LoadReport, Manifest, OutgoingAttempt, SectionSummary } from "@godwit/core";
+import {
+  contract,
+  type IncomingAttempt,
+  type LoadReport,
+  type Manifest,
+  type OutgoingAttempt,
+  type SectionSummary,
+} from "@godwit/core";
 import type { MigratableMachine, RamCounters } from "@godwit/migration";
 
 const pageBytes = 4096;
@@ -83,8 +90,11 @@ export class TestMachine implements MigratableMachine {
   manifest(): Manifest {
     this.step("manifest");
     return {
+      contract,
       machineType: "test-machine",
       sections: [{ idstr: "ram", instance: 0, version: 4, minimumVersion: 4, subsections: [], optional: false }],
+      reads: [],
+      kinds: [],
       ramBlocks: [{ idstr: "ram", bytes: this.memory.length }],
       plugins: [],
       ...this.#options.manifest,

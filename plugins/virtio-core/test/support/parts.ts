@@ -5,7 +5,6 @@ import {
   type DeviceInit,
   encodeState,
   type KernelForPlugins,
-  type Registration,
   type StateOf,
   struct,
   u8,
@@ -181,6 +180,10 @@ export interface Registered {
   readonly init: DeviceInit<AnyRecord>;
 }
 
+const notExpected = (): never => {
+  throw new Error("only a device is expected");
+};
+
 /** A kernel that only takes a registration, so that tests can call what a kernel would. */
 export function takingKernel(): { kernel: KernelForPlugins; registered: () => Registered } {
   let taken: Registered | undefined;
@@ -188,11 +191,13 @@ export function takingKernel(): { kernel: KernelForPlugins; registered: () => Re
     clock: virtualClock(() => 0n),
     device(description, init) {
       taken = { description, init: init as unknown as DeviceInit<AnyRecord> };
-      return { idstr: `${init.path}/${description.name}`, instance: 0, sectionId: 0, remove: () => {} } as Registration;
+      return { idstr: `${init.path}/${description.name}`, instance: 0, sectionId: 0, remove: () => {} };
     },
-    iterable() {
-      throw new Error("no iterable is expected");
-    },
+    iterable: notExpected,
+    kind: notExpected,
+    retired: notExpected,
+    split: notExpected,
+    merged: notExpected,
   };
   return {
     kernel,

@@ -65,6 +65,10 @@ const noView: View = {
   },
 };
 
+const notHere = (): never => {
+  throw new Error("only devices are registered here");
+};
+
 export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Uint8Array(1 << 20)): Machine {
   const interrupts: number[] = [];
   let registered: { description: Description; init: DeviceInit<unknown> } | undefined;
@@ -74,9 +78,11 @@ export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Ui
       registered = { description, init: init as unknown as DeviceInit<unknown> };
       return { idstr: model.name, instance: 0, sectionId: 0, remove() {} };
     },
-    iterable() {
-      throw new Error("no iterables here");
-    },
+    iterable: notHere,
+    kind: notHere,
+    retired: notHere,
+    split: notHere,
+    merged: notHere,
   };
   const transport: Transport = {
     descriptions: { config: noData, queue: noData },

@@ -1,0 +1,49 @@
+// What a machine is made of, as plain data.
+import { contract, type Manifest, type ManifestSection, type Producer } from "../contract.ts";
+import type { Entry, Registry } from "../registry/registry.ts";
+import { sectionKey } from "../stream/sections.ts";
+import type { Description } from "../vmstate/types.ts";
+import type { Kinds } from "./kinds.ts";
+
+interface Identity {
+  readonly machineType: string;
+  readonly producer?: Producer;
+}
+
+export function manifestOf(
+  registry: Registry,
+  kinds: Kinds,
+  { machineType, producer }: Identity,
+  plugins: Manifest["plugins"],
+): Manifest {
+  const entries = [...registry.inSaveOrder()];
+  return {
+    ...(producer === undefined ? {} : { producer: { name: producer.name, version: producer.version } }),
+    contract,
+    machineType,
+    sections: entries.map((entry) => ({ ...placeOf(entry), ...versionsOf(entry) })),
+    reads: [...registry.successions].flatMap(({ from, into }) =>
+      from.map((old) => ({ ...placeOf(old), ...versionsOf(old.description), into: into.map(sectionKey) })),
+    ),
+    kinds: kinds.descriptions().map((description) => {
+      const { optional: _, ...versions } = versionsOf(description);
+      return { name: description.name, ...versions };
+    }),
+    ramBlocks: entries.flatMap(({ iterable }) => [...(iterable?.ramBlocks?.() ?? [])]),
+    plugins: plugins.map((plugin) => ({ ...plugin })),
+  };
+}
+
+function placeOf({ idstr, instance }: Pick<Entry, "idstr" | "instance">): Pick<ManifestSection, "idstr" | "instance"> {
+  return { idstr, instance };
+}
+
+function versionsOf(of: Description | Entry): Omit<ManifestSection, "idstr" | "instance"> {
+  const description = "format" in of ? of : of.description;
+  return {
+    version: of.version,
+    minimumVersion: description?.minimumVersion ?? of.version,
+    subsections: Object.values(description?.subsections ?? {}).map((own) => own.description.name),
+    optional: description?.needed !== undefined,
+  };
+}
