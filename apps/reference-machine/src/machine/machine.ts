@@ -1,6 +1,6 @@
 // The reference machine, assembled: RAM, one hart, interrupt controller, timer, VT-d, and PCI with a disk and a network
 // card that reach memory through it. Whoever assembles hands instances to each other; plugins never look for them.
-import { createKernel, type Dependency, type Kernel, virtualClock } from "@godwit/core";
+import { createKernel, type Dependency, type Kernel, timerQueue, virtualClock } from "@godwit/core";
 import { vtdIommu } from "@godwit/iommu-vtd";
 import { barrierTracker, type RamStatistics, ram, ramBlock } from "@godwit/ram-dirty-tracker";
 import { type BlockBackend, virtioBlkPci } from "@godwit/virtio-blk";
@@ -55,6 +55,7 @@ export interface ReferenceMachine {
 export function referenceMachine(options: ReferenceMachineOptions): ReferenceMachine {
   const { iommuLast = false } = options;
   const clock = virtualClock(options.hostNow);
+  const timers = timerQueue(clock);
   const pci = new PciBus();
   const hart: Hart = new Hart({
     hartId: 0,
@@ -76,8 +77,8 @@ export function referenceMachine(options: ReferenceMachineOptions): ReferenceMac
       }),
     }),
   });
-  const timer = new Timer(clock, (level) => hart.setInterruptLine("timer", level));
-  const runner = new Runner(hart, timer, (error) => {
+  const timer = new Timer(timers, (level) => hart.setInterruptLine("timer", level));
+  const runner = new Runner(hart, timers, (error) => {
     clock.stop();
     if (options.onFailure === undefined) throw error;
     options.onFailure(error);

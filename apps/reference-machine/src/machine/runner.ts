@@ -1,7 +1,7 @@
 // Runs the hart in short slices between which the host's own work goes on: migration, disk, network, display.
 import { setImmediate as yieldToHost } from "node:timers/promises";
+import type { TimerQueue } from "@godwit/core";
 import type { Hart } from "../hart/hart.ts";
-import type { Timer } from "./timer.ts";
 
 /** Instructions a slice: well under a millisecond, so that the event loop is never late. */
 const sliceSteps = 20_000;
@@ -10,7 +10,7 @@ const longestSleepMs = 50;
 
 export class Runner {
   readonly #hart: Hart;
-  readonly #timer: Timer;
+  readonly #timers: TimerQueue;
   readonly #onFailure: (error: unknown) => void;
   /** The loop that may go on; a stopped one finds another here, or none. */
   #loop: symbol | undefined;
@@ -19,9 +19,9 @@ export class Runner {
   /** Steps taken since the machine was made. */
   steps = 0;
 
-  constructor(hart: Hart, timer: Timer, onFailure: (error: unknown) => void) {
+  constructor(hart: Hart, timers: TimerQueue, onFailure: (error: unknown) => void) {
     this.#hart = hart;
-    this.#timer = timer;
+    this.#timers = timers;
     this.#onFailure = onFailure;
   }
 
@@ -53,15 +53,22 @@ export class Runner {
 
   async #run(own: symbol): Promise<void> {
     while (this.#loop === own) {
-      this.#timer.update();
+      this.#timers.runDue();
       const began = performance.now();
       this.steps += this.#hart.run(sliceSteps);
       const busyMs = performance.now() - began;
       if (this.#throttle > 0) await this.#sleep((busyMs * this.#throttle) / (1 - this.#throttle));
-      if (this.#hart.idle && this.#loop === own)
-        await this.#sleep(Math.min(this.#timer.dueInMs() ?? longestSleepMs, longestSleepMs));
+      if (this.#hart.idle && this.#loop === own) await this.#sleep(this.#dueInMs());
       else await yieldToHost();
     }
+  }
+
+  /** Until the next deadline, as far as an idle hart may sleep; guest time and the host's go at one pace here. */
+  #dueInMs(): number {
+    const next = this.#timers.next();
+    if (next === null) return longestSleepMs;
+    const leftNs = Number(next - this.#timers.clock.now());
+    return Math.min(Math.max(leftNs, 0) / 1_000_000, longestSleepMs);
   }
 
   async #sleep(ms: number): Promise<void> {

@@ -1,5 +1,5 @@
 // The timer: mtime counts the virtual clock, and the hart's timer line is high from mtimecmp on.
-import { type Description, type StateOf, u64, type VirtualClock, vmstate } from "@godwit/core";
+import { type Description, type StateOf, type TimerQueue, u64, type VirtualTimer, vmstate } from "@godwit/core";
 import { TIMER_HZ, TIMER_MTIME_HIGH, TIMER_MTIME_LOW, TIMER_MTIMECMP_HIGH, TIMER_MTIMECMP_LOW } from "../memory-map.ts";
 
 const tickNs = 1_000_000_000n / BigInt(TIMER_HZ);
@@ -13,17 +13,19 @@ export const timerDescription: Description<{ mtimecmp: bigint }> = vmstate({
 });
 
 export class Timer {
-  readonly #clock: VirtualClock;
+  readonly #timers: TimerQueue;
   readonly #setLine: (level: boolean) => void;
+  readonly #rise: VirtualTimer;
   #mtimecmp = never;
 
-  constructor(clock: VirtualClock, setLine: (level: boolean) => void) {
-    this.#clock = clock;
+  constructor(timers: TimerQueue, setLine: (level: boolean) => void) {
+    this.#timers = timers;
     this.#setLine = setLine;
+    this.#rise = timers.timer(() => this.#update());
   }
 
   read(offset: number): number | undefined {
-    const mtime = this.#clock.now() / tickNs;
+    const mtime = this.#mtime();
     switch (offset) {
       case TIMER_MTIME_LOW:
         return Number(mtime & 0xffff_ffffn);
@@ -43,31 +45,33 @@ export class Timer {
     if (offset === TIMER_MTIMECMP_LOW) this.#mtimecmp = (this.#mtimecmp & ~0xffff_ffffn) | half;
     else if (offset === TIMER_MTIMECMP_HIGH) this.#mtimecmp = (this.#mtimecmp & 0xffff_ffffn) | (half << 32n);
     else return false;
-    this.update();
+    this.#compare();
     return true;
-  }
-
-  /** Drives the line for the time that it is now. */
-  update(): void {
-    this.#setLine(this.#clock.now() / tickNs >= this.#mtimecmp);
-  }
-
-  /** Milliseconds of guest time until the line rises; undefined where it is high or never will. */
-  dueInMs(): number | undefined {
-    if (this.#mtimecmp === never) return undefined;
-    const left = this.#mtimecmp * tickNs - this.#clock.now();
-    return left <= 0n ? undefined : Number(left / 1000n) / 1000;
   }
 
   reset(): void {
     this.#mtimecmp = never;
-    this.update();
+    this.#compare();
   }
   save(): StateOf<typeof timerDescription> {
     return { mtimecmp: this.#mtimecmp };
   }
   load(state: StateOf<typeof timerDescription>): void {
     this.#mtimecmp = state.mtimecmp;
-    this.update();
+    this.#compare();
+  }
+
+  #mtime(): bigint {
+    return this.#timers.clock.now() / tickNs;
+  }
+
+  /** Armed even where the line is high already: a load that fails behind this one puts the clock back. */
+  #compare(): void {
+    this.#rise.arm(this.#mtimecmp === never ? null : this.#mtimecmp * tickNs);
+    this.#update();
+  }
+
+  #update(): void {
+    this.#setLine(this.#mtime() >= this.#mtimecmp);
   }
 }
