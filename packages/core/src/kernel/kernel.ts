@@ -22,8 +22,8 @@ import {
   type SectionSummary,
   type SplitInit,
 } from "../contract.ts";
-import { MigrationError } from "../errors.ts";
-import { type OldState, placeOf, type SuccessionInit, succession } from "../registry/former.ts";
+import { isMigrationError, MigrationError } from "../errors.ts";
+import { converted, type OldState, placeOf, type SuccessionInit, succession } from "../registry/former.ts";
 import { deviceEntry, type Entry, type NewEntry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
@@ -31,11 +31,13 @@ import { sectionKey } from "../stream/sections.ts";
 import type { StreamWriterOptions } from "../stream/writer.ts";
 import type { VmdescDialect } from "../vmstate/nodes/node.ts";
 import type { AnyRecord, Description, StateOf } from "../vmstate/types.ts";
+import { Writer } from "../writer.ts";
 import { timerDescription, type VirtualClock } from "./clock.ts";
 import { Incoming } from "./incoming.ts";
-import { type Kind, Kinds } from "./kinds.ts";
+import { type Kind, Kinds, plugAll } from "./kinds.ts";
 import { manifestOf } from "./manifest.ts";
-import { Outgoing } from "./outgoing.ts";
+import { Outgoing, preambleOf } from "./outgoing.ts";
+import { atOnce } from "./synchronous.ts";
 
 export interface KernelOptions {
   /** The machine type, such as `pc-q35-7.2`: both ends must name the same. */
@@ -110,9 +112,14 @@ class KernelImplementation implements Kernel {
   readonly #kinds = new Kinds();
   readonly #plugins: { name: string; version: string; contract: number }[] = [];
   readonly #clockEntry: Entry;
+  #order: readonly Entry[] = [];
   #scheduledRevision = -1;
   #attempts = 0;
   #sending = false;
+  #preambleBytes: Uint8Array | undefined;
+  /** Room for the next snapshot: as much as the last one took. */
+  #snapshotBytes = 4096;
+  #scratch: Writer | undefined;
 
   constructor(options: KernelOptions) {
     if (options.uuid !== undefined && options.uuid.length !== 16) {
@@ -161,6 +168,7 @@ class KernelImplementation implements Kernel {
     description: D,
     create: (idstr: string, instance: number) => PluggedDevice<StateOf<D>>,
   ): void {
+    this.#refuseFrozen();
     this.#kinds.add(description, create as unknown as Kind["create"]);
   }
 
@@ -169,7 +177,6 @@ class KernelImplementation implements Kernel {
     this.#succeed({
       from: [{ ...placeOf(description.name, init), description }],
       into: [],
-      isRename: false,
       convert: () => [],
       handOn: handOn && (({ state, version }) => handOn(state, version)),
     });
@@ -183,10 +190,9 @@ class KernelImplementation implements Kernel {
     this.#succeed({
       from: [{ ...placeOf(description.name, init), description }],
       into: keys.map((key) => this.#entryOf(init.into[key] as Registration)),
-      isRename: false,
       convert: ([old]) => {
         const { state, version } = old as OldState;
-        const made = init.convert(state as StateOf<D>, version) as AnyRecord;
+        const made = converted(() => init.convert(state as StateOf<D>, version)) as AnyRecord;
         return keys.map((key) => made[key]);
       },
       handOn: undefined,
@@ -201,10 +207,9 @@ class KernelImplementation implements Kernel {
     this.#succeed({
       from: parts.map(([, part]) => ({ ...placeOf(part.description.name, part), description: part.description })),
       into: [this.#entryOf(into)],
-      isRename: false,
       convert: (olds) => {
         const states = Object.fromEntries(parts.map(([key], i) => [key, olds[i]?.state]));
-        return [convert(states as Parameters<typeof convert>[0]) as AnyRecord];
+        return [converted(() => convert(states as Parameters<typeof convert>[0])) as AnyRecord];
       },
       handOn: undefined,
     });
@@ -237,7 +242,12 @@ class KernelImplementation implements Kernel {
         },
       );
     }
-    if (plugin.contract < contract) this.events.emit("plugin-contract", plugin, contract);
+    // A machine with two disks uses one plugin twice: once is enough to say that it is old.
+    const isKnown = this.#plugins.some(
+      ({ name, version, contract: own }) =>
+        name === plugin.name && version === plugin.version && own === plugin.contract,
+    );
+    if (plugin.contract < contract && !isKnown) this.events.emit("plugin-contract", plugin, contract);
     const offer = plugin.setup(this);
     this.#plugins.push({ name: plugin.name, version: plugin.version, contract: plugin.contract });
     return offer;
@@ -249,25 +259,27 @@ class KernelImplementation implements Kernel {
 
   plug(manifest: Manifest): readonly Registration[] {
     this.#refuseFrozen();
-    const undo: (() => void)[] = [];
+    // Frozen meanwhile, as during a load: what a factory registered by itself could not be taken back.
+    this.#attempts++;
     try {
-      return manifest.sections.flatMap((section) => {
-        const known =
-          this.#registry.find(section.idstr, section.instance) ??
-          this.#registry.former(section.idstr, section.instance);
-        const entry = known === undefined ? this.#kinds.make(section, this.#registry.fork()) : undefined;
-        if (entry === undefined) return [];
-        undo.push(this.#adopt(entry));
-        return [this.#registrationOf(entry)];
-      });
-    } catch (error) {
-      for (const one of undo.toReversed()) one();
-      throw error;
+      return plugAll(manifest, this.#registry, this.#kinds, (entry, undo) => this.#adopt(entry, undo));
+    } finally {
+      this.#attempts--;
     }
   }
 
   async quiesce(): Promise<void> {
-    await Promise.all([...this.#registry.inSaveOrder()].map(({ device }) => device?.quiesce?.()));
+    const waits = [...this.#registry.inSaveOrder()].map(async (entry) => {
+      try {
+        await entry.device?.quiesce?.();
+      } catch (cause) {
+        const section = sectionKey(entry);
+        if (isMigrationError(cause)) throw cause.at({ section });
+        const found = cause instanceof Error ? cause.message : String(cause);
+        throw new MigrationError("DEVICE_FAILED", "a device did not quiesce", { section, found, cause });
+      }
+    });
+    await Promise.all(waits);
   }
 
   pause(): void {
@@ -319,11 +331,12 @@ class KernelImplementation implements Kernel {
 
   snapshot(into?: Uint8Array): Uint8Array {
     const ran = this.clock.running;
-    const attempt = this.#outgoing({ describe: false, into });
+    const attempt = this.#outgoing({ describe: false, into, roomBytes: this.#snapshotBytes });
     if (ran) this.clock.stop();
     let completed = false;
     try {
-      const bytes = attempt.whole();
+      const bytes = attempt.whole(this.#preamble());
+      this.#snapshotBytes = bytes.length;
       completed = true;
       return bytes;
     } finally {
@@ -335,17 +348,22 @@ class KernelImplementation implements Kernel {
   restore(bytes: Uint8Array): LoadReport {
     const ran = this.clock.running;
     const attempt = this.#incoming();
+    const scratch = this.#scratch ?? new Writer();
+    // A device that restores again while it loads finds none, and gets its own.
+    this.#scratch = undefined;
+    scratch.pos = 0;
     try {
       attempt.push(bytes);
       attempt.end();
       attempt.prepareNow();
       if (ran) this.clock.stop();
-      const report = attempt.commitNow();
+      const report = attempt.commitNow(scratch);
       if (ran) this.clock.start();
       if (ran) this.#tellResumed();
       return this.#loaded(report);
     } finally {
       attempt.discard();
+      this.#scratch = scratch;
       if (ran && !this.clock.running) this.clock.start();
     }
   }
@@ -384,7 +402,7 @@ class KernelImplementation implements Kernel {
   /** A dependency that cannot be is told before the first byte, on either side. */
   #checkDependencies(): void {
     if (this.#scheduledRevision === this.#registry.revision) return;
-    schedule(this.#registry, this.#clockEntry);
+    this.#order = schedule(this.#registry, this.#clockEntry).order;
     this.#scheduledRevision = this.#registry.revision;
   }
 
@@ -397,8 +415,10 @@ class KernelImplementation implements Kernel {
       machine: this.machine,
       clock: this.clock,
       first: this.#clockEntry,
+      order: this.#order,
+      preamble: this.#preamble(),
       plug: (head, registry) => this.#kinds.make(head, registry),
-      adopt: (entry) => this.#adopt(entry),
+      adopt: (entry, undo) => void this.#adopt(entry, undo),
       onEnd: () => {
         this.#attempts--;
       },
@@ -408,8 +428,11 @@ class KernelImplementation implements Kernel {
   /** State is applied to a machine that stands; if that fails, it goes on as it did. */
   async #stopped<T>(work: () => Promise<T>): Promise<T> {
     const ran = this.clock.running;
-    if (ran) this.pause();
     try {
+      if (ran) {
+        await this.quiesce();
+        this.pause();
+      }
       return await work();
     } catch (error) {
       if (ran) this.resume();
@@ -422,6 +445,11 @@ class KernelImplementation implements Kernel {
     return report;
   }
 
+  #preamble(): Uint8Array {
+    this.#preambleBytes ??= preambleOf(this.#configuration());
+    return this.#preambleBytes;
+  }
+
   #configuration(): Configuration {
     return { machineType: this.#options.machineType, pageBits: 0, capabilities: [], uuid: this.#options.uuid };
   }
@@ -431,21 +459,17 @@ class KernelImplementation implements Kernel {
     return this.#registrationOf(this.#registry.add(init));
   }
 
-  /** The function takes it out again. */
-  #adopt(entry: Entry): () => void {
+  /** A plugged device is in. What takes it out again is in `undo` before the device is told. */
+  #adopt(entry: Entry, undo: (() => void)[]): Registration {
     const device = entry.device as PluggedDevice<AnyRecord>;
-    this.#registry.adopt(entry);
-    const undo = (): void => {
-      this.#registry.remove(entry);
-      device.unplugged?.();
-    };
-    try {
-      device.plugged?.(this.#registrationOf(entry));
-    } catch (error) {
-      undo();
-      throw error;
-    }
-    return undo;
+    const leave = this.#registry.adopt(entry);
+    undo.push(() => {
+      leave();
+      atOnce(device.unplugged?.() as unknown, "DEVICE_ASYNC", "unplugged");
+    });
+    const registration = this.#registrationOf(entry);
+    atOnce(device.plugged?.(registration) as unknown, "DEVICE_ASYNC", "plugged");
+    return registration;
   }
 
   #registrationOf(entry: Entry): Registration<never> {
