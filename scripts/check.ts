@@ -10,6 +10,8 @@ const steps = new Map([
   ["dead code", ["knip", "--no-config-hints"]],
   ["build", turbo("build")],
   ["packed packages", ["bun", "scripts/check-packages.ts"]],
+  ["consumers, and two copies of core", ["bun", "scripts/check-consumers.ts"]],
+  ["sizes", ["bun", "scripts/sizes.ts"]],
 ]);
 
 let failed = 0;

@@ -41,7 +41,8 @@ export interface VirtioCheckContext<L = NoData> {
 export type VirtioLoadContext<L = NoData> = Omit<VirtioCheckContext<L>, "memory">;
 
 /** A device's answer: nothing where its state is good, or the state to load instead. A refusal is a `MigrationError`. */
-export type VirtioCheckResult<S> = undefined | { readonly amended: S; readonly note: string };
+// biome-ignore lint/suspicious/noConfusingVoidType: before TypeScript 5.5 a check that returns nothing is of this type
+export type VirtioCheckResult<S> = void | undefined | { readonly amended: S; readonly note: string };
 
 /**
  * One kind of virtio device. `S` is the state of its class description, `L` of what it writes before that.

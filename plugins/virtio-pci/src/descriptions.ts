@@ -130,9 +130,9 @@ function extraStateDescription({ modern, hostFeatures, dialect }: VirtioPciParam
 export const noModernState = {
   dfselect: 0,
   gfselect: 0,
-  guest_features: new Uint32Array(2),
+  guest_features: new Uint32Array(2) as Uint32Array,
   vqs: new Array<ModernQueueState>(maxQueues).fill(unusedModernQueue),
-  features128: { guest_features: new Uint32Array(2) },
+  features128: { guest_features: new Uint32Array(2) as Uint32Array },
 };
 export type VirtioPciExtraState = StateOf<ReturnType<typeof extraStateDescription>>;
 
