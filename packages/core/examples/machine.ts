@@ -11,7 +11,7 @@ function machine() {
 }
 
 const source = machine();
-source.uart.fifo = [72, 105];
+source.uart.fifo = Uint8Array.of(72, 105);
 const destination = machine();
 const report = await destination.kernel.load(source.kernel.save());
-console.log(destination.uart.fifo, report.loadOrder); // [ 72, 105 ] [ "timer/0", "uart/0" ]
+console.log([...destination.uart.fifo], report.loadOrder); // [ 72, 105 ] [ "timer/0", "uart/0" ]

@@ -1,4 +1,4 @@
-import { type KernelForPlugins, u8, varray, vmstate } from "@godwit/core";
+import { capture, type KernelForPlugins, restore, u8, varray, vmstate } from "@godwit/core";
 
 const uart = vmstate({
   name: "uart",
@@ -8,11 +8,11 @@ const uart = vmstate({
 
 export class Uart {
   lcr = 0;
-  fifo: number[] = [];
+  fifo = new Uint8Array(0);
+  get fifo_count() {
+    return this.fifo.length;
+  }
   constructor(kernel: KernelForPlugins) {
-    kernel.device(uart, {
-      save: () => ({ lcr: this.lcr, fifo_count: this.fifo.length, fifo: Uint8Array.from(this.fifo) }),
-      load: (state) => Object.assign(this, { lcr: state.lcr, fifo: [...state.fifo] }),
-    });
+    kernel.device(uart, { save: () => capture(uart, this), load: (state) => restore(uart, this, state) });
   }
 }

@@ -1,0 +1,28 @@
+/** Tests that need a machine: they are skipped, visibly, where Debian's SeaBIOS cannot be had, except where it must be. */
+import { it, type TestContext } from "vitest";
+import { findSeabios, type Seabios } from "../../src/host/seabios.ts";
+
+const seabios: Seabios | undefined = findSeabios();
+const why = "Debian's package seabios is neither installed nor to be had from apt";
+
+type Test<A extends unknown[]> = (seabios: Seabios, ...args: A) => Promise<void>;
+
+async function runOrSkip<A extends unknown[]>(context: TestContext, test: Test<A>, args: A): Promise<void> {
+  if (seabios !== undefined) return test(seabios, ...args);
+  if (process.env["GODWIT_REQUIRE_SEABIOS"] === "1") throw new Error(`${why}, and it is required here`);
+  console.warn(`"${context.task.name}" did not run: ${why}`);
+  return context.skip(why);
+}
+
+export function itWithSeabios(name: string, test: Test<[]>): void {
+  it(name, (context) => runOrSkip(context, test, []));
+}
+
+/** One test a value. */
+itWithSeabios.each = <V>(values: readonly V[]) => {
+  return (name: string, test: Test<[V]>): void => {
+    for (const value of values) {
+      it(name.replace("%s", String(value)), (context) => runOrSkip(context, test, [value]));
+    }
+  };
+};
