@@ -23,6 +23,7 @@ import {
   varray,
   vmstate,
 } from "../src/index.ts";
+import { accelerate } from "../src/jit.ts";
 
 // The record of plugins/iommu-vtd, whose description core cannot import; wire reference 14.3.
 const vtd = vmstate({
@@ -412,6 +413,7 @@ async function median(run: () => unknown): Promise<number> {
 }
 
 export default async function codecBenchmark(): Promise<void> {
+  accelerate();
   const rows: Record<string, string | number>[] = [];
   const add = (what: string, us: number, byHand: number, parser?: number): void => {
     const by = (other: number | undefined): string => (other === undefined ? "" : (us / other).toFixed(2));

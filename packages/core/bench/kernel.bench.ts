@@ -1,9 +1,8 @@
-// How long the kernel takes: a snapshot of a small machine, and registering and scheduling many handlers.
-import { bench, group, run, summary } from "mitata";
+// How long the kernel takes to register and schedule many handlers.
+import { bench, group, run } from "mitata";
 import { createKernel, type Kernel, u32, virtualClock, vmstate } from "../src/index.ts";
 import { Registry } from "../src/registry/registry.ts";
 import { schedule } from "../src/registry/schedule.ts";
-import { smallMachine } from "../test/machine.ts";
 
 const word = vmstate({ name: "word", version: 1, fields: { x: u32 } });
 
@@ -38,15 +37,6 @@ function registryOf(handlers: number): Registry {
 }
 
 export default async function kernelBenchmark(): Promise<void> {
-  const { kernel } = smallMachine(5);
-  const into = new Uint8Array(64 * 1024);
-  const state = smallMachine(5);
-  const plain = { uarts: state.uarts, irq: state.irq, bytes: state.store.bytes };
-  console.log(`a snapshot has ${kernel.snapshot().length} bytes; the last column of a row is what a call allocates`);
-  summary(() => {
-    bench("snapshot of a small machine", () => kernel.snapshot(into));
-    bench("structuredClone of its state", () => structuredClone(plain));
-  });
   for (const handlers of [100, 1000, 10_000]) {
     group(`${handlers} handlers`, () => {
       bench("register", () => kernelOf(handlers));

@@ -21,6 +21,8 @@ export interface View {
  * yet (post-copy); the check is asked again when it has. A refusal is a thrown `MigrationError`.
  */
 export type CheckResult<S> =
+  // biome-ignore lint/suspicious/noConfusingVoidType: before TypeScript 5.5 a check that returns nothing is of this type
+  | void
   | undefined
   | { readonly amended: S; readonly note: string }
   | { readonly missing: { readonly block: string; readonly offset: number } };
@@ -200,20 +202,24 @@ export interface KernelForPlugins {
   ): Registration;
   /**
    * Hot-plug: where a stream or a manifest names a device of this description that is not registered, `create` makes it.
-   * It must not touch the machine: that waits for `plugged`. `SECTION_DUPLICATE` for a second kind of the same name.
+   * It must not touch the machine: that waits for `plugged`. `SECTION_DUPLICATE` for a second kind of the same name,
+   * `REGISTRY_FROZEN` during a save or load.
    */
   kind<D extends Description>(
     description: D,
     create: (idstr: string, instance: number) => PluggedDevice<StateOf<D>>,
   ): void;
-  /** A device of earlier releases that is gone: its section is read, and dropped or handed on. */
+  /**
+   * A device of earlier releases that is gone: its section is read, and dropped or handed on. `SECTION_DUPLICATE` where
+   * the name is taken, `REGISTRY_FROZEN` during a save or load.
+   */
   retired<D extends Description>(description: D, init?: RetiredInit<StateOf<D>>): void;
-  /** A device of earlier releases that has become several. */
+  /** A device of earlier releases that has become several. Errors as `retired`, and `DEFINITION_INVALID`. */
   split<D extends Description, const Into extends Readonly<Record<string, Registration>>>(
     description: D,
     init: SplitInit<StateOf<D>, Into>,
   ): void;
-  /** Devices of earlier releases that have become one. */
+  /** Devices of earlier releases that have become one. Errors as `split`. */
   merged<S, const From extends Readonly<Record<string, FormerPart>>>(
     into: Registration<S>,
     init: MergedInit<From, S>,
@@ -255,8 +261,11 @@ export interface Manifest {
   readonly contract: number;
   readonly machineType: string;
   readonly sections: readonly ManifestSection[];
-  /** Sections of earlier releases that this machine reads, and the present ones that each becomes (`idstr/instance`). */
-  readonly reads: readonly (ManifestSection & { readonly into: readonly string[] })[];
+  /**
+   * Sections that this machine reads beside its own: those of earlier releases, and its own under an alias or without a
+   * path. With the present ones that each becomes, and the old ones that must come with it (both as `idstr/instance`).
+   */
+  readonly reads: readonly (ManifestSection & { readonly into: readonly string[]; readonly with: readonly string[] })[];
   /** Devices that this machine makes where a stream names them; `name` is the last part of the idstr. */
   readonly kinds: readonly (Omit<ManifestSection, "idstr" | "instance" | "optional"> & { readonly name: string })[];
   readonly ramBlocks: readonly { readonly idstr: string; readonly bytes: number }[];

@@ -35,7 +35,7 @@ export const errorCodes = {
   DEPENDENCY_CYCLE: "devices wait for each other in a cycle",
   DEPENDENCY_UNKNOWN: "a device names a dependency that is not registered",
   DEPENDENCY_ITERABLE: "an iterable handler cannot wait for a non-iterable one",
-  DEVICE_ASYNC: "a device's check or load returned a promise",
+  DEVICE_ASYNC: "a function that must answer at once returned a promise",
   DEVICE_CHECK: "a device refuses the state that arrived",
   DEVICE_UNMIGRATABLE: "a device that cannot migrate is present",
   DEVICE_FAILED: "a device's own function threw",
@@ -62,6 +62,7 @@ export const errorCodes = {
   RAM_FLAGS: "a RAM record carries an invalid combination of flags",
   RAM_OFFSET: "a page lies outside its RAM block",
   RAM_ORDER: "a RAM record came where it may not",
+  RECORD_CYCLE: "a record of the state is reached again through itself",
   REGISTRY_FROZEN: "devices may not come or go during a migration",
   SAVE_ASYNC: "a device's save returned a promise",
   SECTION_DUPLICATE: "a section came twice, or two devices claim it",
@@ -111,7 +112,8 @@ export class MigrationError extends Error {
   readonly found: string | undefined;
 
   constructor(code: ErrorCode | (string & {}), detail: string, init: MigrationErrorInit = {}) {
-    const { expected, found, cause, ...location } = init;
+    const { expected, found, cause, ...rest } = init;
+    const location: ErrorLocation = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
     super(compose(code, detail, location, expected, found), cause === undefined ? undefined : { cause });
     this.name = "MigrationError";
     this.code = code;
@@ -124,26 +126,21 @@ export class MigrationError extends Error {
 
   /** The same error with what `more` knows added; what is already known stays. */
   at(more: ErrorLocation): MigrationError {
-    const known = this.location;
-    const path = joinPath(more.path, known.path);
-    return new MigrationError(this.code, this.detail, {
-      side: known.side ?? more.side,
-      section: known.section ?? more.section,
-      version: known.version ?? more.version,
-      path,
-      offset: known.offset ?? more.offset,
-      expected: this.expected,
-      found: this.found,
-      cause: this.cause,
-    });
+    const { code, detail, location, expected, found, cause } = this;
+    const path = joinPath(more.path, location.path);
+    return new MigrationError(code, detail, { ...more, ...location, path, expected, found, cause });
   }
 
   toJSON(): MigrationErrorJson {
-    const json: Record<string, unknown> = { name: "MigrationError", code: this.code, detail: this.detail };
-    for (const [key, value] of Object.entries(this.location)) if (value !== undefined) json[key] = value;
-    if (this.expected !== undefined) json["expected"] = this.expected;
-    if (this.found !== undefined) json["found"] = this.found;
-    return json as unknown as MigrationErrorJson;
+    const { code, detail, location, expected, found } = this;
+    return {
+      name: "MigrationError",
+      code,
+      detail,
+      ...location,
+      ...(expected === undefined ? {} : { expected }),
+      ...(found === undefined ? {} : { found }),
+    };
   }
 
   static fromJSON(json: MigrationErrorJson): MigrationError {
@@ -171,10 +168,12 @@ function compose(
   expected: string | undefined,
   found: string | undefined,
 ): string {
-  const place: string[] = [];
-  if (at.section !== undefined) place.push(`section ${at.section}${at.version === undefined ? "" : ` v${at.version}`}`);
-  if (at.path) place.push(`field ${at.path}`);
-  if (at.offset !== undefined) place.push(`offset ${at.offset}`);
+  const { section, version, path, offset } = at;
+  const place = [
+    section && `section ${section}${version === undefined ? "" : ` v${version}`}`,
+    path && `field ${path}`,
+    offset !== undefined && `offset ${offset}`,
+  ].filter(Boolean);
   const values =
     (expected === undefined ? "" : `; expected ${expected}`) + (found === undefined ? "" : `; found ${found}`);
   return `${code}: ${detail}${values}${place.length > 0 ? ` (${place.join(", ")})` : ""}`;

@@ -3,40 +3,43 @@
 /** The bytes of a string. U+DC80 to U+DCFF are the raw bytes that `utf8Decode` could not read; other lone surrogates become U+FFFD. */
 export function utf8Encode(text: string): Uint8Array {
   const bytes = new Uint8Array(utf8Length(text));
-  let at = 0;
-  for (const char of text) {
-    const c = codePoint(char);
-    if (c < 0x80) bytes[at++] = c;
-    else if (isRawByte(c)) bytes[at++] = c - 0xdc00;
-    else if (c < 0x800) {
-      bytes[at++] = 0xc0 | (c >> 6);
-      bytes[at++] = 0x80 | (c & 0x3f);
-    } else if (c < 0x10000) {
-      bytes[at++] = 0xe0 | (c >> 12);
-      bytes[at++] = 0x80 | ((c >> 6) & 0x3f);
-      bytes[at++] = 0x80 | (c & 0x3f);
-    } else {
-      bytes[at++] = 0xf0 | (c >> 18);
-      bytes[at++] = 0x80 | ((c >> 12) & 0x3f);
-      bytes[at++] = 0x80 | ((c >> 6) & 0x3f);
-      bytes[at++] = 0x80 | (c & 0x3f);
-    }
-  }
+  utf8Write(text, bytes, 0);
   return bytes;
+}
+
+/** Writes the `utf8Length(text)` bytes of a string from index `at` on. */
+export function utf8Write(text: string, bytes: Uint8Array, at: number): void {
+  for (let i = 0; i < text.length; i++) {
+    const c = codePoint(text, i);
+    if (c > 0xffff) i++;
+    const length = lengthOf(c);
+    if (length === 1) {
+      bytes[at++] = c;
+      continue;
+    }
+    bytes[at++] = (0xf00 >> length) | (c >> (6 * (length - 1)));
+    for (let rest = length - 2; rest >= 0; rest--) bytes[at++] = 0x80 | ((c >> (6 * rest)) & 0x3f);
+  }
 }
 
 export function utf8Length(text: string): number {
   let length = 0;
-  for (const char of text) {
-    const c = codePoint(char);
-    length += c < 0x80 || isRawByte(c) ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+  for (let i = 0; i < text.length; i++) {
+    // A lone surrogate has three bytes, like the U+FFFD that is written for it.
+    const c = text.codePointAt(i) as number;
+    if (c > 0xffff) i++;
+    length += lengthOf(c);
   }
   return length;
 }
 
-function codePoint(char: string): number {
-  const c = char.codePointAt(0) ?? 0;
+function codePoint(text: string, i: number): number {
+  const c = text.codePointAt(i) as number;
   return c >= 0xd800 && c <= 0xdfff && !isRawByte(c) ? 0xfffd : c;
+}
+
+function lengthOf(c: number): number {
+  return c < 0x80 || isRawByte(c) ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 }
 
 function isRawByte(c: number): boolean {

@@ -1,5 +1,5 @@
 // The writing side of a stream: a buffer that grows, or one that the caller gave.
-import { utf8Encode } from "./utf8.ts";
+import { utf8Length, utf8Write } from "./utf8.ts";
 
 export class Writer {
   bytes: Uint8Array;
@@ -48,10 +48,11 @@ export class Writer {
   }
   /** u8 length, then the bytes of the name; longer than 255 bytes is the caller's mistake. */
   str8(text: string): void {
-    const bytes = utf8Encode(text);
-    if (bytes.length > 255) throw new RangeError(`"${text}" is longer than 255 bytes`);
-    this.u8(bytes.length);
-    this.raw(bytes);
+    const length = utf8Length(text);
+    if (length > 255) throw new RangeError(`"${text}" is longer than 255 bytes`);
+    this.u8(length);
+    const at = this.reserve(length);
+    utf8Write(text, this.bytes, at);
   }
 
   /** What was written, as a view of the buffer. */

@@ -24,7 +24,7 @@ import {
   unused,
   varray,
   vmstate,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
 
 const timebase = vmstate({ name: "timebase", version: 1, fields: { guest: u64, host: u64 } });
 const sample = vmstate({

@@ -19,7 +19,7 @@ import {
   u8,
   u16,
   vmstate,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
 import { Writer } from "../src/writer.ts";
 
 function refusal(run: () => unknown): unknown[] {
@@ -156,7 +156,7 @@ describe("a ring buffer of a third party", () => {
 
   it("is read by another copy of core just as well", async () => {
     vi.resetModules();
-    const other = await import("../src/vmstate/index.ts");
+    const other = await import("../src/index.ts");
     expect(other.decodeState).not.toBe(decodeState);
     expect(other.decodeState(device, bytes)).toEqual(state);
     expect(refusal(() => other.decodeState(device, bytes.with(2, 5)))).toEqual(["FIELD_CUSTOM", "log[0]", 2]);

@@ -23,7 +23,9 @@ import {
   vbuffer,
   vmstate,
   when,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
+import { timerDescription } from "../src/kernel/clock.ts";
+import { configuration } from "../src/stream/configuration.ts";
 
 const of = (fields: Record<string, Field>, name = "d"): Description =>
   vmstate({ name, version: 1, fields: fields as Fields });
@@ -138,6 +140,16 @@ describe("a description", () => {
     });
     const element = vmstate({ name: "el", version: 1, fields: { n: u8 }, subsections: { s: sub("el/s") } });
     of({ all: array(struct(element), 2), one: struct(element), point: struct(point) });
+  });
+
+  it("holds for the descriptions that core makes for itself without being checked", () => {
+    for (const own of [timerDescription, configuration]) {
+      const { subsections, ...rest } = own;
+      for (const { description } of Object.values(subsections as Description["subsections"])) {
+        expect(() => vmstate(description as never)).not.toThrow();
+      }
+      expect(vmstate({ ...rest, subsections } as never)).toEqual(own);
+    }
   });
 
   it("is frozen data, and no instance of anything", () => {

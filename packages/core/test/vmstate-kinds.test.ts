@@ -44,7 +44,7 @@ import {
   vmstate,
   vstruct,
   when,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
 
 function errorOf(run: () => unknown): MigrationError {
   try {

@@ -45,7 +45,7 @@ import {
   vmstate,
   vstruct,
   when,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: states of descriptions that are only known at run time
 type State = Record<string, any>;
@@ -498,7 +498,7 @@ export function markedList<T>(element: Field<T>): Field<T[]> {
 }
 
 /** A description with a generator of its states. */
-function plans(levels: number): fc.Arbitrary<Plan> {
+export function plans(levels: number): fc.Arbitrary<Plan> {
   return fc.constant(0).chain(() => {
     let names = 0;
     return body({ left: levels, next: () => 1000 + names++ }, "own", "root", true);

@@ -1,9 +1,8 @@
 // The laws of the codec, over random descriptions of every field kind and random states of them.
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { Cursor } from "../src/cursor.ts";
 import { isMigrationError, type MigrationError } from "../src/errors.ts";
-import { bodyOf } from "../src/vmstate/compile.ts";
 import {
   array,
   type Description,
@@ -23,7 +22,11 @@ import {
   vmstate,
   type WireRecord,
   writeState,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
+import { accelerate } from "../src/jit.ts";
+import { bodyOf } from "../src/vmstate/compile.ts";
+import { acceleration } from "../src/vmstate/fast.ts";
+import { generate } from "../src/vmstate/jit.ts";
 import { Writer } from "../src/writer.ts";
 import { countedList, markedList, type Sample, samples, simples } from "./vmstate-plan.ts";
 
@@ -99,7 +102,11 @@ function located(error: MigrationError | undefined, length: number): void {
 
 const footer = Uint8Array.of(0x7e, 0, 0, 0, 1);
 
-describe("laws of the codec", () => {
+describe.each(["nodes", "generated code"])("laws of the codec: %s", (by) => {
+  beforeAll(() => {
+    acceleration.generate = by === "nodes" ? undefined : generate;
+  });
+
   it("state to bytes to state gives the state, and the record its bytes", () => {
     fc.assert(
       fc.property(samples(3), ({ description, state }) => {
@@ -258,6 +265,8 @@ describe("laws of the codec", () => {
 });
 
 describe("code of a body's own", () => {
+  beforeAll(accelerate);
+
   /** What decoding changed bytes gives: a record, or an error with its place. */
   const outcome = (core: Core, description: Description, bytes: Uint8Array): unknown => {
     let record: WireRecord | undefined;
@@ -294,15 +303,21 @@ describe("code of a body's own", () => {
   async function strictCore(): Promise<Core> {
     vi.resetModules();
     const core = (await import("../src/index.ts")) as Core;
+    const jit = await import("../src/jit.ts");
     const evaluator = vi.fn(function forbidden() {
       throw new EvalError("forbidden");
     });
     vi.stubGlobal("Function", evaluator);
     try {
-      for (const name of ["first", "second"]) {
+      const use = (name: string) => {
         const description = vmstate({ name, version: 1, fields: { x: u8 } });
         for (let i = 0; i < 50; i++) expect(core.decodeState(description, Uint8Array.of(i))).toEqual({ x: i });
-      }
+      };
+      use("before");
+      expect(evaluator).not.toHaveBeenCalled();
+      jit.accelerate();
+      use("first");
+      use("second");
       expect(evaluator).toHaveBeenCalledTimes(1);
     } finally {
       vi.unstubAllGlobals();
@@ -411,7 +426,11 @@ describe("code of a body's own", () => {
   });
 });
 
-describe("work and memory of large records", () => {
+describe.each(["nodes", "generated code"])("work and memory of large records: %s", (by) => {
+  beforeAll(() => {
+    acceleration.generate = by === "nodes" ? undefined : generate;
+  });
+
   const address = vmstate({ name: "virtqueue_state", version: 1, fields: { avail: u64, used: u64 } });
   const modern = vmstate({
     name: "virtio_pci/modern_queue_state",

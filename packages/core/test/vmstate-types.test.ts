@@ -42,7 +42,7 @@ import {
   vmstate,
   vstruct,
   when,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
 
 const point = vmstate({ name: "point", version: 2, minimumVersion: 1, fields: { x: u8, y: i8 } });
 const everything = vmstate({

@@ -34,7 +34,7 @@ import {
   vmstate,
   vstruct,
   when,
-} from "../src/vmstate/index.ts";
+} from "../src/index.ts";
 import { Writer } from "../src/writer.ts";
 
 const row = vmstate({ name: "row", version: 3, fields: { a: u8, b: since(2, u16, { absent: 0 }) } });

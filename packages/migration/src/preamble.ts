@@ -51,23 +51,42 @@ function* machineMisfits(source: Manifest, destination: Manifest): Iterable<Misf
 }
 
 type Readable = Pick<ManifestSection, "version" | "minimumVersion" | "subsections">;
+type Reads = Manifest["reads"][number];
+/** The kernel of an older copy of core says nothing of what it reads or makes beside its own sections. */
+type Destination = Omit<Manifest, "reads" | "kinds"> & Partial<Pick<Manifest, "reads" | "kinds">>;
 
 const keyOf = (section: { idstr: string; instance: number }): string => `${section.idstr}/${section.instance}`;
 
-function* sectionMisfits(source: Manifest["sections"], destination: Manifest): Iterable<Misfit> {
+function* sectionMisfits(source: Manifest["sections"], destination: Destination): Iterable<Misfit> {
+  const { reads = [], kinds = [] } = destination;
   const here = new Map(destination.sections.map((section) => [keyOf(section), section]));
-  const earlier = new Map(destination.reads.map((section) => [keyOf(section), section]));
-  const there = new Set<string>();
+  const earlier = new Map(reads.map((section) => [keyOf(section), section]));
+  const there = new Set(source.map(keyOf));
+  const seen = new Set<string>();
   /** Present sections that sections of an earlier release become. */
-  const succeeded = new Set<string>();
+  const succeeded = new Map<string, Reads>();
+  const missing = new Set<string>();
   for (const found of source) {
     const key = keyOf(found);
     const subject = `section ${key}`;
     const former = here.has(key) ? undefined : earlier.get(key);
-    const own: Readable | undefined = here.get(key) ?? former ?? kindOf(found.idstr, destination.kinds);
-    if (there.has(key)) yield refusal("SECTION_DUPLICATE", subject, "one", "two");
-    there.add(key);
-    for (const into of former?.into ?? []) succeeded.add(into);
+    const own: Readable | undefined = here.get(key) ?? former ?? kindOf(found, kinds);
+    if (seen.has(key)) yield refusal("SECTION_DUPLICATE", subject, "one", "two");
+    seen.add(key);
+    for (const into of former?.into ?? []) {
+      const other = succeeded.get(into);
+      if (there.has(into) || (other !== undefined && !other.with.includes(key))) {
+        yield { ...refusal("SECTION_DUPLICATE", subject, "one", `${into} as well`), refuses: !found.optional };
+      }
+      succeeded.set(into, former as Reads);
+    }
+    for (const part of former?.with ?? []) {
+      const old = earlier.get(part);
+      if (there.has(part) || missing.has(part) || old === undefined || old.optional) continue;
+      missing.add(part);
+      const lack = refusal("SECTION_MISSING", `section ${part}`, `version ${old.version}`, none);
+      yield { ...lack, refuses: !found.optional };
+    }
     if (own === undefined) {
       // Whether an optional section will be sent is not known yet.
       yield { ...refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`), refuses: !found.optional };
@@ -94,15 +113,11 @@ function* sectionMisfits(source: Manifest["sections"], destination: Manifest): I
       yield refusal("SECTION_MISSING", `section ${key}`, `version ${own.version}`, none);
     }
   }
-  for (const [key, old] of earlier) {
-    const incomplete = !there.has(key) && !old.optional && old.into.some((into) => succeeded.has(into));
-    if (incomplete) yield refusal("SECTION_MISSING", `section ${key}`, `version ${old.version}`, none);
-  }
 }
 
 /** What a destination can make for a section that it does not have: a kind is named by the tail of the idstr. */
-function kindOf(idstr: string, kinds: Manifest["kinds"]): Readable | undefined {
-  const fitting = kinds.filter(({ name }) => idstr === name || idstr.endsWith(`/${name}`));
+function kindOf({ idstr, instance }: ManifestSection, kinds: Manifest["kinds"]): Readable | undefined {
+  const fitting = kinds.filter(({ name }) => idstr === name || (idstr.endsWith(`/${name}`) && instance === 0));
   return fitting.toSorted((a, b) => b.name.length - a.name.length)[0];
 }
 

@@ -19,7 +19,10 @@ const manifest = fc.record({
   contract: count,
   machineType: text,
   sections: fc.array(fc.record(section), { maxLength: 6 }),
-  reads: fc.array(fc.record({ ...section, into: fc.array(text, { maxLength: 2 }) }), { maxLength: 2 }),
+  reads: fc.array(
+    fc.record({ ...section, into: fc.array(text, { maxLength: 2 }), with: fc.array(text, { maxLength: 2 }) }),
+    { maxLength: 2 },
+  ),
   kinds: fc.array(fc.record({ name: text, ...versions }), { maxLength: 2 }),
   ramBlocks: fc.array(fc.record({ idstr: text, bytes: count }), { maxLength: 3 }),
   plugins: fc.array(fc.record({ name: text, version: text, contract: count }), { maxLength: 3 }),

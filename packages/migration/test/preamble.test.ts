@@ -32,12 +32,18 @@ const base: Manifest = {
 
 /** The card has another name here; reads the old one. */
 const present = { ...card, idstr: "nic" };
-const oldCard = { ...card, minimumVersion: 1, into: ["nic/0"] };
+const oldCard = { ...card, minimumVersion: 1, into: ["nic/0"], with: [] as string[] };
 const renamedHere: Partial<Manifest> = { sections: [disk, present], reads: [oldCard] };
 const mergedHere: Partial<Manifest> = {
   ...renamedHere,
-  reads: [oldCard, { ...oldCard, idstr: "nic-filter" }],
+  reads: [
+    { ...oldCard, with: ["nic-filter/0", "nic-queues/0"] },
+    { ...oldCard, idstr: "nic-filter", with: ["0000:00:03.0/virtio-net/0", "nic-queues/0"] },
+    { ...oldCard, idstr: "nic-queues", with: ["0000:00:03.0/virtio-net/0", "nic-filter/0"] },
+  ],
 };
+const filter = { ...card, idstr: "nic-filter" };
+const queues = { ...card, idstr: "nic-queues" };
 const kind = { name: "virtio-net", version: 11, minimumVersion: 1, subsections: [] };
 const hotPlugHere: Partial<Manifest> = { sections: [disk], kinds: [kind] };
 
@@ -53,7 +59,22 @@ describe("misfits", () => {
     ["a device that was renamed", renamedHere],
     [
       "an optional part that did not come",
-      { ...renamedHere, reads: [oldCard, { ...oldCard, idstr: "x", optional: true }] },
+      {
+        ...renamedHere,
+        reads: [
+          { ...oldCard, with: ["x/0"] },
+          { ...oldCard, idstr: "x", optional: true, with: ["0000:00:03.0/virtio-net/0"] },
+        ],
+      },
+    ],
+    ["a device that has had several names", { ...renamedHere, reads: [oldCard, { ...oldCard, idstr: "ne2k" }] }],
+    [
+      "a device that became two",
+      { sections: [disk, present, { ...card, idstr: "mac" }], reads: [{ ...oldCard, into: ["nic/0", "mac/0"] }] },
+    ],
+    [
+      "a present section, whatever the old ones of its name were",
+      { sections: [disk, card], reads: [{ ...oldCard, version: 1, into: [`${disk.idstr}/0`] }] },
     ],
     ["a device that can be made", hotPlugHere],
     ["a device that is retired", { sections: [disk], reads: [{ ...oldCard, into: [] }] }],
@@ -101,7 +122,6 @@ describe("misfits", () => {
     ],
     ["a RAM block that is not there", { ramBlocks: [] }, "RAM_BLOCK_UNKNOWN", true],
     ["a plugin that is not there", { plugins: [] }, "PLUGIN_CONTRACT", false],
-    ["a former section without the one that goes with it", mergedHere, "SECTION_MISSING", true],
     ["a former section's version", { ...renamedHere, reads: [{ ...oldCard, version: 10 }] }, "SECTION_VERSION", true],
     ["the version of a kind", { ...hotPlugHere, kinds: [{ ...kind, version: 10 }] }, "SECTION_VERSION", true],
     ["a second instance", { sections: [disk, card, { ...card, instance: 1 }] }, "SECTION_MISSING", true],
@@ -109,6 +129,60 @@ describe("misfits", () => {
     const found = misfits(base, { ...base, ...change });
     expect(found).toHaveLength(1);
     expect(found[0]).toMatchObject({ code, refuses });
+  });
+
+  it("name every part of a merge that is missing, once", () => {
+    const here = { ...base, ...mergedHere };
+    expect(codes(misfits(base, here))).toEqual([
+      "SECTION_MISSING section nic-filter/0",
+      "SECTION_MISSING section nic-queues/0",
+    ]);
+    expect(codes(misfits({ ...base, sections: [disk, card, filter] }, here))).toEqual([
+      "SECTION_MISSING section nic-queues/0",
+    ]);
+    expect(misfits({ ...base, sections: [queues, disk, card, filter] }, here)).toEqual([]);
+    // A part that may not be sent misses nothing yet.
+    const rare = { ...base, sections: [disk, { ...card, optional: true }] };
+    expect(misfits(rare, here).map(({ code, refuses }) => [code, refuses])).toEqual([
+      ["SECTION_MISSING", false],
+      ["SECTION_MISSING", false],
+    ]);
+  });
+
+  it("name a device that comes under two names", () => {
+    const here = { ...base, ...renamedHere, reads: [oldCard, { ...oldCard, idstr: "ne2k" }] };
+    const of = (...sections: Manifest["sections"]) => misfits({ ...base, sections: [disk, ...sections] }, here);
+    const old = { ...card, idstr: "ne2k" };
+    expect(of(card, present)).toEqual([
+      {
+        code: "SECTION_DUPLICATE",
+        subject: "section 0000:00:03.0/virtio-net/0",
+        refuses: true,
+        expected: "one",
+        found: "nic/0 as well",
+      },
+    ]);
+    expect(codes(of(present, card))).toEqual(["SECTION_DUPLICATE section 0000:00:03.0/virtio-net/0"]);
+    expect(codes(of(card, old))).toEqual(["SECTION_DUPLICATE section ne2k/0"]);
+    expect(of(present, { ...old, optional: true })).toMatchObject([{ code: "SECTION_DUPLICATE", refuses: false }]);
+    expect(of(old)).toEqual([]);
+  });
+
+  it("find a kind by the longest tail of the idstr, with a place or an instance", () => {
+    const kinds = [kind, { ...kind, name: "pci/virtio-net", version: 3 }];
+    const of = (...sections: Manifest["sections"]) =>
+      misfits({ ...base, sections: [disk, ...sections] }, { ...base, ...hotPlugHere, kinds });
+    expect(of(card, { ...card, idstr: "virtio-net", instance: 4 }, { ...card, idstr: "slot-1/virtio-net" })).toEqual(
+      [],
+    );
+    expect(codes(of({ ...card, idstr: "0/pci/virtio-net" }))).toEqual(["SECTION_VERSION section 0/pci/virtio-net/0"]);
+    expect(codes(of({ ...card, idstr: "slot-1/virtio-net", instance: 1 }))).toEqual([
+      "SECTION_UNKNOWN section slot-1/virtio-net/1",
+    ]);
+    expect(codes(of({ ...card, idstr: "xvirtio-net" }))).toEqual(["SECTION_UNKNOWN section xvirtio-net/0"]);
+    expect(codes(of({ ...card, subsections: ["virtio-net/rss"] }))).toEqual([
+      "SUBSECTION_UNKNOWN section 0000:00:03.0/virtio-net/0, subsection virtio-net/rss",
+    ]);
   });
 
   it("do not mind an older version that is still read, or more subsections", () => {

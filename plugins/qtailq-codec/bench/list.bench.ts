@@ -1,6 +1,7 @@
 // Decode and encode of a QTAILQ of 1,000 elements, beside hand-written DataView code that makes the same objects, and
 // binary-parser, which only decodes.
 import { decodeRecord, decodeState, encodeRecord, encodeState, i32, sameValue, u32, vmstate } from "@godwit/core";
+import { accelerate } from "@godwit/core/jit";
 import { Parser } from "binary-parser";
 import { measure } from "mitata";
 import { qtailq } from "../src/index.ts";
@@ -63,6 +64,7 @@ async function median(run: () => unknown): Promise<number> {
 }
 
 export default async function listBenchmark(): Promise<void> {
+  accelerate();
   const bytes = encodeState(list, state).slice();
   const record = decodeRecord(list, bytes);
   if (!sameValue(decodeByHand(bytes), decodeState(list, bytes)) || !sameValue(encodeByHand(state), bytes)) {

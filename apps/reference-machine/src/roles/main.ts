@@ -1,9 +1,10 @@
 // The entry of both processes: role and options are the arguments.
-
+import { accelerate } from "@godwit/core/jit";
 import { runDestination } from "./destination.ts";
 import { type RoleOptions, tell } from "./messages.ts";
 import { runSource } from "./source.ts";
 
+accelerate();
 const [role, options] = process.argv.slice(2);
 const run = role === "source" ? runSource : runDestination;
 run(JSON.parse(options ?? "{}") as RoleOptions).then(

@@ -1,6 +1,8 @@
 // The virtual clock: the time that the guest sees. It stands still while the machine does, and travels with it.
 import { MigrationError } from "../errors.ts";
-import { type Description, i64, unused, vmstate } from "../vmstate/index.ts";
+import { ownVmstate } from "../vmstate/describe.ts";
+import { i64, unused } from "../vmstate/fields.ts";
+import type { Description } from "../vmstate/types.ts";
 
 /** Nanoseconds of guest time, as `bigint`. */
 export interface VirtualClock {
@@ -43,7 +45,7 @@ export function virtualClock(hostNow: () => bigint): VirtualClock {
  * QEMU's section `timer` v2 (cpu_ticks_offset, 8 unused bytes, cpu_clock_offset). A stopped machine's clock offset is
  * its virtual time; Godwit counts no CPU ticks beside it and writes the same value there.
  */
-export const timerDescription: Description<{ cpu_ticks_offset: bigint; cpu_clock_offset: bigint }> = vmstate({
+export const timerDescription: Description<{ cpu_ticks_offset: bigint; cpu_clock_offset: bigint }> = ownVmstate({
   name: "timer",
   version: 2,
   minimumVersion: 1,

@@ -12,6 +12,7 @@ import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts"
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
 import type { AnyRecord, Description, WireRecord } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
+import { Writer } from "../writer.ts";
 import type { VirtualClock } from "./clock.ts";
 import { offsetOf } from "./locate.ts";
 import { type ArrivedRecord, begun, type HandOn, type Succeeded, succeed } from "./succeed.ts";
@@ -35,14 +36,18 @@ interface Arrived {
 export interface IncomingHost {
   readonly registry: Registry;
   readonly configuration: Configuration;
+  /** What a stream of this machine begins with. */
+  readonly preamble: Uint8Array;
   readonly machine: Machine | undefined;
   readonly clock: VirtualClock;
   /** Loaded before everything else: the clock, which others arm their timers on. */
   readonly first: Entry;
+  /** The entries of `registry` in the order in which they are checked and loaded. */
+  readonly order: readonly Entry[];
   /** Makes the device that a stream names and nothing here has, if one of its kind can be made. */
   readonly plug: (head: SectionHead, registry: Registry) => Entry | undefined;
-  /** Makes a plugged device part of the machine; the function takes it out again. */
-  readonly adopt: (entry: Entry) => () => void;
+  /** Makes a plugged device part of the machine; `undo` gets what takes it out again. */
+  readonly adopt: (entry: Entry, undo: (() => void)[]) => void;
   /** The attempt is over: the registry thaws. */
   readonly onEnd: () => void;
 }
@@ -76,6 +81,8 @@ export class Incoming implements IncomingAttempt {
   /** The machine's own, or a fork of it that has what this attempt plugs in as well. */
   #registry: Registry;
   readonly #plugged: Set<Entry>;
+  /** What the machine was made of when the attempt began. */
+  readonly #revision: number;
   #prepared: Prepared | undefined;
   #step: Step = "receiving";
   #failure: unknown;
@@ -105,7 +112,9 @@ export class Incoming implements IncomingAttempt {
     const plugged = from === undefined ? [] : [...from.#plugged];
     this.#registry = from === undefined || plugged.length === 0 ? host.registry : from.#registry.fork();
     this.#plugged = new Set(plugged);
+    this.#revision = host.registry.revision;
     const options = {
+      known: { bytes: host.preamble, configuration: host.configuration },
       open: (head: SectionHead, phase: Phase, previous: unknown) => this.#open(head, phase, previous),
     };
     this.#reader = new BareReader(options, undefined, from === undefined ? undefined : from.#reader);
@@ -134,7 +143,8 @@ export class Incoming implements IncomingAttempt {
   prepareNow(): void {
     this.#expect("received");
     this.#guarded(() => {
-      const { order } = schedule(this.#registry, this.#host.first);
+      const { registry, first, order: known } = this.#host;
+      const order = this.#registry === registry ? known : schedule(this.#registry, first).order;
       const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
       const succeeded = succeed(this.#arrived.former, this.#arrived.successions);
       for (const entry of order) {
@@ -152,7 +162,7 @@ export class Incoming implements IncomingAttempt {
   }
 
   async commit(): Promise<LoadReport> {
-    const { takeover, report } = this.#takeOver();
+    const { takeover, report } = this.#takeOver(new Writer());
     try {
       await takeover.ready();
     } catch (error) {
@@ -163,9 +173,9 @@ export class Incoming implements IncomingAttempt {
     return report;
   }
 
-  /** `commit` without waiting for `ready`. */
-  commitNow(): LoadReport {
-    const { report } = this.#takeOver();
+  /** `commit` without waiting for `ready`. `scratch` is for the way back, and free afterwards. */
+  commitNow(scratch: Writer): LoadReport {
+    const { report } = this.#takeOver(scratch);
     this.#over("committed");
     return report;
   }
@@ -176,16 +186,20 @@ export class Incoming implements IncomingAttempt {
     else this.#over("ended");
   }
 
-  #takeOver(): { takeover: Takeover; report: LoadReport } {
+  #takeOver(scratch: Writer): { takeover: Takeover; report: LoadReport } {
     if (this.#step === "received") this.prepareNow();
     this.#expect("prepared");
     const { order, states, handOns } = this.#prepared as Prepared;
     const taken = order
       .filter((entry) => states.has(entry))
       .map((entry) => ({ entry, state: states.get(entry), isPlugged: this.#plugged.has(entry) }));
-    const takeover = new Takeover(taken, [...this.#staged.values()], handOns, this.#host);
+    const takeover = new Takeover(taken, [...this.#staged.values()], handOns, this.#host, scratch);
     this.#guarded(() => {
       this.#refuseTornMemory();
+      if (this.#host.registry.revision !== this.#revision) {
+        const detail = "another attempt has made or removed devices since this one began";
+        throw new MigrationError("REGISTRY_FROZEN", detail, sideOf);
+      }
       if (this.#host.clock.running) {
         throw new MigrationError("CLOCK_RUNNING", "a state is loaded into a machine that stands", sideOf);
       }
@@ -263,7 +277,7 @@ export class Incoming implements IncomingAttempt {
       if (entry.description === undefined) throw wrongPhase(phase);
       if (this.#arrived.records.has(entry))
         throw new MigrationError("SECTION_DUPLICATE", "two sections are for the same device");
-      return recordDecoder(entry.description, head.version);
+      return recordDecoder(entry.description, head.version, false);
     }
     if (entry.iterable === undefined) throw wrongPhase(phase);
     return this.#stagedOf(entry).decoder(phase, head.version, previous);
@@ -271,8 +285,7 @@ export class Incoming implements IncomingAttempt {
 
   #openFormer(old: OldSection, { version }: SectionHead, phase: Phase): BodyDecoder {
     if (phase !== "full") throw wrongPhase(phase);
-    if (this.#arrived.former.has(old)) throw new MigrationError("SECTION_DUPLICATE", "this section came before");
-    return recordDecoder(old.description, version);
+    return recordDecoder(old.description, version, false);
   }
 
   #plug(head: SectionHead): Entry | undefined {
@@ -391,7 +404,7 @@ export class Incoming implements IncomingAttempt {
       entry,
       section,
       version,
-      () => toState(description, record) as AnyRecord,
+      () => toState(description, record, version) as AnyRecord,
       states,
       (path) => {
         return offset + offsetOf(description, record, version, path);
@@ -411,7 +424,7 @@ export class Incoming implements IncomingAttempt {
       () => state,
       states,
       (path) => {
-        return old.succession.isRename ? offset + offsetOf(old.description, record, version, path) : offset;
+        return old.succession.keepsPaths ? offset + offsetOf(old.description, record, version, path) : offset;
       },
     );
   }

@@ -1,7 +1,8 @@
 // Hot-plug: kinds of devices that this machine can make when a stream or a manifest names one.
-import type { PluggedDevice } from "../contract.ts";
+import type { Manifest, PluggedDevice, Registration } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import { deviceEntry, type Entry, type Registry } from "../registry/registry.ts";
+import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord, Description } from "../vmstate/types.ts";
 
 export interface Kind {
@@ -33,12 +34,17 @@ export class Kinds {
     if (kind === undefined) return undefined;
     const { description, create } = kind;
     const path = idstr === description.name ? undefined : idstr.slice(0, -description.name.length - 1);
+    // A device with a path has no other instance than 0.
+    if (path !== undefined && instance !== 0) return undefined;
     try {
       const device = create(idstr, instance);
-      return registry.add({ ...deviceEntry(description, device), path, instance });
+      return registry.add({ ...deviceEntry(description, device), path, instance, isNamed: true });
     } catch (error) {
       if (isMigrationError(error)) throw error;
-      throw new MigrationError("DEVICE_FAILED", `the device could not be made: ${String(error)}`, { cause: error });
+      throw new MigrationError("DEVICE_FAILED", "the device could not be made", {
+        found: error instanceof Error ? error.message : String(error),
+        cause: error,
+      });
     }
   }
 
@@ -50,4 +56,47 @@ export class Kinds {
     }
     return undefined;
   }
+}
+
+/** Makes what a manifest names and the machine lacks: all of it, or nothing. */
+export function plugAll(
+  { sections }: Manifest,
+  registry: Registry,
+  kinds: Kinds,
+  adopt: (entry: Entry, undo: (() => void)[]) => Registration,
+): Registration[] {
+  const undo: (() => void)[] = [];
+  let section: string | undefined;
+  try {
+    const made: Registration[] = [];
+    for (const at of sections) {
+      section = sectionKey(at);
+      const known = registry.find(at.idstr, at.instance) ?? registry.former(at.idstr, at.instance);
+      const entry = known === undefined ? kinds.make(at, registry.fork()) : undefined;
+      if (entry !== undefined) made.push(adopt(entry, undo));
+    }
+    return made;
+  } catch (error) {
+    throw unplugged(undo, error, section);
+  }
+}
+
+/** Takes out again what is in already, and makes the error that says how that went. */
+function unplugged(undo: readonly (() => void)[], cause: unknown, section: string | undefined): MigrationError {
+  const at = { side: "destination" as const, section };
+  const failures: unknown[] = [];
+  for (const one of undo.toReversed()) {
+    try {
+      one();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) {
+    const detail = "a device could not be plugged in, and taking the others out failed, too";
+    return new MigrationError("MACHINE_TORN", detail, { ...at, cause: new AggregateError([cause, ...failures]) });
+  }
+  if (isMigrationError(cause)) return cause.at(at);
+  const found = cause instanceof Error ? cause.message : String(cause);
+  return new MigrationError("DEVICE_FAILED", "a device threw when it was plugged in", { ...at, found, cause });
 }

@@ -15,7 +15,7 @@ export function offsetOf(
 ): number {
   if (!path) return 0;
   const offsets = new Map<string, number>();
-  const bytes = encodeRecord(description, record);
+  const bytes = encodeRecord(description, record, version);
   const decoder = recordDecoder(description, version);
   const cursor = new Cursor();
   cursor.checks = false;

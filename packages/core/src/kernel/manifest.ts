@@ -22,9 +22,7 @@ export function manifestOf(
     contract,
     machineType,
     sections: entries.map((entry) => ({ ...placeOf(entry), ...versionsOf(entry) })),
-    reads: [...registry.successions].flatMap(({ from, into }) =>
-      from.map((old) => ({ ...placeOf(old), ...versionsOf(old.description), into: into.map(sectionKey) })),
-    ),
+    reads: [...formerReads(registry), ...otherReads(registry)],
     kinds: kinds.descriptions().map((description) => {
       const { optional: _, ...versions } = versionsOf(description);
       return { name: description.name, ...versions };
@@ -32,6 +30,22 @@ export function manifestOf(
     ramBlocks: entries.flatMap(({ iterable }) => [...(iterable?.ramBlocks?.() ?? [])]),
     plugins: plugins.map((plugin) => ({ ...plugin })),
   };
+}
+
+function* formerReads(registry: Registry): Iterable<Manifest["reads"][number]> {
+  for (const { from, into } of registry.successions) {
+    for (const old of from) {
+      const others = from.filter((one) => one !== old);
+      const names = { into: into.map(sectionKey), with: others.map(sectionKey) };
+      yield { ...placeOf(old), ...versionsOf(old.description), ...names };
+    }
+  }
+}
+
+function* otherReads(registry: Registry): Iterable<Manifest["reads"][number]> {
+  for (const { entry, ...place } of registry.otherNames()) {
+    yield { ...place, ...versionsOf(entry), into: [sectionKey(entry)], with: [] };
+  }
 }
 
 function placeOf({ idstr, instance }: Pick<Entry, "idstr" | "instance">): Pick<ManifestSection, "idstr" | "instance"> {

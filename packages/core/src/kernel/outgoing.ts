@@ -1,12 +1,11 @@
 // One attempt to send the machine: setup, iterate, complete, in QEMU's order on the wire (wire reference 4).
-import type { DeviceInit, IterableInit, OutgoingAttempt, Pending, SectionSummary } from "../contract.ts";
+import type { IterableInit, OutgoingAttempt, Pending, SectionSummary } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import type { Configuration } from "../stream/configuration.ts";
 import { type Phase, sectionKey } from "../stream/sections.ts";
 import { StreamWriter, type StreamWriterOptions } from "../stream/writer.ts";
-import type { AnyRecord, Description } from "../vmstate/types.ts";
-import { sameValue } from "../vmstate/values.ts";
+import { holds } from "../vmstate/values.ts";
 import { atOnce } from "./synchronous.ts";
 
 /** A chunk is handed on once this much is written. Bytes. */
@@ -24,7 +23,6 @@ export class Outgoing implements OutgoingAttempt {
   readonly #begun: IterableInit[] = [];
   #step: Step = "new";
   #flushed = 0;
-  #inOnePiece = false;
 
   constructor(registry: Registry, configuration: Configuration, options: StreamWriterOptions, onEnd: () => void) {
     this.#registry = registry;
@@ -34,20 +32,12 @@ export class Outgoing implements OutgoingAttempt {
   }
 
   *setup(): Iterable<Uint8Array> {
-    this.#expect("new");
-    for (const entry of this.#registry.inSaveOrder()) refuseUnmigratable(entry);
-    this.#step = "set-up";
+    this.#begin();
     this.#writer.header();
     this.#writer.configuration(this.#configuration);
     for (const entry of this.#registry.inSaveOrder()) {
-      if (entry.description?.earlySetup) yield* this.#full(entry);
-      if (entry.iterable === undefined) continue;
-      const from = this.#offset();
-      this.#writer.start(headOf(entry));
-      this.#begun.push(entry.iterable);
-      guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out));
-      this.#close(entry, "start", from);
-      yield* this.#flush();
+      if (entry.description?.earlySetup) yield* this.#section(entry, "full");
+      if (entry.iterable !== undefined) yield* this.#section(entry, "start");
     }
     yield* this.#flush(0);
   }
@@ -87,18 +77,41 @@ export class Outgoing implements OutgoingAttempt {
       if (entry.iterable === undefined) continue;
       const from = this.#offset();
       this.#writer.continue("end", entry.sectionId);
-      while (!guard(entry, "complete", (iterable) => iterable.complete(this.#writer.out, chunkBytes))) {
-        yield* this.#flush();
-      }
+      while (!this.#completes(entry)) yield* this.#flush();
       this.#close(entry, "end", from);
       yield* this.#flush();
     }
     for (const entry of this.#registry.inSaveOrder()) {
-      if (!entry.description?.earlySetup) yield* this.#full(entry);
+      if (!entry.description?.earlySetup) yield* this.#section(entry, "full");
     }
     this.#writer.finish();
     yield* this.#flush(0);
     this.#step = "completed";
+  }
+
+  /**
+   * The whole stream at once and in one piece, in the caller's buffer where it fits. `preamble`: header and
+   * configuration, which stay the same. Nothing is made here but what an attempt has once, and a handler asks for.
+   */
+  whole(preamble: Uint8Array): Uint8Array {
+    const { out } = this.#writer;
+    const entries = this.#registry.inSaveOrder();
+    this.#begin();
+    out.raw(preamble);
+    for (const entry of entries) {
+      if (entry.description?.earlySetup) this.#full(entry);
+      if (entry.iterable !== undefined) this.#start(entry);
+    }
+    for (const entry of entries) {
+      if (entry.iterable === undefined) continue;
+      this.#writer.continue("end", entry.sectionId);
+      while (!this.#completes(entry));
+      this.#writer.footer(entry.sectionId);
+    }
+    for (const entry of entries) if (!entry.description?.earlySetup) this.#full(entry);
+    this.#writer.finish();
+    this.#step = "completed";
+    return out.written();
   }
 
   end(completed: boolean): void {
@@ -111,25 +124,51 @@ export class Outgoing implements OutgoingAttempt {
     }
   }
 
-  *#full(entry: Entry): Iterable<Uint8Array> {
+  #begin(): void {
+    this.#expect("new");
+    for (const entry of this.#registry.inSaveOrder()) refuseUnmigratable(entry);
+    this.#step = "set-up";
+  }
+
+  *#section(entry: Entry, phase: "start" | "full"): Iterable<Uint8Array> {
+    const from = this.#offset();
+    if (phase === "start") this.#start(entry);
+    else this.#full(entry);
+    if (this.#offset() === from) return;
+    this.#summarise(entry, phase, from);
+    yield* this.#flush();
+  }
+
+  #start(entry: Entry): void {
+    this.#writer.start(entry);
+    this.#begun.push(entry.iterable as IterableInit);
+    guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out));
+    this.#writer.footer(entry.sectionId);
+  }
+
+  #completes(entry: Entry): boolean {
+    return guard(entry, "complete", (iterable) => iterable.complete(this.#writer.out, chunkBytes));
+  }
+
+  /** A device's section; nothing, where its state need not travel. */
+  #full(entry: Entry): void {
     const { description, device } = entry;
     if (description === undefined || device === undefined) return;
-    const from = this.#offset();
     try {
-      const state = saved(device);
-      if (description.needed !== undefined && !description.needed(state)) {
-        if (sameValue(state, description.absent)) return;
+      const state = atOnce(device.save(), "SAVE_ASYNC", "save");
+      if (description.needed === undefined || description.needed(state)) {
+        this.#writer.full(entry, description, state);
+      } else if (!holds(state, description.absent)) {
         throw new MigrationError(
           "ABSENT_MISMATCH",
           "the section is not needed, yet differs from what its absence means",
         );
       }
-      this.#writer.full(headOf(entry), description, state);
     } catch (error) {
-      throw located(error, entry, description);
+      const at = { side: "source" as const, section: sectionKey(entry), version: description.version };
+      if (isMigrationError(error)) throw error.at(at);
+      throw new MigrationError("DEVICE_FAILED", "the device's save threw", { ...at, cause: error });
     }
-    this.#summarise(entry, "full", from);
-    yield* this.#flush();
   }
 
   #close(entry: Entry, phase: Phase, from: number): void {
@@ -145,17 +184,9 @@ export class Outgoing implements OutgoingAttempt {
     return this.#flushed + this.#writer.out.pos;
   }
 
-  /** The whole stream in one piece, in the caller's buffer where it fits. */
-  whole(): Uint8Array {
-    this.#inOnePiece = true;
-    for (const _ of this.setup());
-    for (const _ of this.complete());
-    return this.#writer.out.written();
-  }
-
   *#flush(over: number = chunkBytes): Iterable<Uint8Array> {
     const { out } = this.#writer;
-    if (out.pos <= over || this.#inOnePiece) return;
+    if (out.pos <= over) return;
     const chunk = out.flush();
     this.#flushed += chunk.length;
     yield chunk;
@@ -183,20 +214,6 @@ function guard<T>(entry: Entry, what: string, call: (iterable: IterableInit) => 
   }
 }
 
-function headOf({ sectionId, idstr, instance, version }: Entry) {
-  return { sectionId, idstr, instance, version };
-}
-
-function saved(device: DeviceInit<AnyRecord>): AnyRecord {
-  return atOnce(device.save(), "SAVE_ASYNC", "save");
-}
-
-function located(error: unknown, entry: Entry, description: Description): unknown {
-  const at = { side: "source" as const, section: sectionKey(entry), version: description.version };
-  if (isMigrationError(error)) return error.at(at);
-  return new MigrationError("DEVICE_FAILED", "the device's save threw", { ...at, cause: error });
-}
-
 function refuseUnmigratable(entry: Entry): void {
   const reason = entry.description?.unmigratable;
   if (reason === undefined) return;
@@ -204,4 +221,12 @@ function refuseUnmigratable(entry: Entry): void {
     side: "source",
     section: sectionKey(entry),
   });
+}
+
+/** What every stream of a machine begins with. */
+export function preambleOf(configuration: Configuration): Uint8Array {
+  const writer = new StreamWriter({ describe: false, roomBytes: 256 });
+  writer.header();
+  writer.configuration(configuration);
+  return writer.out.flush();
 }

@@ -70,14 +70,15 @@ export function succeed(
 ): Successors {
   const states = new Map<Entry, Succeeded>();
   const handOns: HandOn[] = [];
-  for (const { from, into, convert, handOn } of successions) {
+  for (const { from, into, convert, handOn, isRename } of successions) {
     const old = from.find((one) => arrived.has(one)) as OldSection;
     const first = arrived.get(old) as ArrivedRecord;
     try {
       const olds = from.map((one) => oldState(one, arrived.get(one)));
       const made = convert(olds);
       for (const [i, entry] of into.entries()) {
-        states.set(entry, { state: complete(entry, made[i]), old, arrived: first });
+        const state = isRename ? (made[i] as AnyRecord) : complete(entry, made[i]);
+        states.set(entry, { state, old, arrived: first });
       }
       const [only] = olds;
       if (handOn !== undefined) handOns.push({ old, take: () => handOn(only as OldState) });
@@ -97,7 +98,7 @@ export function succeed(
 function oldState({ description }: OldSection, arrived: ArrivedRecord | undefined): OldState {
   if (arrived === undefined)
     return { state: cloneValue(description.absent as AnyRecord), version: description.version };
-  return { state: toState(description, arrived.record) as AnyRecord, version: arrived.version };
+  return { state: toState(description, arrived.record, arrived.version) as AnyRecord, version: arrived.version };
 }
 
 /** Through bytes once: what a conversion forgot is named, and devices that share its arrays get their own. */

@@ -4,7 +4,8 @@ import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord } from "../vmstate/types.ts";
-import { cloneValue } from "../vmstate/values.ts";
+import type { Writer } from "../writer.ts";
+import { Before } from "./before.ts";
 import type { HandOn } from "./succeed.ts";
 import { atOnce } from "./synchronous.ts";
 
@@ -19,7 +20,8 @@ type Place = Pick<Entry, "idstr" | "instance">;
 
 interface Host {
   readonly machine: Machine | undefined;
-  readonly adopt: (entry: Entry) => () => void;
+  /** Adds to `undo` what takes the device out again before the device is told that it is in. */
+  readonly adopt: (entry: Entry, undo: (() => void)[]) => void;
 }
 
 const side = "destination" as const;
@@ -29,25 +31,29 @@ export class Takeover {
   readonly #staged: readonly StagedIterable[];
   readonly #handOns: readonly HandOn[];
   readonly #host: Host;
-  /** What devices held before; the way back. */
-  #before: readonly (AnyRecord | undefined)[] = [];
+  readonly #before: Before;
   readonly #committed: StagedIterable[] = [];
   /** What undoes each device's step so far, in the order of the steps. */
   readonly #undo: (() => void)[] = [];
 
-  /** `taken` in the order in which it is loaded. */
-  constructor(taken: readonly Taken[], staged: readonly StagedIterable[], handOns: readonly HandOn[], host: Host) {
+  /** `taken` in the order in which it is loaded; `scratch` is in use until the takeover is over. */
+  constructor(
+    taken: readonly Taken[],
+    staged: readonly StagedIterable[],
+    handOns: readonly HandOn[],
+    host: Host,
+    scratch: Writer,
+  ) {
     this.#taken = taken;
     this.#staged = staged;
     this.#handOns = handOns;
     this.#host = host;
+    this.#before = new Before(scratch);
   }
 
   /** `DEVICE_FAILED` and nothing has changed, or `MACHINE_TORN` where even the way back failed. */
   apply(): void {
-    this.#before = this.#taken.map(({ entry, isPlugged }) =>
-      isPlugged ? undefined : this.#guarded("save", entry, () => cloneValue(entry.device?.save())),
-    );
+    for (const { entry, isPlugged } of this.#taken) if (!isPlugged) this.#keep(entry);
     const { machine } = this.#host;
     let at: Place | undefined;
     try {
@@ -56,15 +62,15 @@ export class Takeover {
         this.#committed.push(staged);
         staged.commit();
       }
-      for (const [i, { entry, state, isPlugged }] of this.#taken.entries()) {
+      for (const { entry, state, isPlugged } of this.#taken) {
         at = entry;
-        if (isPlugged) this.#undo.push(this.#host.adopt(entry));
-        else this.#undo.push(() => load(entry, this.#before[i] as AnyRecord));
+        if (isPlugged) this.#host.adopt(entry, this.#undo);
+        else this.#undo.push(() => load(entry, this.#before.of(entry)));
         load(entry, state);
       }
       for (const { old, take } of this.#handOns) {
         at = old;
-        this.#undo.push(take());
+        this.#undo.push(atOnce(take(), "DEVICE_ASYNC", "handOn"));
       }
       at = undefined;
       machine?.holdInterrupts?.(false);
@@ -113,13 +119,13 @@ export class Takeover {
     );
   }
 
-  #guarded<T>(what: string, entry: Entry, work: () => T): AnyRecord {
+  #keep(entry: Entry): void {
     try {
-      return atOnce(work(), "SAVE_ASYNC", "save") as AnyRecord;
+      this.#before.keep(entry);
     } catch (cause) {
       const section = sectionKey(entry);
       if (isMigrationError(cause)) throw cause.at({ side, section });
-      throw new MigrationError("DEVICE_FAILED", `the device's ${what} threw; nothing has changed`, {
+      throw new MigrationError("DEVICE_FAILED", "the device's save threw; nothing has changed", {
         side,
         section,
         cause,

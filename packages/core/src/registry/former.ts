@@ -2,6 +2,8 @@
 // one thing here: some old sections make the states of some present devices.
 import type { Former, FormerPlace } from "../contract.ts";
 import { MigrationError } from "../errors.ts";
+import { atOnce } from "../kernel/synchronous.ts";
+import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord, Description, Subsection } from "../vmstate/types.ts";
 import type { Entry } from "./registry.ts";
 
@@ -22,7 +24,9 @@ export interface OldState {
 export interface Succession {
   readonly from: readonly OldSection[];
   readonly into: readonly Entry[];
-  /** True where the present description reads the old section: paths in it mean the same. */
+  /** True where the old section's fields are the present ones: paths in it mean the same. */
+  readonly keepsPaths: boolean;
+  /** True where the present description itself reads the old section: its state is complete as it is. */
   readonly isRename: boolean;
   /** The states of `into`, in its order. */
   readonly convert: (old: readonly OldState[]) => readonly AnyRecord[];
@@ -49,14 +53,30 @@ export function placeOf(name: string, { path, instance = 0 }: FormerPlace): Plac
   return path === undefined ? { idstr: name, instance } : { idstr: `${path}/${name}`, instance };
 }
 
-export type SuccessionInit = Omit<Succession, "from"> & {
-  readonly from: readonly (Place & { readonly description: Description })[];
-};
+export type SuccessionInit = Omit<Succession, "from" | "keepsPaths" | "isRename"> &
+  Partial<Pick<Succession, "keepsPaths" | "isRename">> & {
+    readonly from: readonly (Place & { readonly description: Description })[];
+  };
 
 export function succession({ from, ...rest }: SuccessionInit): Succession {
-  const made: Succession = { ...rest, from: [] };
+  const made: Succession = { keepsPaths: false, isRename: false, ...rest, from: [] };
   (made.from as OldSection[]).push(...from.map((old) => ({ ...old, succession: made })));
+  refuseMeaningless(made);
   return made;
+}
+
+/** Old sections that may all be missing, for a device that may not, would leave old saves without a meaning. */
+function refuseMeaningless({ from, into }: Succession): void {
+  const [first] = from;
+  const refuse = (why: string): never => {
+    throw new MigrationError("DEFINITION_INVALID", why, { side: "define", section: first && sectionKey(first) });
+  };
+  if (first === undefined) refuse("no section of an earlier release is named");
+  if (new Set(into).size < into.length) refuse("one device is named twice");
+  const strict = into.find((entry) => entry.description?.needed === undefined);
+  if (strict !== undefined && from.every((old) => old.description.needed !== undefined)) {
+    refuse(`an optional section becomes "${sectionKey(strict)}", which says with \`absent\` what its absence means`);
+  }
 }
 
 /** What `formerly` of a device says, one succession each. */
@@ -75,13 +95,19 @@ export function successionOf(entry: Entry, given: string | Former<AnyRecord>): S
   return succession({
     from: [{ ...placeOf(old.name, { ...(path === undefined ? {} : { path }), instance: number }), description: old }],
     into: [entry],
-    isRename: convert === undefined,
+    keepsPaths: convert === undefined,
+    isRename: convert === undefined && description === undefined,
     convert: ([first]) => {
       const { state, version } = first as OldState;
-      return [convert === undefined ? state : convert(state, version)];
+      return [convert === undefined ? state : converted(() => convert(state, version))];
     },
     handOn: undefined,
   });
+}
+
+/** A conversion is one instant, as `check` and `load` are. */
+export function converted<S>(convert: () => S): S {
+  return atOnce(convert(), "DEVICE_ASYNC", "convert");
 }
 
 /** A subsection's name begins with the name of what holds it: renaming the one renames the other. */

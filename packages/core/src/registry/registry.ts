@@ -30,6 +30,8 @@ export type NewEntry = Pick<
   readonly path: string | undefined;
   readonly instance: number | "auto" | undefined;
   readonly alias: number | undefined;
+  /** A stream named it in full: it answers to no shorter name. */
+  readonly isNamed?: boolean;
 };
 
 export function deviceEntry(description: Description, init: DeviceInit<AnyRecord>): NewEntry {
@@ -60,6 +62,8 @@ export class Registry {
   readonly #compats = new Instances();
   /** Counts changes, so that a schedule can be kept until the next. */
   revision = 0;
+  #ordered: readonly Entry[] = [];
+  #orderedRevision = 0;
   #nextSectionId = 0;
 
   get size(): number {
@@ -103,11 +107,19 @@ export class Registry {
       iterable,
       sectionId: this.#nextSectionId,
     };
-    const successions = (device?.formerly ?? []).map((given) => successionOf(entry, given));
-    for (const one of successions) this.#refuseTaken(one, entry);
-    this.#enter(entry);
-    for (const one of successions) this.succeed(one);
+    this.#enterWithFormer(entry);
     return entry;
+  }
+
+  /** All of it, or none. */
+  #enterWithFormer(entry: Entry): void {
+    const successions = (entry.device?.formerly ?? []).map((given) => successionOf(entry, given));
+    this.#refuseTaken(
+      successions.flatMap(({ from }) => from),
+      entry,
+    );
+    this.#enter(entry);
+    for (const one of successions) this.#follow(one);
   }
 
   #enter(entry: Entry): void {
@@ -129,13 +141,14 @@ export class Registry {
     }
   }
 
-  /** Takes in what a fork of this registry has made. */
-  adopt(entry: Entry): void {
-    if (this.#byKey.has(sectionKey(entry))) {
-      throw new MigrationError("SECTION_DUPLICATE", `"${sectionKey(entry)}" is registered already`);
-    }
-    this.#enter(entry);
-    for (const given of entry.device?.formerly ?? []) this.succeed(successionOf(entry, given));
+  /** Takes in what a fork of this registry has made. The function takes it out again, and leaves nothing behind. */
+  adopt(entry: Entry): () => void {
+    const nextSectionId = this.#nextSectionId;
+    this.#enterWithFormer(entry);
+    return () => {
+      this.remove(entry);
+      if (this.#nextSectionId === entry.sectionId + 1) this.#nextSectionId = nextSectionId;
+    };
   }
 
   /** A registry of the same entries, to be added to without touching this one. */
@@ -143,15 +156,18 @@ export class Registry {
     const copy = new Registry();
     // In the order of registration, which the buckets do not keep among each other.
     for (const entry of this.#byKey.values()) copy.#enter(entry);
-    for (const { succession } of this.#former.values())
-      if (!copy.#successions.has(succession)) copy.succeed(succession);
+    for (const one of this.#successions) copy.#follow(one);
     copy.#nextSectionId = this.#nextSectionId;
     return copy;
   }
 
   /** Sections of earlier releases are read from now on. */
   succeed(succession: Succession): void {
-    this.#refuseTaken(succession);
+    this.#refuseTaken(succession.from);
+    this.#follow(succession);
+  }
+
+  #follow(succession: Succession): void {
     for (const old of succession.from) this.#former.set(sectionKey(old), old);
     this.#successions.add(succession);
   }
@@ -166,7 +182,7 @@ export class Registry {
   }
 
   /** An old name that a present device has (or two old ones that are the same) would make a section mean two things. */
-  #refuseTaken({ from }: Succession, besides?: Entry): void {
+  #refuseTaken(from: readonly OldSection[], besides?: Entry): void {
     const seen = new Set<string>(besides && [sectionKey(besides)]);
     for (const old of from) {
       const key = sectionKey(old);
@@ -206,6 +222,15 @@ export class Registry {
     return this.#byKey.get(key) ?? (this.#former.has(key) ? undefined : this.#byOtherKey.get(key)?.[0]);
   }
 
+  /** Aliases, and names without path, that a section may come under: what `find` knows beside the names themselves. */
+  *otherNames(): Iterable<{ readonly idstr: string; readonly instance: number; readonly entry: Entry }> {
+    for (const [key, [entry]] of this.#byOtherKey) {
+      if (entry === undefined || this.#byKey.has(key) || this.#former.has(key)) continue;
+      const slash = key.lastIndexOf("/");
+      yield { idstr: key.slice(0, slash), instance: Number(key.slice(slash + 1)), entry };
+    }
+  }
+
   /** The very entry of this name. */
   named(at: { readonly idstr: string; readonly instance: number }): Entry | undefined {
     return this.#byKey.get(sectionKey(at));
@@ -221,8 +246,12 @@ export class Registry {
   }
 
   /** By priority, then in the order of registration: the order of the wire, in every phase. */
-  *inSaveOrder(): Iterable<Entry> {
-    for (const bucket of this.#buckets.values()) yield* bucket;
+  inSaveOrder(): readonly Entry[] {
+    if (this.#orderedRevision !== this.revision) {
+      this.#ordered = [...this.#buckets.values()].flatMap((bucket) => [...bucket]);
+      this.#orderedRevision = this.revision;
+    }
+    return this.#ordered;
   }
 
   #instance(idstr: string, { instance = 0, path }: NewEntry): number {
@@ -239,8 +268,8 @@ export class Registry {
     return instance;
   }
 
-  #compat({ name, path, instance }: NewEntry): Entry["compat"] {
-    if (path === undefined) return undefined;
+  #compat({ name, path, instance, isNamed = false }: NewEntry): Entry["compat"] {
+    if (path === undefined || isNamed) return undefined;
     const free = Math.max(this.#compats.next(name), this.#plain.next(name));
     return { idstr: name, instance: typeof instance === "number" && isInstance(instance) ? instance : free };
   }

@@ -1,19 +1,10 @@
 // The configuration section: machine type, and what both ends must agree on. It has no header of its own, and is read
 // and written as version 0. Source: wire reference 1.5.
 import { utf8Decode, utf8Encode } from "../utf8.ts";
-import {
-  buffer,
-  type CustomItem,
-  customField,
-  type Field,
-  type StateOf,
-  subsection,
-  u8,
-  u32,
-  varray,
-  vbuffer,
-  vmstate,
-} from "../vmstate/index.ts";
+import { ownSubsection, ownVmstate } from "../vmstate/describe.ts";
+import { buffer, customField, u8, u32, varray, vbuffer } from "../vmstate/fields.ts";
+import type { CustomItem } from "../vmstate/spec.ts";
+import type { Field, StateOf } from "../vmstate/types.ts";
 
 interface NameSteps {
   length: number | undefined;
@@ -43,27 +34,27 @@ function rawOf(length: number): Field {
   return buffer(length);
 }
 
-export const configuration = vmstate({
+export const configuration = ownVmstate({
   name: "configuration",
   version: 1,
   minimumVersion: 0,
   fields: { len: u32, name: vbuffer("len", { max: 4096 }) },
   subsections: {
-    targetPageBits: subsection({
+    targetPageBits: ownSubsection({
       name: "configuration/target-page-bits",
       version: 1,
       fields: { page_bits: u32 },
       needed: (own) => own.page_bits !== 0,
       absent: { page_bits: 0 },
     }),
-    capabilities: subsection({
+    capabilities: ownSubsection({
       name: "configuration/capabilities",
       version: 1,
       fields: { caps_count: u32, capabilities: varray("caps_count", str8, { max: 256 }) },
       needed: (own) => own.caps_count > 0,
       absent: { caps_count: 0, capabilities: [] },
     }),
-    uuid: subsection({
+    uuid: ownSubsection({
       name: "configuration/uuid",
       version: 1,
       fields: { uuid: buffer(16) },

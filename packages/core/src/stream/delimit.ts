@@ -3,38 +3,80 @@ import type { Cursor } from "../cursor.ts";
 import { MigrationError } from "../errors.ts";
 import type { BodyDecoder } from "../vmstate/codec.ts";
 import type { DelimitedBy } from "./events.ts";
+import { type Delimited, type StreamTools, undelimited } from "./reader.ts";
 import { type Phase, type SectionHead, sectionType } from "./sections.ts";
-import { sectionBytes } from "./vmdesc.ts";
+import { findVmdesc, parseVmdesc, sectionBytes } from "./vmdesc.ts";
 import type { Vmdesc } from "./vmdesc-types.ts";
 import { walkerOf } from "./walkers.ts";
 
 export interface Delimiters {
-  /** The stream's own vmdesc, where it is known already. */
-  readonly vmdesc: Vmdesc | undefined;
-  readonly givenVmdesc: Vmdesc | undefined;
-  readonly footerScan: boolean;
-  /** The longest body that is taken as bytes. */
-  readonly boundBytes: number;
+  /** The stream's own vmdesc, read first where the stream can be sought; "none" where it is known to have none. */
+  readonly vmdesc?: Vmdesc | "none" | undefined;
+  /** A vmdesc of the same QEMU and machine, from another stream. */
+  readonly givenVmdesc?: Vmdesc | undefined;
+  /** Last resort, only when asked for: takes the next fitting footer for the section's end. */
+  readonly footerScan?: boolean;
+  /** How much may be held back, on a pipe, until the vmdesc at the end tells where sections end. Bytes. */
+  readonly holdBytes?: number;
 }
 
-export interface Delimited {
-  readonly by: DelimitedBy;
-  readonly decoder: BodyDecoder<Uint8Array>;
-}
+const defaultHoldBytes = 64 * 1024 * 1024;
 
-/** What takes the section's body as bytes; undefined where nothing tells its end. */
-export function delimit(head: SectionHead, phase: Phase, delimiters: Delimiters): Delimited | undefined {
-  const walker = walkerOf(head, phase);
-  if (walker !== undefined) return { by: "walker", decoder: walker };
-  for (const by of ["vmdesc", "given-vmdesc"] as const) {
-    const bytes =
-      phase === "full" ? bytesIn(by === "vmdesc" ? delimiters.vmdesc : delimiters.givenVmdesc, head) : undefined;
-    if (bytes === undefined) continue;
-    if (bytes > delimiters.boundBytes) throw tooLong(delimiters.boundBytes, bytes);
+export class Delimiting implements StreamTools {
+  readonly #given: Delimiters;
+  readonly #holdBytes: number;
+  #vmdesc: Vmdesc | "none" | undefined;
+  #ended: boolean;
+
+  constructor(given: Delimiters, from?: Delimiting) {
+    this.#given = given;
+    this.#holdBytes = given.holdBytes ?? defaultHoldBytes;
+    this.#vmdesc = from === undefined ? given.vmdesc : from.#vmdesc;
+    this.#ended = from === undefined ? false : from.#ended;
+  }
+
+  delimit(head: SectionHead, phase: Phase, availableBytes: number): Delimited | undefined {
+    const walker = walkerOf(head, phase);
+    if (walker !== undefined) return { by: "walker", decoder: walker };
+    const { givenVmdesc, footerScan = false } = this.#given;
+    const own = this.#vmdesc === "none" ? undefined : this.#vmdesc;
+    if (phase === "full") {
+      const raw = this.#raw("vmdesc", own, head);
+      if (raw !== undefined) return raw;
+      // On a pipe the stream's own description comes last. What is worse than it may serve only when it has not come.
+      if (this.#vmdesc === undefined && !this.#ended && availableBytes <= this.#holdBytes) return undefined;
+      const given = this.#raw("given-vmdesc", givenVmdesc, head);
+      if (given !== undefined) return given;
+    }
+    if (footerScan) return { by: "footer-scan", decoder: new FooterScan(head.sectionId, 0, this.#holdBytes) };
+    if (phase !== "full") throw undelimited(head, "no decoder of its iterable data");
+    if (own !== undefined) {
+      throw undelimited(head, "no description, no walker, and the vmdesc does not tell its length");
+    }
+    if (availableBytes <= this.#holdBytes) throw undelimited(head, "no description, no walker and no vmdesc");
+    throw new MigrationError(
+      "SECTION_UNDELIMITED",
+      "too much follows a section that only the stream's own description could delimit",
+      { path: "body", expected: `at most ${this.#holdBytes} bytes to the end` },
+    );
+  }
+
+  #raw(by: DelimitedBy, vmdesc: Vmdesc | undefined, { idstr, instance }: SectionHead): Delimited | undefined {
+    const device = vmdesc?.devices.find((one) => one.name === idstr && one.instance_id === instance);
+    const bytes = device && sectionBytes(device);
+    if (bytes === undefined) return undefined;
+    if (bytes > this.#holdBytes) throw tooLong(this.#holdBytes, bytes);
     return { by, decoder: new RawDecoder(bytes) };
   }
-  if (!delimiters.footerScan) return undefined;
-  return { by: "footer-scan", decoder: new FooterScan(head.sectionId, 0, delimiters.boundBytes) };
+
+  end(tail: Uint8Array): void {
+    this.#ended = true;
+    this.#vmdesc = findVmdesc(tail)?.vmdesc ?? "none";
+  }
+
+  parse(vmdesc: Uint8Array): Vmdesc {
+    return parseVmdesc(vmdesc);
+  }
 }
 
 function tooLong(bound: number, bytes: number): MigrationError {
@@ -43,11 +85,6 @@ function tooLong(bound: number, bytes: number): MigrationError {
     expected: `at most ${bound} bytes`,
     found: `${bytes} bytes`,
   });
-}
-
-function bytesIn(vmdesc: Vmdesc | undefined, { idstr, instance }: SectionHead): number | undefined {
-  const device = vmdesc?.devices.find((one) => one.name === idstr && one.instance_id === instance);
-  return device && sectionBytes(device);
 }
 
 /** A section's body as bytes, its length known from outside. */

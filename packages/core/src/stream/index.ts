@@ -2,8 +2,10 @@
 
 export * from "./configuration.ts";
 export type * from "./events.ts";
-export * from "./reader.ts";
+export * from "./manifest.ts";
+export type { BareOptions } from "./reader.ts";
 export * from "./sections.ts";
+export * from "./stream-reader.ts";
 export * from "./vmdesc.ts";
 export type * from "./vmdesc-types.ts";
 export * from "./writer.ts";

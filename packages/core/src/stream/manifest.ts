@@ -47,7 +47,9 @@ export function checkedManifest(value: unknown, path: string, refuse: RefuseValu
     contract: of.has("contract") ? of.count("contract") : 1,
     machineType: of.text("machineType"),
     sections: of.list("sections", section),
-    reads: of.has("reads") ? of.list("reads", (one) => ({ ...section(one), into: one.texts("into") })) : [],
+    reads: of.has("reads")
+      ? of.list("reads", (one) => ({ ...section(one), into: one.texts("into"), with: one.texts("with") }))
+      : [],
     kinds: of.has("kinds") ? of.list("kinds", (one) => ({ name: one.text("name"), ...versions(one) })) : [],
     ramBlocks: of.list("ramBlocks", (one) => ({ idstr: one.text("idstr"), bytes: one.count("bytes") })),
     plugins: of.list("plugins", (one) => ({

@@ -1,11 +1,17 @@
 // The incremental reader of a stream: bytes in, events out. It knows framing and order; what stands inside a section
-// it leaves to decoders. It can be forked at any byte.
+// it leaves to decoders, and what nothing describes to tools, which a kernel has none of. It can be forked at any byte.
 
 import { Cursor } from "../cursor.ts";
 import { type ErrorLocation, isMigrationError, MigrationError } from "../errors.ts";
 import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
-import { type ConfigurationState, configuration, configurationOf, configurationWireVersion } from "./configuration.ts";
-import { delimit } from "./delimit.ts";
+import { subsectionByte } from "../vmstate/nodes/probe.ts";
+import {
+  type Configuration,
+  type ConfigurationState,
+  configuration,
+  configurationOf,
+  configurationWireVersion,
+} from "./configuration.ts";
 import type { DelimitedBy, StreamEvent } from "./events.ts";
 import { SectionOrder } from "./section-order.ts";
 import {
@@ -19,32 +25,44 @@ import {
   streamMagic,
   streamVersion,
 } from "./sections.ts";
-import { findVmdesc, parseVmdesc } from "./vmdesc.ts";
 import type { Vmdesc } from "./vmdesc-types.ts";
 
-export interface ReaderOptions {
+export interface BareOptions {
   /**
    * The decoder of a section's data; undefined where nothing here describes it. May throw: the section is refused.
    * `previous` is the value of the same section's part before, so that a decoder goes on where that one ended.
    */
   readonly open: (head: SectionHead, phase: Phase, previous: unknown) => BodyDecoder | undefined;
-  /** The stream's own vmdesc, read first where the stream can be sought; "none" where it is known to have none. */
-  readonly vmdesc?: Vmdesc | "none" | undefined;
-  /** A vmdesc of the same QEMU and machine, from another stream. */
-  readonly givenVmdesc?: Vmdesc | undefined;
-  /** Last resort, only when asked for: takes the next fitting footer for the section's end. */
-  readonly footerScan?: boolean;
+  /** How the reader's own streams begin, header and configuration: not taken apart where a stream begins so, too. */
+  readonly known?: { readonly bytes: Uint8Array; readonly configuration: Configuration } | undefined;
   /** False for machines too old to send footers. */
   readonly footers?: boolean;
-  /** How much may be held back, on a pipe, until the vmdesc at the end tells where sections end. Bytes. */
-  readonly holdBytes?: number;
   /** Compare values with this machine's; tools switch it off. */
   readonly checks?: boolean;
 }
 
+/** What is done about that which nothing describes, and with the stream's own description. */
+export interface StreamTools {
+  /**
+   * What takes an undescribed body as bytes; undefined: not before more has arrived, or the stream has ended. Throws
+   * `SECTION_UNDELIMITED` where nothing ever will. `availableBytes`: from the body's first byte on.
+   */
+  delimit(head: SectionHead, phase: Phase, availableBytes: number): Delimited | undefined;
+  /** The stream has ended while a section waited; `tail` is all that has come from its body on. */
+  end(tail: Uint8Array): void;
+  parse(vmdesc: Uint8Array): Vmdesc;
+}
+
+export interface Delimited {
+  readonly by: DelimitedBy;
+  readonly decoder: BodyDecoder<Uint8Array>;
+}
+
 /** The longest vmdesc that is read. Bytes; QEMU 10.0's largest machines need about 1 MB. */
 const vmdescBound = 8 * 1024 * 1024;
-const defaultHoldBytes = 64 * 1024 * 1024;
+
+/** Magic and version. */
+const headerBytes = 8;
 
 /** The part of the stream that is being read. */
 type State =
@@ -69,21 +87,23 @@ interface OpenSection {
   readonly delimitedBy: DelimitedBy;
 }
 
-export class StreamReader {
-  readonly #options: ReaderOptions;
+export class BareReader {
+  readonly #options: BareOptions;
+  readonly #tools: StreamTools | undefined;
   readonly #cursor: Cursor;
   readonly #order: SectionOrder;
   #state: State = { at: "header" };
-  #vmdesc: Vmdesc | "none" | undefined;
-  #ended = false;
   #failed: MigrationError | undefined;
 
-  constructor(options: ReaderOptions, from?: { readonly cursor: Cursor; readonly order: SectionOrder }) {
+  /** `from`: at the same place of the same stream, independent of it. */
+  constructor(options: BareOptions, tools?: StreamTools, from?: BareReader) {
     this.#options = options;
-    this.#cursor = from?.cursor ?? new Cursor();
+    this.#tools = tools;
+    this.#cursor = from === undefined ? new Cursor() : from.#cursor.fork();
     this.#cursor.checks = options.checks ?? true;
-    this.#order = new SectionOrder(from?.order);
-    this.#vmdesc = options.vmdesc;
+    this.#order = new SectionOrder(from === undefined ? undefined : from.#order);
+    if (from !== undefined)
+      this.#state = "decoder" in from.#state ? { ...from.#state, decoder: from.#state.decoder.fork() } : from.#state;
   }
 
   /** Bytes allocated for the stream so far. */
@@ -110,14 +130,9 @@ export class StreamReader {
   /** No more bytes come. Throws `STREAM_TRUNCATED` with the element that is missing. */
   end(): StreamEvent[] {
     if (this.#failed !== undefined) throw this.#failed;
-    const events: StreamEvent[] = [];
-    this.#ended = true;
-    if (this.#state.at === "held") {
-      const found = findVmdesc(this.#cursor.bytes.subarray(this.#cursor.pos, this.#cursor.end));
-      this.#vmdesc = found?.vmdesc ?? "none";
-      events.push(...this.#run());
-    }
-    events.push(...this.#run());
+    const { bytes, pos, end } = this.#cursor;
+    if (this.#state.at === "held") this.#tools?.end(bytes.subarray(pos, end));
+    const events = this.#run();
     if (this.#state.at === "after-eof") {
       events.push({ type: "note", code: "no-vmdesc", text: "the stream ends without a description of itself" });
       this.#state = { at: "done" };
@@ -134,21 +149,6 @@ export class StreamReader {
       );
     }
     return events;
-  }
-
-  /** An independent reader at the same place. */
-  fork(options: ReaderOptions = this.#options): StreamReader {
-    const copy = new StreamReader(options, {
-      cursor: this.#cursor.fork(),
-      order: this.#order,
-    });
-    const state = this.#state;
-    copy.#state =
-      state.at === "body" || state.at === "configuration" ? { ...state, decoder: state.decoder.fork() } : state;
-    copy.#vmdesc = this.#vmdesc;
-    copy.#failed = this.#failed;
-    copy.#ended = this.#ended;
-    return copy;
   }
 
   #fail(error: MigrationError): MigrationError {
@@ -184,6 +184,7 @@ export class StreamReader {
     const state = this.#state;
     switch (state.at) {
       case "header": {
+        if (this.#isKnown(events)) return true;
         if (cursor.available < 4) return this.#refuseEarly();
         const magic = cursor.view.getUint32(cursor.pos);
         if (magic !== streamMagic) throw wrongMagic(magic);
@@ -267,9 +268,9 @@ export class StreamReader {
         }
         if (cursor.available < 4 + length) return false;
         const from = cursor.pos + 4;
-        const vmdesc = parseVmdesc(cursor.bytes.subarray(from, from + length));
+        const vmdesc = this.#tools?.parse(cursor.bytes.subarray(from, from + length));
         cursor.pos = from + length;
-        events.push({ type: "vmdesc", vmdesc, offset: state.offset, bytes: 5 + length });
+        if (vmdesc !== undefined) events.push({ type: "vmdesc", vmdesc, offset: state.offset, bytes: 5 + length });
         this.#state = { at: "done" };
         return true;
       }
@@ -277,6 +278,21 @@ export class StreamReader {
         if (cursor.available > 0) throw trailing(cursor);
         return false;
     }
+  }
+
+  #isKnown(events: StreamEvent[]): boolean {
+    const { known } = this.#options;
+    const { bytes, pos, end } = this.#cursor;
+    if (known === undefined || end - pos <= known.bytes.length) return false;
+    for (let i = 0; i < known.bytes.length; i++) if (bytes[pos + i] !== known.bytes[i]) return false;
+    // One more subsection of the configuration may follow.
+    if (bytes[pos + known.bytes.length] === subsectionByte) return false;
+    this.#cursor.pos += known.bytes.length;
+    events.push({ type: "header", version: streamVersion });
+    const { configuration } = known;
+    events.push({ type: "configuration", configuration, offset: headerBytes, bytes: known.bytes.length - headerBytes });
+    this.#state = { at: "between" };
+    return true;
   }
 
   // A wrong first byte is told at once, not when four have come.
@@ -365,47 +381,13 @@ export class StreamReader {
     }
   }
 
-  /** A section that nothing here describes: the delimiters in their order. */
   #held(section: OpenSection): boolean {
     const { head, phase } = section;
-    const own = this.#vmdesc === "none" ? undefined : this.#vmdesc;
-    const { givenVmdesc, footerScan = false, holdBytes = defaultHoldBytes } = this.#options;
-    // On a pipe the stream's own description comes last. What is worse than it may serve only when it has not come.
-    const mayCome =
-      phase === "full" && this.#vmdesc === undefined && !this.#ended && this.#cursor.available <= holdBytes;
-    const later = mayCome ? { givenVmdesc: undefined, footerScan: false } : { givenVmdesc, footerScan };
-    const delimited = delimit(head, phase, { vmdesc: own, ...later, boundBytes: holdBytes });
-    if (delimited !== undefined) {
-      const { by: delimitedBy, decoder } = delimited;
-      this.#state = { at: "body", section: { ...section, delimitedBy }, decoder };
-      return true;
-    }
-    if (mayCome) return false;
-    if (this.#cursor.available <= holdBytes || phase !== "full" || own !== undefined) throw this.#undelimited(section);
-    throw new MigrationError(
-      "SECTION_UNDELIMITED",
-      "too much follows a section that only the stream's own description could delimit",
-      {
-        expected: `at most ${holdBytes} bytes to the end`,
-        path: "body",
-      },
-    );
-  }
-
-  #undelimited({ head, phase, bodyOffset }: OpenSection): MigrationError {
-    const what =
-      phase !== "full"
-        ? "no decoder of its iterable data"
-        : this.#vmdesc === undefined || this.#vmdesc === "none"
-          ? "no description, no walker and no vmdesc"
-          : "no description, no walker, and the vmdesc does not tell its length";
-    return new MigrationError("SECTION_UNDELIMITED", `"${head.idstr}" cannot be delimited: ${what}`, {
-      side: "destination",
-      section: sectionKey(head),
-      version: head.version,
-      path: "body",
-      offset: bodyOffset,
-    });
+    if (this.#tools === undefined) throw undelimited(head, "nothing here describes it");
+    const delimited = this.#tools.delimit(head, phase, this.#cursor.available);
+    if (delimited === undefined) return false;
+    this.#state = { at: "body", section: { ...section, delimitedBy: delimited.by }, decoder: delimited.decoder };
+    return true;
   }
 
   #footer(state: { section: OpenSection; value: unknown; bodyBytes: number }, events: StreamEvent[]): boolean {
@@ -531,4 +513,8 @@ function trailing(cursor: Cursor): MigrationError {
     path: "end",
     offset: cursor.offset,
   });
+}
+
+export function undelimited(head: SectionHead, why: string): MigrationError {
+  return new MigrationError("SECTION_UNDELIMITED", `"${head.idstr}" cannot be delimited: ${why}`, { path: "body" });
 }

@@ -38,4 +38,6 @@ export interface Vmdesc {
   readonly configuration?: VmdescMembers;
   readonly page_size: number;
   readonly devices: readonly VmdescDevice[];
+  /** What Godwit adds to its own saves: the manifest of the machine. Read it with `manifestOf`, which checks it. */
+  readonly godwit?: unknown;
 }

@@ -1,5 +1,6 @@
 // Writes a stream's framing around what handlers and descriptions write. Order is the caller's business.
 
+import type { Manifest } from "../contract.ts";
 import { utf8Encode } from "../utf8.ts";
 import { listState, writeState } from "../vmstate/codec.ts";
 import { bodyOf } from "../vmstate/compile.ts";
@@ -25,15 +26,20 @@ export interface StreamWriterOptions {
   readonly pageBytes?: number;
   /** False: no vmdesc is written behind EOF, nor put together. */
   readonly describe?: boolean;
+  /** What the vmdesc carries behind the key `godwit`, asked for at the end. QEMU passes over it. */
+  readonly manifest?: () => Manifest;
   /** Written in place as far as it reaches. */
   readonly into?: Uint8Array | undefined;
+  /** Room to begin with, without `into`. Bytes; the default is 64 KiB. */
+  readonly roomBytes?: number;
 }
 
-export class StreamWriter {
+class FramingWriter {
   readonly out: Writer;
   readonly #dialect: VmdescDialect;
   readonly #pageBytes: number;
   readonly #describe: boolean;
+  readonly #manifest: (() => Manifest) | undefined;
   readonly #devices: VmdescDevice[] = [];
   #configuration: VmdescMembers | undefined;
 
@@ -41,7 +47,8 @@ export class StreamWriter {
     this.#dialect = options.dialect ?? "10.0";
     this.#pageBytes = options.pageBytes ?? 4096;
     this.#describe = options.describe ?? true;
-    this.out = new Writer(options.into ?? 64 * 1024);
+    this.#manifest = options.manifest;
+    this.out = new Writer(options.into ?? options.roomBytes ?? 64 * 1024);
   }
 
   header(): void {
@@ -92,6 +99,7 @@ export class StreamWriter {
       ...(this.#configuration === undefined ? {} : { configuration: this.#configuration }),
       page_size: this.#pageBytes,
       devices: this.#devices,
+      ...(this.#manifest === undefined ? {} : { godwit: this.#manifest() }),
     };
     const text = utf8Encode(vmdescText(vmdesc));
     this.out.u8(sectionType.vmdescription);
@@ -99,3 +107,7 @@ export class StreamWriter {
     this.out.raw(text);
   }
 }
+
+/** Without the class's private members: a writer of another copy of core is one as well. */
+export type StreamWriter = Pick<FramingWriter, keyof FramingWriter>;
+export const StreamWriter: new (options?: StreamWriterOptions) => StreamWriter = FramingWriter;

@@ -6,7 +6,7 @@ import type { VmdescMembers } from "../stream/vmdesc-types.ts";
 import { Writer } from "../writer.ts";
 import { bodyOf } from "./compile.ts";
 import type { VmdescDialect, WriteMode } from "./nodes/node.ts";
-import { HeadedNode } from "./nodes/struct.ts";
+import { HeadedNode, StructNode } from "./nodes/struct.ts";
 import type { AnyRecord, Description, StateOf, WireRecord } from "./types.ts";
 import { Walk } from "./walk.ts";
 
@@ -30,11 +30,14 @@ export interface BodyDecoder<T = unknown> {
 const fromState: WriteMode = { state: true, checks: true };
 const fromRecord: WriteMode = { state: false, checks: true };
 
-/** Decodes the body of a description written in `version`. Throws `SECTION_VERSION` where that is not readable. */
-export function recordDecoder(description: Description, version: number): BodyDecoder<WireRecord> {
+/**
+ * Decodes the body of a description written in `version`. Throws `SECTION_VERSION` where that is not readable.
+ * `headed` false: the record does not say its version, for those who know it.
+ */
+export function recordDecoder(description: Description, version: number, headed = true): BodyDecoder<WireRecord> {
   const body = bodyOf(description);
   body.checkVersion(version);
-  return new RecordDecoder(new Walk(new HeadedNode(body, version)));
+  return new RecordDecoder(new Walk(headed ? new HeadedNode(body, version) : new StructNode(body, version)));
 }
 
 class RecordDecoder implements BodyDecoder<WireRecord> {
@@ -127,17 +130,23 @@ function versionOf(description: Description, record: WireRecord): number {
   return typeof version === "number" ? version : description.version;
 }
 
-/** The bytes of a wire record: what it was decoded from, whatever `needed` would say today. */
-export function encodeRecord(description: Description, record: WireRecord): Uint8Array {
+/**
+ * The bytes of a wire record: what it was decoded from, whatever `needed` would say today. `version`: where the record
+ * does not say it, and it is not the description's own.
+ */
+export function encodeRecord(description: Description, record: WireRecord, version?: number): Uint8Array {
   const body = bodyOf(description);
   const out = new Writer(body.room);
-  body.write(out, record, undefined, versionOf(description, record), fromRecord);
+  body.write(out, record, undefined, version ?? versionOf(description, record), fromRecord);
   return all(out);
 }
 
-/** The state of a wire record: what did not come is `absent`. Shares arrays with the record where nothing changes. */
-export function toState<D extends Description>(description: D, record: WireRecord): StateOf<D> {
-  return bodyOf(description).toState(record, undefined, versionOf(description, record)) as StateOf<D>;
+/**
+ * The state of a wire record: what did not come is `absent`. Shares arrays with the record where nothing changes, and is
+ * the record where nothing does at all. `version`: as in `encodeRecord`.
+ */
+export function toState<D extends Description>(description: D, record: WireRecord, version?: number): StateOf<D> {
+  return bodyOf(description).toState(record, undefined, version ?? versionOf(description, record)) as StateOf<D>;
 }
 
 export function decodeState<D extends Description>(

@@ -1,70 +1,61 @@
 // What a description must hold to, told when it is defined and not when the first stream comes.
 import { utf8Length } from "../utf8.ts";
-import type { Spec } from "./spec.ts";
-import type { Count, Description, Field, Fields, Subsection } from "./types.ts";
+import type { IntSpec, Spec } from "./spec.ts";
+import type { Count, Description, Fields, Subsection } from "./types.ts";
 
 type Refuse = (why: string) => never;
 
+/** What kinds of fields have in common, where they have it. */
+interface AnySpec {
+  readonly kind: Spec["kind"];
+  readonly as?: IntSpec["as"];
+  readonly element?: AnySpec | undefined;
+  readonly description?: Description;
+  readonly count?: Count;
+  readonly size?: Count;
+  readonly bits?: Count;
+  readonly padding?: true;
+}
+
+function countOf({ count, size, bits }: AnySpec): Count | undefined {
+  return count ?? size ?? bits;
+}
+
 /** Padding, conditions and names stand outermost; a count that is a key names an integer that came before. */
 export function checkFields(fields: Fields, refuse: Refuse): void {
-  const earlier = new Map<string, Spec>();
+  const earlier = new Map<string, AnySpec>();
   for (const [key, field] of Object.entries(fields)) {
-    const padding = isPadding(field);
+    let spec: AnySpec | undefined = field as Spec as AnySpec;
+    const padding = spec?.padding === true;
     if (padding !== key.startsWith("_")) refuse(`field "${key}": padding and only padding begins with "_"`);
-    const { conditions, inner } = unwrap(field);
-    if (conditions > 1) refuse(`field "${key}" has two conditions`);
-    if (inner === undefined) continue;
-    checkInner(inner, key, earlier, refuse);
-    if (!padding) earlier.set(key, inner);
+    let conditions = 0;
+    for (; spec?.kind === "named" || spec?.kind === "condition"; spec = spec.element) {
+      if (spec.kind === "condition" && ++conditions > 1) refuse(`field "${key}" has two conditions`);
+    }
+    if (spec === undefined) continue;
+    checkInner(spec, key, earlier, refuse);
+    if (!padding) earlier.set(key, spec);
   }
 }
 
-function isPadding(field: Field): boolean {
-  return (field as { padding?: true }).padding === true;
-}
-
-/** The field without its name and condition; undefined for a mere test. */
-function unwrap(field: Field): { inner: Spec | undefined; conditions: number } {
-  let inner: Spec | undefined = field as Spec;
-  let conditions = 0;
-  while (inner?.kind === "named" || inner?.kind === "condition") {
-    if (inner.kind === "condition") conditions++;
-    inner = inner.element as Spec | undefined;
-  }
-  return { inner, conditions };
-}
-
-function checkInner(spec: Spec, key: string, earlier: ReadonlyMap<string, Spec>, refuse: Refuse): void {
-  const count = countIn(spec);
+function checkInner(spec: AnySpec, key: string, earlier: ReadonlyMap<string, AnySpec>, refuse: Refuse): void {
+  const count = countOf(spec);
   if (typeof count === "string") {
     const counter = earlier.get(count);
-    if (counter === undefined) refuse(`field "${key}" is counted by "${count}", which is no earlier field`);
-    else if (!mayCount(counter)) refuse(`field "${key}" is counted by "${count}", which holds no number`);
+    if (counter === undefined || !mayCount(counter)) {
+      refuse(`field "${key}" is counted by "${count}", ${counter === undefined ? "no earlier field" : "no number"}`);
+    }
   }
-  if (spec.kind !== "array" && spec.kind !== "pointers" && spec.kind !== "checked") return;
-  const element = spec.element as Spec;
-  if (element.kind === "named" || element.kind === "condition" || isPadding(spec.element)) {
-    refuse(`field "${key}": names, conditions and padding cannot stand inside of another field`);
+  const { element } = spec;
+  if (element === undefined) return;
+  if (element.kind === "named" || element.kind === "condition" || element.padding) {
+    refuse(`field "${key}": a name, condition or padding stands inside of it`);
   }
   checkInner(element, key, earlier, refuse);
 }
 
-function countIn(spec: Spec): Count | undefined {
-  switch (spec.kind) {
-    case "array":
-    case "pointers":
-      return spec.count;
-    case "buffer":
-      return spec.size;
-    case "bitmap":
-      return spec.bits;
-    default:
-      return undefined;
-  }
-}
-
-function mayCount(spec: Spec): boolean {
-  if (spec.kind === "checked") return mayCount(spec.element as Spec);
+function mayCount(spec: AnySpec): boolean {
+  if (spec.kind === "checked") return mayCount(spec.element as AnySpec);
   if (spec.kind === "int") return spec.as === "number" || spec.as === "safe";
   return spec.kind === "custom" || spec.kind === "tmp";
 }
@@ -98,7 +89,7 @@ function takesFor(body: string, subsection: string): boolean {
 
 function mustTellApart(ended: Iterable<string>, next: readonly string[], refuse: Refuse): void {
   for (const body of ended) {
-    for (const own of next) if (takesFor(body, own)) refuse(`"${body}" would take subsection "${own}" for its own`);
+    for (const own of next) if (takesFor(body, own)) refuse(`"${body}" takes subsection "${own}" for its own`);
   }
 }
 
@@ -115,53 +106,40 @@ interface Span {
 const solid: Span = { first: [], last: [], empty: false };
 const accepts = (() => undefined) as unknown as Refuse;
 
-function spanOfBody({ name, fields, subsections }: Description): Span {
-  // That the description holds to the rule was seen when it was defined.
-  const own = spanOfFields(fields, accepts);
-  const parts = Object.values(subsections).map((s) => s.description);
+/** A piece, and the one that comes behind it. */
+function join(a: Span, b: Span): Span {
   return {
-    first: own.empty ? [...own.first, ...parts.map((d) => d.name)] : own.first,
-    last: [name, ...own.last, ...parts.flatMap((d) => spanOfBody(d).last)],
-    empty: own.empty,
+    first: a.empty ? [...a.first, ...b.first] : a.first,
+    last: b.empty ? [...a.last, ...b.last] : b.last,
+    empty: a.empty && b.empty,
   };
 }
 
+function spanOfBody({ name, fields, subsections }: Description): Span {
+  const parts = Object.values(subsections).map((s) => s.description);
+  const behind = { first: parts.map((d) => d.name), last: parts.flatMap((d) => spanOfBody(d).last), empty: true };
+  // That the description holds to the rule was seen when it was defined.
+  const span = join(spanOfFields(fields, accepts), behind);
+  return { ...span, last: [name, ...span.last] };
+}
+
 function spanOfFields(fields: Fields, refuse: Refuse): Span {
-  let span: Span = { first: [], last: [], empty: true };
+  let span: Span = { ...solid, empty: true };
   for (const field of Object.values(fields)) {
-    const { first, last, empty } = spanOf(field as Spec, refuse);
-    mustTellApart(span.last, first, refuse);
-    span = {
-      first: span.empty ? [...span.first, ...first] : span.first,
-      last: empty ? [...span.last, ...last] : last,
-      empty: span.empty && empty,
-    };
+    const next = spanOf(field as Spec as AnySpec, refuse);
+    mustTellApart(span.last, next.first, refuse);
+    span = join(span, next);
   }
   return span;
 }
 
-function spanOf(spec: Spec, refuse: Refuse): Span {
-  switch (spec.kind) {
-    case "struct":
-    case "tmp":
-      return spanOfBody(spec.description);
-    case "array":
-    case "pointers": {
-      if (spec.count === 0) return { ...solid, empty: true };
-      const span = spanOf(spec.element as Spec, refuse);
-      if (spec.count !== 1) mustTellApart(span.last, span.first, refuse);
-      return { ...span, empty: span.empty || typeof spec.count !== "number" };
-    }
-    case "condition":
-      return { ...(spec.element === undefined ? solid : spanOf(spec.element as Spec, refuse)), empty: true };
-    case "named":
-    case "checked":
-      return spanOf(spec.element as Spec, refuse);
-    case "buffer":
-      return { ...solid, empty: typeof spec.size !== "number" || spec.size === 0 };
-    case "bitmap":
-      return { ...solid, empty: typeof spec.bits !== "number" || spec.bits === 0 };
-    default:
-      return solid;
-  }
+function spanOf(spec: AnySpec, refuse: Refuse): Span {
+  const { kind, element, description } = spec;
+  if (description !== undefined) return spanOfBody(description);
+  const count = countOf(spec);
+  if (count === 0) return { ...solid, empty: true };
+  const span = element === undefined ? solid : spanOf(element, refuse);
+  if (count !== undefined && count !== 1) mustTellApart(span.last, span.first, refuse);
+  const mayBeEmpty = kind === "condition" || (count !== undefined && typeof count !== "number");
+  return { ...span, empty: span.empty || mayBeEmpty };
 }

@@ -35,7 +35,7 @@ export interface SubsectionInit<F extends Fields, S extends Subsections> extends
   /** Whether the subsection's state must travel; without it, always. */
   readonly needed?: (own: StateFrom<F, S>, scope: Scope) => boolean;
   /** What a destination assumes where the subsection did not come. */
-  readonly absent: NoInfer<StateFrom<F, S>> | ((scope: Scope) => NoInfer<StateFrom<F, S>>);
+  readonly absent: NoInfer<StateFrom<F, S> | ((scope: Scope) => StateFrom<F, S>)>;
 }
 
 /**
@@ -45,27 +45,51 @@ export interface SubsectionInit<F extends Fields, S extends Subsections> extends
 export function vmstate<const F extends Fields, const S extends Subsections = Record<never, never>>(
   init: VmstateInit<F, S>,
 ): Description<StateFrom<F, S>> {
-  return build(init as unknown as VmstateInit<Fields, Subsections>) as Description<StateFrom<F, S>>;
+  check(init as unknown as Init, false);
+  return ownVmstate(init);
 }
 
 /** Describes a part that travels only when it is needed; older receivers load the stream while it is not. */
 export function subsection<const F extends Fields, const S extends Subsections = Record<never, never>>(
   init: SubsectionInit<F, S>,
 ): Subsection<StateFrom<F, S>> {
-  const { needed, absent, ...rest } = init;
-  const description = build(rest as unknown as VmstateInit<Fields, Subsections>) as Description<StateFrom<F, S>>;
+  check(init as unknown as Init, true);
+  return ownSubsection(init);
+}
+
+/** A description of core's own, which tests know to be well formed: a kernel alone needs no checks. */
+export function ownVmstate<const F extends Fields, const S extends Subsections = Record<never, never>>(
+  init: VmstateInit<F, S>,
+): Description<StateFrom<F, S>> {
+  const { version, minimumVersion = version, priority = "default", fields, subsections, absent } = init;
   return Object.freeze({
-    description,
-    needed: (needed ?? (() => true)) as (own: AnyRecord, scope: Scope) => boolean,
-    absent: (typeof absent === "function" ? absent : cloneValue(absent)) as
-      | StateFrom<F, S>
-      | ((scope: Scope) => StateFrom<F, S>),
+    earlySetup: false,
+    ...init,
+    format: 1,
+    minimumVersion,
+    priority,
+    fields: Object.freeze({ ...fields }),
+    subsections: Object.freeze({ ...subsections }),
+    absent: cloneValue(absent),
+  }) as unknown as Description<StateFrom<F, S>>;
+}
+
+export function ownSubsection<const F extends Fields, const S extends Subsections = Record<never, never>>({
+  needed = () => true,
+  absent,
+  ...rest
+}: SubsectionInit<F, S>): Subsection<StateFrom<F, S>> {
+  return Object.freeze({
+    description: ownVmstate(rest as VmstateInit<F, S>),
+    needed: needed as (own: AnyRecord, scope: Scope) => boolean,
+    absent: cloneValue(absent) as StateFrom<F, S> | ((scope: Scope) => StateFrom<F, S>),
   });
 }
 
+type Init = VmstateInit<Fields, Subsections>;
 type Refuse = (why: string) => never;
 
-function build(init: VmstateInit<Fields, Subsections>): Description {
+function check(init: Init, isPart: boolean): void {
   const { name, version, minimumVersion = version, fields, subsections = {} } = init;
   const refuse: Refuse = (why) => {
     throw new MigrationError("DEFINITION_INVALID", `description "${name}": ${why}`, { side: "define" });
@@ -73,34 +97,18 @@ function build(init: VmstateInit<Fields, Subsections>): Description {
   const nameBytes = utf8Length(name);
   if (nameBytes === 0 || nameBytes > 255) refuse("a name has 1 to 255 bytes");
   if (!isVersion(version) || !isVersion(minimumVersion) || minimumVersion > version) {
-    refuse("versions are integers from 0 to 2^31 - 1, and minimumVersion is at most version");
+    refuse("versions are 0 to 2^31 - 1, minimumVersion <= version");
   }
-  for (const key of Object.keys(fields)) checkKey(key, refuse);
+  for (const key of [...Object.keys(fields), ...Object.keys(subsections)]) checkKey(key, refuse);
   checkFields(fields, refuse);
   for (const key of Object.keys(subsections)) {
-    checkKey(key, refuse);
     if (key.startsWith("_")) refuse(`subsection "${key}" may not begin with "_"`);
     if (Object.hasOwn(fields, key)) refuse(`"${key}" is both a field and a subsection`);
   }
-  if ((init.needed === undefined) !== (init.absent === undefined)) {
-    refuse("`needed` and `absent` go together: a section that did not come must mean something");
+  if (!isPart && (init.needed === undefined) !== (init.absent === undefined)) {
+    refuse("`needed` and `absent` go together");
   }
   checkSubsectionNames(name, fields, Object.values(subsections), refuse);
-  return Object.freeze({
-    format: 1,
-    name,
-    version,
-    minimumVersion,
-    fields: Object.freeze({ ...fields }),
-    subsections: Object.freeze({ ...subsections }),
-    priority: init.priority ?? "default",
-    unmigratable: init.unmigratable,
-    earlySetup: init.earlySetup ?? false,
-    needed: init.needed as ((state: AnyRecord) => boolean) | undefined,
-    absent: cloneValue(init.absent) as AnyRecord | undefined,
-    preSave: init.preSave as ((state: AnyRecord) => AnyRecord) | undefined,
-    postLoad: init.postLoad as ((state: AnyRecord, version: number) => AnyRecord) | undefined,
-  } satisfies Description);
 }
 
 function isVersion(n: number): boolean {
@@ -109,6 +117,6 @@ function isVersion(n: number): boolean {
 
 // Engines move integer-like keys to the front of an object, which would silently reorder the wire.
 function checkKey(key: string, refuse: Refuse): void {
-  if (/^(0|[1-9][0-9]*)$/.test(key)) refuse(`key "${key}" is integer-like and would lose its place`);
-  if (key === "" || key.startsWith("$") || key.includes(".") || key === "__proto__") refuse(`key "${key}" is reserved`);
+  if (/^(0|[1-9]\d*)$/.test(key)) refuse(`key "${key}" is integer-like and loses its place`);
+  if (/^$|^\$|\.|^__proto__$/.test(key)) refuse(`key "${key}" is reserved`);
 }

@@ -1,6 +1,6 @@
 // The constructors of fields. A description's author uses nothing else; each returns frozen plain data.
 import { MigrationError } from "../errors.ts";
-import type { CustomCodec, Spec } from "./spec.ts";
+import type { CheckedSpec, ConditionSpec, CustomCodec, IntSpec, Spec } from "./spec.ts";
 import type {
   AnyRecord,
   ArrayOf,
@@ -20,8 +20,8 @@ export const defaultBounds: { readonly bytes: number; readonly count: number } =
   count: 1024 * 1024,
 };
 
-function field<T>(spec: Spec): Field<T> {
-  return Object.freeze(spec) as unknown as Field<T>;
+function field<F extends Field<unknown>>(spec: Spec): F {
+  return Object.freeze(spec) as unknown as F;
 }
 
 function refuse(why: string): never {
@@ -30,65 +30,63 @@ function refuse(why: string): never {
 
 function checkedCount<C extends Count>(count: C): C {
   if (typeof count === "number" && !(Number.isSafeInteger(count) && count >= 0)) {
-    refuse(`a count of ${count}; it is an integer from 0`);
+    refuse(`a count is no ${count}`);
   }
   return count;
 }
 
-function int<T, A>(info: string, bytes: 1 | 2 | 4 | 8, as: "number" | "bigint" | "safe" | "pair"): IntField<T, A> {
-  return field<T>({ kind: "int", info, bytes, signed: !info.startsWith("u"), as });
+function int<T, A>(info: string, bytes: 1 | 2 | 4 | 8, as: IntSpec["as"] = "number"): IntField<T, A> {
+  return field({ kind: "int", info, bytes, signed: !info.startsWith("u"), as });
 }
 
+// Marked as without effect, so that a bundler leaves out what is not used.
+
 /** be8 … be32 as `number`. */
-export const u8: IntField<number, Uint8Array> = int("uint8", 1, "number");
-export const i8: IntField<number, Int8Array> = int("int8", 1, "number");
-export const u16: IntField<number, Uint16Array> = int("uint16", 2, "number");
-export const i16: IntField<number, Int16Array> = int("int16", 2, "number");
-export const u32: IntField<number, Uint32Array> = int("uint32", 4, "number");
-export const i32: IntField<number, Int32Array> = int("int32", 4, "number");
-/** be64 as `bigint`. */
-export const u64: IntField<bigint, BigUint64Array> = int("uint64", 8, "bigint");
-export const i64: IntField<bigint, BigInt64Array> = int("int64", 8, "bigint");
+export const u8: IntField<number, Uint8Array> = /* @__PURE__ */ int("uint8", 1);
+export const i8: IntField<number, Int8Array> = /* @__PURE__ */ int("int8", 1);
+export const u16: IntField<number, Uint16Array> = /* @__PURE__ */ int("uint16", 2);
+export const i16: IntField<number, Int16Array> = /* @__PURE__ */ int("int16", 2);
+export const u32: IntField<number, Uint32Array> = /* @__PURE__ */ int("uint32", 4);
+export const i32: IntField<number, Int32Array> = /* @__PURE__ */ int("int32", 4);
+/** be64 as `bigint`: reading makes one for each value, which `u64n` and `u64pair` do not. */
+export const u64: IntField<bigint, BigUint64Array> = /* @__PURE__ */ int("uint64", 8, "bigint");
+export const i64: IntField<bigint, BigInt64Array> = /* @__PURE__ */ int("int64", 8, "bigint");
 /** be64 as a safe integer; a value beyond 2^53 - 1 is `BITS_RANGE`. */
-export const u64n: IntField<number, number[]> = int("uint64", 8, "safe");
-export const i64n: IntField<number, number[]> = int("int64", 8, "safe");
+export const u64n: IntField<number, number[]> = /* @__PURE__ */ int("uint64", 8, "safe");
+export const i64n: IntField<number, number[]> = /* @__PURE__ */ int("int64", 8, "safe");
 /** be64 as `[low 32 bits, high 32 bits]`, for guests that keep halves. */
-export const u64pair: IntField<readonly [number, number], (readonly [number, number])[]> = int("uint64", 8, "pair");
+export const u64pair: IntField<readonly [number, number], (readonly [number, number])[]> = /* @__PURE__ */ int(
+  "uint64",
+  8,
+  "pair",
+);
 
 /** One byte; any value but 0 is true. */
-export const bool: Field<boolean> = field<boolean>({ kind: "bool" });
+export const bool: Field<boolean> = /* @__PURE__ */ field({ kind: "bool" });
 /** be64, nanoseconds: a deadline on the virtual clock; `null` (all ones on the wire) is a timer that is not pending. */
-export const timer: Field<bigint | null> = field<bigint | null>({ kind: "timer" });
+export const timer: Field<bigint | null> = /* @__PURE__ */ field({ kind: "timer" });
 /** The 64 bits of a double (QEMU: CPU_DoubleU). Bits and not a `number`, since a NaN's payload is guest state. */
-export const cpudouble: Field<bigint> = field<bigint>({ kind: "cpudouble" });
+export const cpudouble: Field<bigint> = /* @__PURE__ */ field({ kind: "cpudouble" });
 
 /** `size` raw bytes, as they lie in memory. */
-export function buffer(size: Count, limit: { max?: number } = {}): Field<Uint8Array> {
-  return field({ kind: "buffer", info: "buffer", size: checkedCount(size), max: limit.max ?? defaultBounds.bytes });
+export function buffer(size: Count, { max = defaultBounds.bytes }: { max?: number } = {}): Field<Uint8Array> {
+  return field({ kind: "buffer", info: "buffer", size: checkedCount(size), max });
 }
 
 /** Raw bytes whose number an earlier field holds. The length is not part of the buffer's own bytes. */
-export function vbuffer(size: Count, limit: { max?: number } = {}): Field<Uint8Array> {
-  return buffer(size, limit);
-}
+export const vbuffer: (size: Count, limit?: { max?: number }) => Field<Uint8Array> = buffer;
 
 /** `size` bytes that mean nothing: written as zeros, skipped on load. Give it a key that begins with `_`. */
 export function unused(size: Count): PaddingField {
-  const spec: Spec = {
-    kind: "buffer",
-    info: "unused_buffer",
-    size: checkedCount(size),
-    max: defaultBounds.bytes,
-    padding: true,
-  };
-  return Object.freeze(spec) as unknown as PaddingField;
+  const max = defaultBounds.bytes;
+  return field({ kind: "buffer", info: "unused_buffer", size: checkedCount(size), max, padding: true });
 }
 
 /**
  * `bits` bits as whole be64 words. The value holds 8 bytes a word; bit i is `bytes[i >> 3] >> (i & 7) & 1`.
  */
-export function bitmap(bits: Count, limit: { max?: number } = {}): Field<Uint8Array> {
-  return field({ kind: "bitmap", bits: checkedCount(bits), max: limit.max ?? defaultBounds.bytes * 8 });
+export function bitmap(bits: Count, { max = defaultBounds.bytes * 8 }: { max?: number } = {}): Field<Uint8Array> {
+  return field({ kind: "bitmap", bits: checkedCount(bits), max });
 }
 
 /** A nested description: its fields and subsections, without a header. Read as the receiver's own version. */
@@ -100,7 +98,7 @@ export function struct<D extends Description>(description: D): Field<StateOf<D>>
 export function vstruct<D extends Description>(description: D, version: number): Field<StateOf<D>> {
   const { name, version: newest, minimumVersion: oldest } = description;
   if (!(version >= oldest && version <= newest)) {
-    refuse(`"${name}" is read in version ${oldest} to ${newest}, not in ${version}`);
+    refuse(`"${name}" is read in ${oldest} to ${newest}, not in ${version}`);
   }
   return field({ kind: "struct", description, version });
 }
@@ -112,16 +110,16 @@ export function vstruct<D extends Description>(description: D, version: number):
 export function array<F extends Field<unknown>>(
   element: F,
   count: Count,
-  limit: { max?: number } = {},
+  { max = defaultBounds.count }: { max?: number } = {},
 ): Field<ArrayOf<F>> {
-  return field({ kind: "array", element, count: checkedCount(count), max: limit.max ?? defaultBounds.count });
+  return field({ kind: "array", element, count: checkedCount(count), max });
 }
 
 /** An array whose count an earlier field holds; the array itself writes none. `COUNT_MISMATCH` on save if they differ. */
 export function varray<F extends Field<unknown>>(
   count: Count,
   element: F,
-  limit: { max?: number } = {},
+  limit?: { max?: number },
 ): Field<ArrayOf<F>> {
   return array(element, count, limit);
 }
@@ -139,15 +137,9 @@ export function pointers<T>(
   element: Field<T>,
   count: Count,
   isNull: (index: number) => boolean,
-  limit: { max?: number } = {},
+  { max = defaultBounds.count }: { max?: number } = {},
 ): Field<(T | null)[]> {
-  return field({
-    kind: "pointers",
-    element,
-    count: checkedCount(count),
-    isNull,
-    max: limit.max ?? defaultBounds.count,
-  });
+  return field({ kind: "pointers", element, count: checkedCount(count), isNull, max });
 }
 
 /**
@@ -173,28 +165,27 @@ function checkedInfo(element: Field, check: "equal" | "le"): string | undefined 
   return `${check === "equal" && spec.bytes === 8 ? "int64" : spec.info} ${check}`;
 }
 
+function checkedField<F extends Field<unknown>>(
+  element: F,
+  test: CheckedSpec["test"],
+  expected: string | CheckedSpec["expected"],
+  code: CheckedSpec["code"] = "FIELD_CHECK",
+  info?: string,
+): F {
+  const text = typeof expected === "string" ? () => expected : expected;
+  return field({ kind: "checked", element, code, info, test, expected: text });
+}
+
 /** A value that both sides must agree on: anything but `value` is `FIELD_UNEQUAL`. */
 export function equal<T extends number | bigint>(element: Field<T>, value: T): Field<T> {
-  return field({
-    kind: "checked",
-    element,
-    code: "FIELD_UNEQUAL",
-    info: checkedInfo(element, "equal"),
-    test: (found) => found === value,
-    expected: () => String(value),
-  });
+  const info = checkedInfo(element, "equal");
+  return checkedField(element, (found) => found === value, String(value), "FIELD_UNEQUAL", info);
 }
 
 /** A signed value from 0 to `limit` (QEMU: int32 "positive, less or equal"); else `FIELD_CHECK`. */
 export function atMost(element: Field<number>, limit: number): Field<number> {
-  return field({
-    kind: "checked",
-    element,
-    code: "FIELD_CHECK",
-    info: checkedInfo(element, "le"),
-    test: (found) => (found as number) >= 0 && (found as number) <= limit,
-    expected: () => `0 to ${limit}`,
-  });
+  const test = (found: unknown): boolean => (found as number) >= 0 && (found as number) <= limit;
+  return checkedField(element, test, `0 to ${limit}`, undefined, checkedInfo(element, "le"));
 }
 
 /** Any test of a value; a failure is `FIELD_CHECK` with `expected` as its text. */
@@ -203,14 +194,7 @@ export function checked<T>(
   test: (value: T, scope: Scope) => boolean,
   expected: string | ((scope: Scope) => string),
 ): Field<T> {
-  return field({
-    kind: "checked",
-    element,
-    code: "FIELD_CHECK",
-    info: undefined,
-    test: test as (value: unknown, scope: Scope) => boolean,
-    expected: typeof expected === "string" ? () => expected : expected,
-  });
+  return checkedField(element, test as CheckedSpec["test"], expected);
 }
 
 /** A value from `low` to `high`, both included; else `FIELD_CHECK`. */
@@ -220,24 +204,23 @@ export function range<T extends number | bigint>(element: Field<T>, low: T, high
 
 type Absent<T> = { absent: T | ((scope: Scope) => T) };
 
-function condition<T>(
-  element: Field<T>,
+function condition<F extends Field<unknown>>(
+  element: Field<unknown> | undefined,
   exists: Predicate,
-  more: { since?: number; until?: number; absent?: unknown },
-): Field<T> {
-  const padding = (element as { padding?: true }).padding;
-  if (!padding && !("absent" in more)) {
-    refuse("a conditional field needs `absent`, what it is when it did not come");
+  more: Partial<ConditionSpec> = {},
+): F {
+  const { padding } = (element ?? {}) as { padding?: true };
+  if (!padding && !more.mustExist && !("absent" in more)) {
+    refuse("a conditional field needs `absent`");
   }
   return field({
     kind: "condition",
-    element,
+    element: element as Field,
     exists,
     mustExist: false,
-    absent: more.absent,
-    since: more.since,
-    until: more.until,
-    ...(padding ? { padding } : {}),
+    absent: undefined,
+    ...more,
+    ...(padding && { padding }),
   });
 }
 
@@ -264,37 +247,18 @@ export function when<T>(exists: Predicate, element: Field<T>, absent?: Absent<T>
 
 /** A field that must exist: a false test is `FIELD_MUST_EXIST` (QEMU: VMS_MUST_EXIST). */
 export function mustExist<T>(exists: Predicate, element: Field<T>): Field<T> {
-  return field({
-    kind: "condition",
-    element,
-    exists,
-    mustExist: true,
-    absent: undefined,
-    since: undefined,
-    until: undefined,
-  });
+  return condition(element, exists, { mustExist: true });
 }
 
 /** No bytes: a test of the record so far, at this place (QEMU: VMSTATE_VALIDATE). Key it with `_`. */
 export function validate(test: Predicate): PaddingField {
-  const spec: Spec = {
-    kind: "condition",
-    element: undefined,
-    exists: test,
-    mustExist: true,
-    absent: undefined,
-    since: undefined,
-    until: undefined,
-    padding: true,
-  };
-  return Object.freeze(spec) as unknown as PaddingField;
+  return condition(undefined, test, { mustExist: true, padding: true });
 }
 
 /** The same field under the wire's own name, where that is no identifier or stands twice. */
 export function named<F extends Field>(name: string, element: F): F {
-  const padding = (element as { padding?: true }).padding;
-  const spec: Spec = { kind: "named", name, element };
-  return Object.freeze(padding ? { ...spec, padding } : spec) as unknown as F;
+  const { padding } = element as { padding?: true };
+  return field({ kind: "named", name, element, ...(padding && { padding }) });
 }
 
 /** A field kind of your own: lists, ring buffers, anything that existing fields can spell. See `CustomCodec`. */

@@ -1,10 +1,9 @@
-// @godwit/core/vmstate: descriptions, and the codec that they mean.
+// @godwit/core/vmstate: what the author of a description needs, and nothing that reads or writes bytes.
 
-export * from "./codec.ts";
-export * from "./describe.ts";
+export { isMigrationError, MigrationError } from "../errors.ts";
+export { type Capturable, capture, type Restorable, restore } from "./capture.ts";
+export { type SubsectionInit, subsection, type VmstateInit, vmstate } from "./describe.ts";
 export * from "./family.ts";
 export * from "./fields.ts";
-export type { VmdescDialect } from "./nodes/node.ts";
 export type { CustomCodec, CustomItem } from "./spec.ts";
 export type * from "./types.ts";
-export { cloneValue, sameValue } from "./values.ts";

@@ -1,29 +1,20 @@
-// An optional short cut: bodies of fixed size that are read or written often get straight-line code of their own. It does
-// what the nodes do or nothing at all: whatever is out of the ordinary is left to them. Where a policy forbids
-// `Function`, everything is.
+// Straight-line code for bodies of fixed size that are read or written often. It does what the nodes do or nothing at
+// all: whatever is out of the ordinary is left to them. Where a policy forbids `Function`, everything is.
 import { type Cursor, underflow } from "../cursor.ts";
-import type { Writer } from "../writer.ts";
+import type { Fast } from "./fast.ts";
+import type { Body } from "./nodes/body.ts";
 import type { Probe } from "./nodes/probe.ts";
-import { allocatesOf, decodesOf, isPlain, membersIn, type Shape, type StructShape, sizeOf } from "./shape.ts";
+import {
+  allocatesOf,
+  decodesOf,
+  isPlain,
+  membersIn,
+  type Shape,
+  type StructShape,
+  shapeOfBody,
+  sizeOf,
+} from "./shape.ts";
 import type { IntSpec } from "./spec.ts";
-import type { AnyRecord, WireRecord } from "./types.ts";
-
-/** Generated code. Where it gives up it leaves no trace. */
-export interface Fast {
-  /** The record; with `$version` unless that is undefined. Undefined: gave up. */
-  read(cursor: Cursor, version: number | undefined): WireRecord | undefined;
-  /** False: gave up. */
-  write(out: Writer, value: AnyRecord, isState: boolean): boolean;
-  /**
-   * `n` records one after the other; or, if `n` is negative, as many as have 0x01 before them, to a 0x00. Undefined: gave
-   * up. Throws `underflow`.
-   */
-  readRun(cursor: Cursor, n: number): WireRecord[] | undefined;
-  /** `marked`: 0x01 before each, 0x00 behind the last. False: gave up. */
-  writeRun(out: Writer, values: ArrayLike<unknown>, isState: boolean, marked: boolean): boolean;
-  /** Whether a record is the state that it means. */
-  isState(record: AnyRecord): boolean;
-}
 
 /** Beyond this many members the code is too long to be compiled well. */
 const mostMembers = 200;
@@ -31,8 +22,9 @@ const mostMembers = 200;
 /** Once told that it may not evaluate text, this copy of core does not ask again: browsers report every attempt. */
 let isForbidden = false;
 
-export function generate(shape: StructShape): Fast | undefined {
-  if (isForbidden || membersIn(shape) > mostMembers) return undefined;
+export function generate(body: Body): Fast | undefined {
+  const shape = isForbidden ? undefined : shapeOfBody(body);
+  if (shape === undefined || membersIn(shape) > mostMembers) return undefined;
   const code = new Code();
   const text = `"use strict"; return {
     read: ${code.reader(shape)},

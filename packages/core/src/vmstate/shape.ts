@@ -1,6 +1,10 @@
 // Bodies of fixed size and simple fields as plain data: what generated code is made from.
+import { bodyOf } from "./compile.ts";
+import type { Body } from "./nodes/body.ts";
+import { typedArrayOf } from "./nodes/int.ts";
 import type { Probe } from "./nodes/probe.ts";
-import type { IntSpec } from "./spec.ts";
+import type { IntSpec, Spec } from "./spec.ts";
+import type { Count, Field } from "./types.ts";
 
 /** A value of fixed size, as plain data. */
 export type Shape =
@@ -15,6 +19,55 @@ export interface StructShape {
   readonly kind: "struct";
   readonly members: readonly (readonly [key: string, shape: Shape])[];
   readonly probe: Probe;
+}
+
+/** Of the fields of a body; undefined where one is not simple. */
+export function shapeOfBody(body: Body): StructShape | undefined {
+  const members: [string, Shape][] = [];
+  for (const [key, field] of Object.entries(body.description.fields)) {
+    const shape = shapeOf(field);
+    if (shape === undefined) return undefined;
+    members.push([key, shape]);
+  }
+  return { kind: "struct", members, probe: body.probe };
+}
+
+function shapeOf(field: Field): Shape | undefined {
+  const spec = field as Spec;
+  switch (spec.kind) {
+    case "named":
+      return shapeOf(spec.element);
+    case "int":
+      return { kind: "int", spec };
+    case "bool":
+    case "timer":
+    case "cpudouble":
+      return { kind: spec.kind };
+    case "buffer":
+      return isFixed(spec.size) ? { kind: spec.padding ? "padding" : "bytes", size: spec.size } : undefined;
+    case "array":
+      return isFixed(spec.count) ? shapeOfArray(spec.element, spec.count) : undefined;
+    case "struct": {
+      const body = bodyOf(spec.description);
+      return body.isSimple ? shapeOfBody(body) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function shapeOfArray(element: Field, n: number): Shape | undefined {
+  const spec = element as Spec;
+  if (spec.kind === "int") {
+    const typed = typedArrayOf(spec)?.name;
+    return typed === undefined ? undefined : { kind: "ints", spec, typed, n };
+  }
+  const shape = shapeOf(element);
+  return shape && { kind: "array", element: shape, n };
+}
+
+function isFixed(count: Count): count is number {
+  return typeof count === "number";
 }
 
 export function membersIn(shape: Shape): number {

@@ -75,14 +75,15 @@ export interface ConditionSpec {
   readonly mustExist: boolean;
   readonly absent: unknown;
   /** First version that has the field, where that is the whole condition; kept for dumps. */
-  readonly since: number | undefined;
-  readonly until: number | undefined;
+  readonly since?: number;
+  readonly until?: number;
   readonly padding?: true;
 }
 export interface NamedSpec {
   readonly kind: "named";
   readonly name: string;
   readonly element: Field;
+  readonly padding?: true;
 }
 export interface CustomSpec {
   readonly kind: "custom";

@@ -2,7 +2,7 @@
 import { type Cursor, underflow } from "../../cursor.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
-import type { Shape } from "../shape.ts";
+import type { Fast } from "../fast.ts";
 import type { Count, Scope } from "../types.ts";
 import { charge, elementsOf, fixedCount, mismatch } from "./count.ts";
 import { asArrayLike } from "./leaf.ts";
@@ -10,88 +10,106 @@ import { listElements } from "./listing.ts";
 import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
 
 export class ArrayNode implements Node {
-  readonly size: number;
   readonly min: number;
   readonly plain: boolean;
   readonly steady: boolean;
-  readonly shape: Shape | undefined;
   readonly scoped: boolean;
   readonly composite = true;
   readonly info: string;
   readonly compressible: boolean;
-  readonly #element: Node;
+  readonly element: Node;
   readonly #count: Count;
   readonly #max: number;
-  constructor(element: Node, count: Count, max: number) {
-    this.#element = element;
+  readonly #least: number;
+  /** `leastBytes`: the fewest that an element takes. */
+  constructor(element: Node, count: Count, max: number, leastBytes: number = element.min) {
+    this.element = element;
     this.#count = count;
     this.#max = max;
-    const n = fixedCount(count);
-    this.size = n < 0 || element.size < 0 ? -1 : n * element.size;
-    this.min = Math.max(n, 0) * element.min;
+    this.#least = leastBytes;
+    this.min = Math.max(fixedCount(count), 0) * leastBytes;
     this.plain = element.plain;
     this.steady = element.steady;
-    this.shape = n < 0 || element.shape === undefined ? undefined : { kind: "array", element: element.shape, n };
-    this.scoped = element.scoped || n < 0;
+    this.scoped = element.scoped || fixedCount(count) < 0;
     this.info = element.info;
     this.compressible = element.compressible;
   }
+  /** The node of an element. */
+  at(_index: number): Node {
+    return this.element;
+  }
+  /** Generated code for all elements. */
+  runs(): Fast | undefined {
+    return this.element.fast?.();
+  }
+  /** What an element's error means. */
+  explain(error: unknown, _one: unknown, _index: number): unknown {
+    return error;
+  }
   #n(scope: Scope | undefined): number {
-    return elementsOf(this.#count, scope, this.#max, this.#element.min);
+    return elementsOf(this.#count, scope, this.#max, this.element.min);
   }
   need(): number {
     return 0;
   }
   read(cursor: Cursor, scope: Scope | undefined): unknown {
     const n = this.#n(scope);
-    const element = this.#element;
-    charge(cursor, n, element.min);
+    charge(cursor, n, this.element.min);
     cursor.fields++;
-    if (cursor.end - cursor.pos < n * element.min) throw underflow;
-    const run = element.fast?.()?.readRun(cursor, n);
+    if (cursor.end - cursor.pos < n * this.#least) throw underflow;
+    const run = this.runs()?.readRun(cursor, n);
     if (run !== undefined) return run;
     const values: unknown[] = [];
-    for (let i = 0; i < n; i++) values.push(element.read(cursor, scope));
+    for (let i = 0; i < n; i++) values.push(this.at(i).read(cursor, scope));
     return values;
   }
   open(scope: Scope | undefined, cursor: Cursor): Frame {
-    const element = this.#element;
     const n = this.#n(scope);
-    charge(cursor, n, element.min);
-    return new ArrayFrame(() => element, n, scope, []);
+    charge(cursor, n, this.element.min);
+    return new ArrayFrame((i) => this.at(i), n, scope, []);
   }
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
-    const isRight = Array.isArray(value) && value.length === this.#n(scope);
-    if (isRight && this.#element.fast?.()?.writeRun(out, value, mode.state, false) === true) return;
-    this.#each(value, scope, (one) => this.#element.write(out, one, scope, mode));
+    this.each(out, value, scope, mode);
+  }
+  /** Writes the elements, or gives each to `list`; their number. */
+  each(
+    out: Writer,
+    value: unknown,
+    scope: Scope | undefined,
+    mode: WriteMode,
+    list?: (node: Node, one: unknown) => void,
+  ): number {
+    const n = this.#n(scope);
+    const from = asArrayLike(value, this.info, "[]");
+    if (from.length !== n) throw mismatch(n, from.length);
+    if (list === undefined && Array.isArray(value) && this.runs()?.writeRun(out, value, mode.state, false)) return n;
+    let i = 0;
+    try {
+      for (; i < n; i++) {
+        if (list === undefined) this.at(i).write(out, from[i], scope, mode);
+        else list(this.at(i), from[i]);
+      }
+    } catch (error) {
+      throw locate(this.explain(error, from[i], i), `[${i}]`);
+    }
+    return n;
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     if (this.plain) return value;
-    return elementsToState(value as unknown[], (one) => this.#element.toState(one, scope));
+    return elementsToState(value as unknown[], (one, i) => this.at(i).toState(one, scope));
   }
   isState(value: unknown): boolean {
-    return this.plain || (value as unknown[]).every((one) => this.#element.isState(one));
+    return this.plain || (value as unknown[]).every((one, i) => this.at(i).isState(one));
   }
   list(listing: Listing, name: string, value: unknown, scope: Scope | undefined, tested: boolean): VmdescField[] {
+    const { out, mode } = listing;
     const compressed = this.compressible && !tested;
     const entries: VmdescField[][] = [];
-    const n = this.#each(value, scope, (one) => {
-      if (compressed && entries.length > 0) this.#element.write(listing.out, one, scope, listing.mode);
-      else entries.push(this.#element.list(listing, name, one, scope, false));
+    const n = this.each(out, value, scope, mode, (node, one) => {
+      if (compressed && entries.length > 0) node.write(out, one, scope, mode);
+      else entries.push(node.list(listing, name, one, scope, tested));
     });
     return listElements(listing, name, n, compressed, (i) => entries[i] ?? []);
-  }
-  #each(value: unknown, scope: Scope | undefined, write: (one: unknown) => void): number {
-    const n = this.#n(scope);
-    const from = asArrayLike(value, `${this.info}[]`);
-    if (from.length !== n) throw mismatch(n, from.length);
-    let i = 0;
-    try {
-      for (; i < n; i++) write(from[i]);
-    } catch (error) {
-      throw locate(error, `[${i}]`);
-    }
-    return n;
   }
 }
 

@@ -3,16 +3,25 @@ import { type Cursor, underflow } from "../../cursor.ts";
 import { MigrationError } from "../../errors.ts";
 import type { VmdescField, VmdescMembers } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
-import { type Fast, generate } from "../jit.ts";
-import type { Shape, StructShape } from "../shape.ts";
+import { acceleration, type Fast } from "../fast.ts";
 import type { AnyRecord, Description, Field, Scope, WireRecord } from "../types.ts";
-import { sameValue } from "../values.ts";
+import { holds } from "../values.ts";
 import { BodyFrame, enter } from "./body-frame.ts";
 import { describeValue } from "./leaf.ts";
 import { exists, type Member, membersOf } from "./member.ts";
 import { type Frame, type Listing, locate, type Node, type WriteMode } from "./node.ts";
 import { type Part, Probe, subsectionByte, wanted, writeHeader } from "./probe.ts";
 import { absentOf, type ScopeOf, scopesOf } from "./view.ts";
+
+type OwnScope = { -readonly [K in keyof Scope]: Scope[K] };
+const nothing: AnyRecord = {};
+
+/** Where a body's listing goes. */
+interface Listed {
+  readonly listing: Listing;
+  readonly fields: VmdescField[];
+  readonly subsections: VmdescMembers[];
+}
 
 export class Body {
   readonly description: Description;
@@ -29,10 +38,11 @@ export class Body {
   readonly compressible: boolean;
   readonly probe: Probe;
   readonly scopeOf: ScopeOf;
-  /** Of the fields, where they are simple. */
-  readonly shape: StructShape | undefined;
+  /** Steady, and written as it is: it may be a part of generated code. */
+  readonly isSimple: boolean;
   #fast: Fast | undefined;
   #uses = 0;
+  #spare: OwnScope | undefined;
 
   constructor(description: Description, compile: (field: Field) => Node, bodyOf: (description: Description) => Body) {
     this.description = description;
@@ -59,13 +69,14 @@ export class Body {
       this.parts.length === 0 && this.members.every((m) => !m.tested && (m.node === undefined || m.node.compressible));
     this.probe = new Probe(description.name, this.parts);
     this.scopeOf = scopesOf(this.members, this.parts);
-    this.shape = shapeOf(this.members, this.probe);
+    this.isSimple = this.steady && description.preSave === undefined;
   }
 
   /** Generated code, once the body has been in use often enough to be worth it. */
   fast(): Fast | undefined {
-    if (this.#uses < usesBeforeFast && ++this.#uses === usesBeforeFast && this.shape !== undefined) {
-      this.#fast = generate(this.shape);
+    const { generate } = acceleration;
+    if (generate !== undefined && this.#uses < usesBeforeFast && ++this.#uses === usesBeforeFast) {
+      this.#fast = generate(this);
     }
     return this.#fast;
   }
@@ -123,32 +134,60 @@ export class Body {
     const record = this.#enter(value, mode);
     const isWritten = this.fast()?.write(out, record, mode.state) === true;
     if (isWritten && this.parts.length === 0) return;
-    const scope = this.#scopeToWrite(record, parent, version, mode);
-    if (!isWritten) {
-      this.#eachField(record, scope, mode, (member, own) => member.node?.write(out, own, scope, mode));
-    }
-    this.#eachPart(record, scope, mode, (part, own, v) => {
-      writeHeader(out, part.name, v);
-      part.body.write(out, own, scope, v, mode);
-    });
+    this.#put(out, record, parent, version, mode, !isWritten, undefined);
   }
 
   /** Writes the value and gives the members that QEMU would list for it. */
   list(listing: Listing, value: unknown, parent: Scope | undefined, version: number): VmdescMembers {
-    const record = this.#enter(value, listing.mode);
-    const scope = this.#scopeToWrite(record, parent, version, listing.mode);
+    const { out, mode } = listing;
     const fields: VmdescField[] = [];
     const subsections: VmdescMembers[] = [];
-    this.#eachField(record, scope, listing.mode, (member, own) => {
-      if (member.node === undefined) return;
-      fields.push(...member.node.list(listing, this.#listedName(member), own, scope, member.tested));
-    });
-    this.#eachPart(record, scope, listing.mode, (part, own, v) => {
-      writeHeader(listing.out, part.name, v);
-      subsections.push(part.body.list(listing, own, scope, v));
-    });
+    this.#put(out, this.#enter(value, mode), parent, version, mode, true, { listing, fields, subsections });
     const name = this.description.name;
     return { vmsd_name: name, version, fields, ...(subsections.length > 0 ? { subsections } : {}) };
+  }
+
+  /** Nothing is made here for a field: snapshots are taken many times a second. */
+  #put(
+    out: Writer,
+    record: AnyRecord,
+    parent: Scope | undefined,
+    version: number,
+    mode: WriteMode,
+    withFields: boolean,
+    listed: Listed | undefined,
+  ): void {
+    const scope = this.#enterScope(record, parent, version, mode);
+    let key = "";
+    try {
+      if (withFields) {
+        for (const member of this.members) {
+          key = member.key;
+          if (!this.#present(member, record, scope, mode)) continue;
+          // A state has no padding; a record has the bytes that came.
+          const own = member.padding && mode.state ? undefined : this.#value(member, record);
+          if (listed === undefined) member.node?.write(out, own, scope, mode);
+          else this.#listMember(member, own, scope, listed);
+        }
+      }
+      for (const part of mode.state ? this.parts : this.#partsIn(record)) {
+        key = part.key;
+        const own = record[key] as AnyRecord | undefined;
+        if (own === undefined || own === null) throw this.#missing(key);
+        const { needed, absent, description } = part.subsection;
+        if (mode.state && !needed(own, scope as Scope)) {
+          mustEqualAbsent(own, absent, scope as Scope);
+          continue;
+        }
+        const partVersion = mode.state ? description.version : (own["$version"] ?? description.version);
+        writeHeader(out, part.name, partVersion);
+        if (listed === undefined) part.body.write(out, own, scope, partVersion, mode);
+        else listed.subsections.push(part.body.list(listed.listing, own, scope, partVersion));
+      }
+    } catch (error) {
+      throw locate(error, key);
+    }
+    if (mode.state && this.scoped) this.#leaveScope(scope as OwnScope);
   }
 
   /** Whether a record is the state that it means; of steady bodies only. */
@@ -196,27 +235,36 @@ export class Body {
     return state && preSave !== undefined ? preSave(value) : value;
   }
 
-  #scopeToWrite(record: AnyRecord, parent: Scope | undefined, version: number, { state }: WriteMode): Scope {
-    return state ? { record, parent, version } : this.scopeOf(record as WireRecord, parent, version);
+  /** The scope of a body that is written. Its nodes look at it only where it is `scoped`. */
+  #enterScope(record: AnyRecord, parent: Scope | undefined, version: number, { state }: WriteMode): Scope | undefined {
+    if (!this.scoped) return parent;
+    if (!state) return this.scopeOf(record as WireRecord, parent, version);
+    const scope = this.#spare;
+    if (scope === undefined) return { record, parent, version };
+    this.#spare = undefined;
+    scope.record = record;
+    scope.parent = parent;
+    scope.version = version;
+    return scope;
   }
 
-  #eachField(record: AnyRecord, scope: Scope, mode: WriteMode, write: (member: Member, own: unknown) => void): void {
-    for (const member of this.members) {
-      try {
-        if (!this.#present(member, record, scope, mode)) continue;
-        // A state has no padding; a record has the bytes that came.
-        write(member, member.padding && mode.state ? undefined : this.#value(member, record));
-      } catch (error) {
-        throw locate(error, member.key);
-      }
-    }
+  /** What is never left, because something threw, is not used again. */
+  #leaveScope(scope: OwnScope): void {
+    scope.record = nothing;
+    scope.parent = undefined;
+    this.#spare = scope;
   }
 
-  #present(member: Member, record: AnyRecord, scope: Scope, mode: WriteMode): boolean {
+  #listMember(member: Member, own: unknown, scope: Scope | undefined, { listing, fields }: Listed): void {
+    if (member.node === undefined) return;
+    fields.push(...member.node.list(listing, this.#listedName(member), own, scope, member.tested));
+  }
+
+  #present(member: Member, record: AnyRecord, scope: Scope | undefined, mode: WriteMode): boolean {
     const { condition, key, padding } = member;
-    if (condition === undefined || exists(member.name, condition, scope)) return true;
+    if (condition === undefined || exists(member.name, condition, scope as Scope)) return true;
     if (mode.state) {
-      if (!padding) mustEqualAbsent(this.#value(member, record), condition.absent, scope);
+      if (!padding) mustEqualAbsent(this.#value(member, record), condition.absent, scope as Scope);
     } else if (Object.hasOwn(record, key)) {
       throw new MigrationError("FIELD_CHECK", "the record holds a field that its own conditions exclude");
     }
@@ -233,29 +281,9 @@ export class Body {
     return new MigrationError("FIELD_MISSING", `no "${key}" in the state of "${this.description.name}"`);
   }
 
-  /** The subsections that are written: of a record, those that it holds, in their order; of a state, the needed ones. */
-  #eachPart(
-    record: AnyRecord,
-    scope: Scope,
-    mode: WriteMode,
-    write: (part: Part, own: AnyRecord, version: number) => void,
-  ): void {
-    if (this.parts.length === 0) return;
-    const parts = mode.state
-      ? this.parts
-      : Object.keys(record).flatMap((key) => this.parts.filter((part) => part.key === key));
-    for (const part of parts) {
-      try {
-        const own = record[part.key] as AnyRecord | undefined;
-        if (own === undefined || own === null) throw this.#missing(part.key);
-        const newest = part.subsection.description.version;
-        if (!mode.state) write(part, own, own["$version"] ?? newest);
-        else if (part.subsection.needed(own, scope)) write(part, own, newest);
-        else mustEqualAbsent(own, part.subsection.absent, scope);
-      } catch (error) {
-        throw locate(error, part.key);
-      }
-    }
+  /** The subsections that a record holds, in its order. */
+  #partsIn(record: AnyRecord): readonly Part[] {
+    return Object.keys(record).flatMap((key) => this.parts.filter((part) => part.key === key));
   }
 
   /** QEMU numbers the fields of one name, `name[0]`, `name[1]`. */
@@ -268,15 +296,6 @@ export class Body {
 /** A body is worth code of its own when it has been read and written this often. */
 const usesBeforeFast = 16;
 
-function shapeOf(members: readonly Member[], probe: Probe): StructShape | undefined {
-  const shapes: [string, Shape][] = [];
-  for (const { key, node, condition } of members) {
-    if (condition !== undefined || node?.shape === undefined) return undefined;
-    shapes.push([key, node.shape]);
-  }
-  return { kind: "struct", members: shapes, probe };
-}
-
 function withoutVersion(record: AnyRecord): AnyRecord {
   if (record["$version"] === undefined) return record;
   const { $version: _, ...state } = record;
@@ -285,7 +304,7 @@ function withoutVersion(record: AnyRecord): AnyRecord {
 
 function mustEqualAbsent(value: unknown, absent: unknown, scope: Scope): void {
   const assumed: unknown = typeof absent === "function" ? absent(scope) : absent;
-  if (sameValue(value, assumed)) return;
+  if (holds(value, assumed)) return;
   throw new MigrationError(
     "ABSENT_MISMATCH",
     "the value would be lost: it does not travel, and the destination would assume another",

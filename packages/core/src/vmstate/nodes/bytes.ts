@@ -1,7 +1,6 @@
 // Raw bytes: buffers, padding and bitmaps.
 import type { Cursor } from "../../cursor.ts";
 import type { Writer } from "../../writer.ts";
-import type { Shape } from "../shape.ts";
 import type { BitmapSpec, BufferSpec } from "../spec.ts";
 import type { Scope } from "../types.ts";
 import { countOf, fixedCount, mismatch } from "./count.ts";
@@ -27,13 +26,11 @@ export class BufferLeaf extends Leaf {
   readonly min: number;
   readonly info: string;
   override readonly scoped: boolean;
-  override readonly shape: Shape | undefined = undefined;
   readonly #spec: BufferSpec;
   constructor(spec: BufferSpec) {
     super();
     this.#spec = spec;
     this.size = fixedCount(spec.size);
-    if (this.size >= 0) this.shape = { kind: spec.padding ? "padding" : "bytes", size: this.size };
     this.min = Math.max(this.size, 0);
     this.info = spec.info;
     this.scoped = this.size < 0;

@@ -11,11 +11,9 @@ import type { Frame, Listing, Node, WriteMode } from "./node.ts";
 const nowhere: Scope = { record: {}, parent: undefined, version: 0 };
 
 export class CheckedNode implements Node {
-  readonly size: number;
   readonly min: number;
   readonly plain: boolean;
   readonly steady: boolean;
-  readonly shape = undefined;
   readonly scoped = true;
   readonly composite: boolean;
   readonly info: string;
@@ -25,7 +23,6 @@ export class CheckedNode implements Node {
   constructor(element: Node, spec: CheckedSpec) {
     this.#element = element;
     this.#spec = spec;
-    this.size = element.size;
     this.min = element.min;
     this.plain = element.plain;
     this.steady = element.steady;

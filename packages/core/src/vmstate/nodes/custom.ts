@@ -1,5 +1,6 @@
 // Field kinds from outside core, driven by their codec's plain steps.
 import type { Cursor } from "../../cursor.ts";
+import { MigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
 import type { CustomCodec, CustomItem } from "../spec.ts";
@@ -10,11 +11,9 @@ import { type Frame, type Listing, locate, type Node, type WriteMode } from "./n
 type Compile = (field: Field) => Node;
 
 export class CustomNode implements Node {
-  readonly size = -1;
   readonly min = 0;
   readonly plain: boolean;
   readonly steady: boolean;
-  readonly shape = undefined;
   readonly scoped = true;
   readonly composite = true;
   readonly info: string;
@@ -26,6 +25,8 @@ export class CustomNode implements Node {
   #node: Node | undefined;
   #otherField: Field | undefined;
   #otherNode: Node | undefined;
+  /** The values of this field that are being written, one inside of the other. */
+  readonly #within: unknown[] = [];
   constructor(custom: CustomCodec<unknown, unknown>, compile: Compile) {
     this.#custom = custom;
     this.#compile = compile;
@@ -65,9 +66,23 @@ export class CustomNode implements Node {
   write(out: Writer, value: unknown, scope: Scope | undefined, mode: WriteMode): void {
     const { marked } = this.#custom;
     if (marked !== undefined && Array.isArray(value)) {
-      if (this.#nodeOf(marked).fast?.()?.writeRun(out, value, mode.state, true) === true) return;
+      const node = this.#nodeOf(marked);
+      if (node.fast?.()?.writeRun(out, value, mode.state, true) === true) return;
+      let i = 0;
+      try {
+        for (; i < value.length; i++) {
+          out.u8(1);
+          node.write(out, value[i], scope, mode);
+        }
+      } catch (error) {
+        throw locate(error, `[${i}]`);
+      }
+      out.u8(0);
+      return;
     }
-    this.#each(this.#custom.encode(value, scope as Scope), (node, item) => node.write(out, item.value, scope, mode));
+    this.#each(value, this.#custom.encode(value, scope as Scope), (node, item) =>
+      node.write(out, item.value, scope, mode),
+    );
   }
   toState(value: unknown, scope: Scope | undefined): unknown {
     const custom = this.#custom;
@@ -90,15 +105,24 @@ export class CustomNode implements Node {
     // QEMU repeats the members for every element under the same keys; a reader keeps the last of each.
     const last = new Map(items.map(({ field }, index) => [field, index]));
     let members: Partial<VmdescField> = {};
-    this.#each(items, (node, item, index) => {
+    this.#each(value, items, (node, item, index) => {
       if (node.compressible && last.get(item.field) !== index) node.write(listing.out, item.value, scope, listing.mode);
       else members = { ...members, ...membersOf(node.list(listing, name, item.value, scope, false)[0]) };
     });
     return [{ name, type: this.info, ...members, size: listing.out.pos - from }];
   }
-  #each(items: Iterable<CustomItem>, write: (node: Node, item: CustomItem, index: number) => void): void {
+  #each(
+    value: unknown,
+    items: Iterable<CustomItem>,
+    write: (node: Node, item: CustomItem, index: number) => void,
+  ): void {
     let current: CustomItem | undefined;
     let index = 0;
+    // Only through a custom field, which may name its fields late, can a description hold itself.
+    if (typeof value === "object" && this.#within.includes(value)) {
+      throw new MigrationError("RECORD_CYCLE", "a record is reached again through itself");
+    }
+    this.#within.push(value);
     try {
       for (const item of items) {
         current = item;
@@ -107,6 +131,8 @@ export class CustomNode implements Node {
       }
     } catch (error) {
       throw locate(error, current?.segment);
+    } finally {
+      this.#within.pop();
     }
   }
 }

@@ -4,7 +4,6 @@ import type { Cursor } from "../../cursor.ts";
 import { isMigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
-import type { Shape } from "../shape.ts";
 import type { IntSpec } from "../spec.ts";
 import type { Count, Scope } from "../types.ts";
 import { elementsOf, fixedCount, mismatch } from "./count.ts";
@@ -20,14 +19,12 @@ export class IntLeaf extends Leaf {
   readonly min: number;
   readonly info: string;
   readonly spec: IntSpec;
-  override readonly shape: Shape;
   readonly low: number;
   readonly high: number;
 
   constructor(spec: IntSpec) {
     super();
     this.spec = spec;
-    this.shape = { kind: "int", spec };
     this.size = spec.bytes;
     this.min = spec.bytes;
     this.info = spec.info;
@@ -121,18 +118,21 @@ const typedArrays: Readonly<Record<string, TypedArrayConstructor>> = {
   int64: BigInt64Array,
 };
 
+/** The array that holds every value of the element's width; undefined where values are no plain integers. */
+export function typedArrayOf({ as, info }: IntSpec): TypedArrayConstructor | undefined {
+  return as === "number" || as === "bigint" ? typedArrays[info] : undefined;
+}
+
 /** An array of integers: one leaf, so that a thousand elements cost one step. */
 export class IntArrayLeaf extends Leaf {
   readonly size: number;
   readonly min: number;
   readonly info: string;
   override readonly scoped: boolean;
-  override readonly shape: Shape | undefined = undefined;
   readonly #count: Count;
   readonly #max: number;
   readonly #spec: IntSpec;
   readonly #one: IntLeaf;
-  /** The array that holds every value of the element's width; undefined where values are no plain integers. */
   readonly #typed: TypedArrayConstructor | undefined;
 
   constructor(spec: IntSpec, count: Count, max: number) {
@@ -141,13 +141,12 @@ export class IntArrayLeaf extends Leaf {
     this.#count = count;
     this.#max = max;
     this.#one = new IntLeaf(spec);
-    this.#typed = spec.as === "number" || spec.as === "bigint" ? typedArrays[spec.info] : undefined;
+    this.#typed = typedArrayOf(spec);
     this.info = spec.info;
     const n = fixedCount(count);
     this.size = n < 0 ? -1 : n * spec.bytes;
     this.min = Math.max(this.size, 0);
     this.scoped = n < 0;
-    if (this.#typed !== undefined && n >= 0) this.shape = { kind: "ints", spec, typed: this.#typed.name, n };
   }
   #n(scope: Scope | undefined): number {
     return elementsOf(this.#count, scope, this.#max, this.#spec.bytes);
@@ -182,7 +181,7 @@ export class IntArrayLeaf extends Leaf {
   }
   write(out: Writer, value: unknown, scope: Scope | undefined): void {
     const n = this.#n(scope);
-    const from = asArrayLike(value, `${this.info}[]`);
+    const from = asArrayLike(value, this.info, "[]");
     if (from.length !== n) throw mismatch(n, from.length);
     if (this.#typed !== undefined && value instanceof this.#typed) {
       this.#writeTyped(out, value);

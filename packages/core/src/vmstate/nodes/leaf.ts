@@ -3,7 +3,6 @@ import { type Cursor, underflow } from "../../cursor.ts";
 import { MigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
-import type { Shape } from "../shape.ts";
 import type { Scope } from "../types.ts";
 import type { Frame, Listing, Node, WriteMode } from "./node.ts";
 
@@ -20,20 +19,21 @@ export function describeValue(value: unknown): string {
   return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
-export function asArrayLike(value: unknown, info: string): ArrayLike<unknown> {
+/** `of`: what is wanted, behind `info` in the error. */
+export function asArrayLike(value: unknown, info: string, of = ""): ArrayLike<unknown> {
   if (typeof value !== "object" || value === null || typeof (value as ArrayLike<unknown>).length !== "number") {
-    throw outOfRange(info, value);
+    throw outOfRange(info + of, value);
   }
   return value as ArrayLike<unknown>;
 }
 
 export abstract class Leaf implements Node {
+  /** Bytes of every value, where all have the same number of them; else -1. */
   abstract readonly size: number;
   abstract readonly min: number;
   abstract readonly info: string;
   readonly plain: boolean = true;
   readonly steady = true;
-  readonly shape: Shape | undefined = undefined;
   readonly scoped: boolean = false;
   readonly composite = false;
   readonly compressible: boolean = true;
@@ -70,7 +70,6 @@ export class BoolLeaf extends Leaf {
   readonly min = 1;
   readonly info = "bool";
   override readonly plain = false;
-  override readonly shape: Shape = { kind: "bool" };
 
   // A byte that is neither 0 nor 1 stays a number in the record: it reads as true, and must be written back as it was.
   take(cursor: Cursor): unknown {
@@ -94,7 +93,6 @@ export class TimerLeaf extends Leaf {
   readonly size = 8;
   readonly min = 8;
   readonly info = "timer";
-  override readonly shape: Shape = { kind: "timer" };
   take(cursor: Cursor): unknown {
     const value = cursor.u64();
     return value === U64 ? null : value;
@@ -110,7 +108,6 @@ export class DoubleLeaf extends Leaf {
   readonly size = 8;
   readonly min = 8;
   readonly info = "CPU_Double_U";
-  override readonly shape: Shape = { kind: "cpudouble" };
   take(cursor: Cursor): unknown {
     return cursor.u64();
   }

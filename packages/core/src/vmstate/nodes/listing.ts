@@ -4,7 +4,7 @@ import type { Listing } from "./node.ts";
 
 /**
  * Equal elements as one entry with `array_len`, others one by one with `index`. `one` writes and lists an element; it
- * is called for each, in order.
+ * is called for each, in order. Arrays of arrays are one array, as QEMU's 2D arrays are.
  */
 export function listElements(
   listing: Listing,
@@ -13,17 +13,20 @@ export function listElements(
   compressible: boolean,
   one: (i: number) => VmdescField[],
 ): VmdescField[] {
-  const fields: VmdescField[] = [];
-  for (let i = 0; i < n; i++) {
-    const [entry] = one(i);
-    if (entry === undefined) continue;
-    if (n === 1) fields.push(entry);
-    else if (compressible) {
-      if (i === 0) fields.push({ name, array_len: n, ...withoutName(entry) });
-    } else if (i === n - 1 && listing.dialect !== "7.2") fields.push(entry);
-    else fields.push({ name, index: i, ...withoutName(entry) });
+  const listed = Array.from({ length: n }, (_, i) => one(i));
+  if (compressible) {
+    const [entry] = listed[0] ?? [];
+    if (entry === undefined) return [];
+    const { array_len = 1, ...rest } = withoutName(entry);
+    return n * array_len === 1 ? [entry] : [{ name, array_len: n * array_len, ...rest }];
   }
-  return fields;
+  const entries = listed.flat();
+  const last = entries.length - 1;
+  return entries.map((entry, index) => {
+    const { index: _, ...rest } = withoutName(entry);
+    if (last === 0 || (index === last && listing.dialect !== "7.2")) return { name, ...rest };
+    return { name, index, ...rest };
+  });
 }
 
 export function withoutName(entry: VmdescField): Omit<VmdescField, "name"> {

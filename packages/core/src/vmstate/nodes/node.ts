@@ -3,8 +3,7 @@ import type { Cursor } from "../../cursor.ts";
 import { isMigrationError } from "../../errors.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
-import type { Fast } from "../jit.ts";
-import type { Shape } from "../shape.ts";
+import type { Fast } from "../fast.ts";
 import type { Scope } from "../types.ts";
 
 /** How values are written: a state asks `needed` and predicates, a wire record says itself what is present. */
@@ -23,8 +22,6 @@ export interface Listing {
 }
 
 export interface Node {
-  /** Bytes of every value, where all have the same number of them; else -1. */
-  readonly size: number;
   /** The fewest bytes that a value can have. */
   readonly min: number;
   /** True where record and state are the same value. */
@@ -33,8 +30,6 @@ export interface Node {
   readonly steady: boolean;
   /** Whether a record's value is the state that it means. Of steady nodes only. */
   isState(value: unknown): boolean;
-  /** For generated code, where all values are of one size and simple. */
-  readonly shape: Shape | undefined;
   /** True where reading or writing looks at the scope. */
   readonly scoped: boolean;
   /** The vmdesc's type name. */
@@ -46,7 +41,7 @@ export interface Node {
   read(cursor: Cursor, scope: Scope | undefined): unknown;
   /** True: stepped through by a frame. False: a leaf, read at once when the bytes that it needs have arrived. */
   readonly composite: boolean;
-  /** Of bodies with a shape: their generated code, if they have any yet. */
+  /** Of simple bodies: their generated code, if they have any yet. */
   fast?(): Fast | undefined;
   /** Composites only. */
   open(scope: Scope | undefined, cursor: Cursor): Frame;

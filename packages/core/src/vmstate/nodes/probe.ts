@@ -76,11 +76,9 @@ export class Probe {
 
 /** The probe as a leaf of the stepped walk. */
 export class ProbeNode implements Node {
-  readonly size = -1;
   readonly min = 0;
   readonly plain = true;
   readonly steady = true;
-  readonly shape = undefined;
   readonly scoped = false;
   readonly composite = false;
   readonly info = "subsection";

@@ -2,19 +2,15 @@
 import type { Cursor } from "../../cursor.ts";
 import type { VmdescField } from "../../stream/vmdesc-types.ts";
 import type { Writer } from "../../writer.ts";
-import type { Fast } from "../jit.ts";
-import type { Shape } from "../shape.ts";
+import type { Fast } from "../fast.ts";
 import type { AnyRecord, Scope, WireRecord } from "../types.ts";
 import type { Body } from "./body.ts";
 import type { Frame, Listing, Node, WriteMode } from "./node.ts";
 
 export class StructNode implements Node {
-  // A nested body is followed by a probe for its subsections, so its end is known only with the byte behind it.
-  readonly size = -1;
   readonly min: number;
   readonly plain: boolean;
   readonly steady: boolean;
-  readonly shape: Shape | undefined;
   readonly scoped: boolean;
   readonly composite = true;
   readonly compressible: boolean;
@@ -31,13 +27,12 @@ export class StructNode implements Node {
     this.min = body.min;
     this.plain = body.plain;
     this.steady = body.steady;
-    this.shape = body.steady && body.description.preSave === undefined ? body.shape : undefined;
     this.scoped = body.scoped;
     this.compressible = body.compressible;
     this.info = this.#fixed ? "vstruct" : "struct";
   }
   fast(): Fast | undefined {
-    return this.shape === undefined ? undefined : this.body.fast();
+    return this.body.isSimple ? this.body.fast() : undefined;
   }
   need(): number {
     return 0;
@@ -82,11 +77,9 @@ type Load = (wire: AnyRecord, scope: Scope) => unknown;
 
 /** A nested body that stands on the wire in another shape. Its child is read as version 0, as QEMU does. */
 export class TmpNode implements Node {
-  readonly size = -1;
   readonly min: number;
   readonly plain = false;
   readonly steady = false;
-  readonly shape = undefined;
   readonly scoped = true;
   readonly composite = true;
   readonly compressible = false;

@@ -14,7 +14,7 @@ interface View {
   readonly [wire]: WireRecord;
   readonly [place]: Scope;
   /** Conversions of composites that were asked for. */
-  readonly [known]: Map<string, unknown>;
+  [known]: Map<string, unknown> | undefined;
 }
 
 /** Makes the scope of a record that is read, or written back. */
@@ -59,12 +59,13 @@ export function scopesOf(members: readonly Member[], parts: readonly Part[]): Sc
     const scope: Scope = { record: view as unknown as AnyRecord, parent, version };
     view[wire] = record;
     view[place] = scope;
-    view[known] = new Map();
+    view[known] = undefined;
     return scope;
   };
 }
 
 function once(view: View, key: string, convert: () => unknown): unknown {
+  view[known] ??= new Map();
   const cache = view[known];
   if (!cache.has(key)) cache.set(key, convert());
   return cache.get(key);

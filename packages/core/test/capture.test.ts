@@ -1,0 +1,734 @@
+// Capture and restore between described states and instances of classes: what is copied, what stays, what is refused.
+import { describe, expect, it } from "vitest";
+import {
+  array,
+  bitmap,
+  bool,
+  buffer,
+  type CustomItem,
+  capture,
+  checked,
+  cpudouble,
+  customField,
+  type Description,
+  encodeState,
+  type Field,
+  i8,
+  i64,
+  isMigrationError,
+  named,
+  pointers,
+  restore,
+  type StateOf,
+  since,
+  struct,
+  subsection,
+  timer,
+  tmp,
+  u8,
+  u16,
+  u32,
+  u64,
+  u64n,
+  u64pair,
+  unused,
+  validate,
+  varray,
+  vmstate,
+  vstruct,
+} from "../src/index.ts";
+import { countedList, markedList } from "./vmstate-plan.ts";
+
+const fifo = vmstate({ name: "fifo", version: 1, fields: { level: u8, bytes: buffer(4) } });
+const channel = vmstate({ name: "channel", version: 1, fields: { id: u8, fifo: struct(fifo) } });
+const device = vmstate({
+  name: "device",
+  version: 2,
+  minimumVersion: 1,
+  fields: {
+    lcr: u8,
+    _pad: unused(2),
+    _check: validate(() => true),
+    ticks: named("state.ticks", u64),
+    later: since(
+      2,
+      checked(u16, () => true, "anything"),
+      { absent: 0 },
+    ),
+    on: bool,
+    deadline: timer,
+    bits: cpudouble,
+    pair: u64pair,
+    map: bitmap(9),
+    words: array(u16, 3),
+    safe: array(u64n, 2),
+    grid: array(array(i8, 2), 2),
+    channels: array(struct(channel), 2),
+    some: pointers(struct(fifo), 2, (i) => i === 1),
+  },
+  subsections: {
+    part: subsection({ name: "device/part", version: 1, fields: { value: u32 }, absent: { value: 0 } }),
+  },
+});
+
+class Fifo {
+  level: number;
+  bytes = new Uint8Array(4);
+  readonly #reads: string[] = [];
+  note = () => "a helper";
+  constructor(level = 0) {
+    this.level = level;
+    this.bytes.fill(level);
+  }
+  read(): number | undefined {
+    this.#reads.push("read");
+    return this.level + this.#reads.length;
+  }
+}
+class Channel {
+  id: number;
+  readonly fifo: Fifo;
+  parent: unknown;
+  constructor(id: number, parent: unknown) {
+    this.id = id;
+    this.parent = parent;
+    this.fifo = new Fifo(id);
+  }
+}
+class Device {
+  lcr = 3;
+  ticks = 2n ** 63n;
+  later = 0xffff;
+  on = true;
+  deadline: bigint | null = null;
+  bits = 2n ** 64n - 1n;
+  pair: readonly [number, number] = [1, 0xffff_ffff];
+  map = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+  words = Uint16Array.of(1, 2, 3);
+  safe = [1, Number.MAX_SAFE_INTEGER];
+  grid = [Int8Array.of(-1, -128), Int8Array.of(0, 127)];
+  readonly channels = [new Channel(1, this), new Channel(2, this)];
+  readonly some = [new Fifo(9), null];
+  readonly #part = { value: 7, own: this };
+  get part() {
+    return this.#part;
+  }
+  get _pad(): never {
+    throw new Error("padding is never read");
+  }
+}
+const stateOfDevice = (): StateOf<typeof device> => ({
+  lcr: 3,
+  ticks: 2n ** 63n,
+  later: 0xffff,
+  on: true,
+  deadline: null,
+  bits: 2n ** 64n - 1n,
+  pair: [1, 0xffff_ffff],
+  map: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16),
+  words: Uint16Array.of(1, 2, 3),
+  safe: [1, Number.MAX_SAFE_INTEGER],
+  grid: [Int8Array.of(-1, -128), Int8Array.of(0, 127)],
+  channels: [
+    { id: 1, fifo: { level: 1, bytes: Uint8Array.of(1, 1, 1, 1) } },
+    { id: 2, fifo: { level: 2, bytes: Uint8Array.of(2, 2, 2, 2) } },
+  ],
+  some: [{ level: 9, bytes: Uint8Array.of(9, 9, 9, 9) }, null],
+  part: { value: 7 },
+});
+const otherState = (): StateOf<typeof device> => ({
+  lcr: 0xff,
+  ticks: 1n,
+  later: 2,
+  on: false,
+  deadline: 5n,
+  bits: 0n,
+  pair: [8, 9],
+  map: new Uint8Array(16),
+  words: Uint16Array.of(7, 8, 9),
+  safe: [3, 4],
+  grid: [Int8Array.of(5, 6), Int8Array.of(7, 8)],
+  channels: [
+    { id: 11, fifo: { level: 12, bytes: Uint8Array.of(1, 2, 3, 4) } },
+    { id: 21, fifo: { level: 22, bytes: Uint8Array.of(5, 6, 7, 8) } },
+  ],
+  some: [{ level: 33, bytes: Uint8Array.of(4, 3, 2, 1) }, null],
+  part: { value: 77 },
+});
+
+/** Code and path of the refusal. */
+function refusal(run: () => unknown): readonly [string, string | undefined] {
+  try {
+    run();
+  } catch (error) {
+    if (!isMigrationError(error)) throw error;
+    return [error.code, error.location.path];
+  }
+  return ["none", undefined];
+}
+const loose = (description: unknown, source: unknown): unknown => capture(description as Description, source);
+const looseRestore = (description: unknown, target: unknown, state: unknown): void =>
+  restore(description as Description, target, state as never);
+/** Every buffer that a value reaches. */
+function buffersIn(value: unknown, found = new Set<ArrayBufferLike>(), seen = new Set<unknown>()): typeof found {
+  if (ArrayBuffer.isView(value)) found.add(value.buffer);
+  else if (typeof value === "object" && value !== null && !seen.has(value)) {
+    seen.add(value);
+    for (const one of Object.values(value)) buffersIn(one, found, seen);
+  }
+  return found;
+}
+
+describe("capture", () => {
+  it("copies the described names of instances, and nothing else", () => {
+    const state = capture(device, new Device());
+    expect(state).toStrictEqual(stateOfDevice());
+    expect(Object.keys(state)).toEqual(Object.keys(stateOfDevice()));
+  });
+
+  it("shares nothing with its source", () => {
+    const source = new Device();
+    const state = capture(device, source);
+    const theirs = buffersIn([source, source.part]);
+    expect(theirs.size).toBeGreaterThan(4);
+    for (const buffer of buffersIn(state)) expect(theirs.has(buffer)).toBe(false);
+    source.words.fill(0);
+    source.channels.reverse();
+    source.channels[0]?.fifo.bytes.fill(0xee);
+    source.safe[0] = 9;
+    source.grid[0]?.fill(9);
+    source.part.value = 0;
+    expect(state).toEqual(stateOfDevice());
+  });
+
+  it("reads each described name once", () => {
+    const reads: string[] = [];
+    const source = new Proxy(new Fifo(3), {
+      get: (target, key) => {
+        reads.push(String(key));
+        return Reflect.get(target, key);
+      },
+    });
+    expect(capture(fifo, source)).toEqual({ level: 3, bytes: Uint8Array.of(3, 3, 3, 3) });
+    expect(reads).toEqual(["level", "bytes"]);
+  });
+
+  it("makes typed arrays of any array-like, and refuses what would not fit", () => {
+    const wide = vmstate({ name: "wide", version: 1, fields: { words: array(u16, 2), longs: array(i64, 1) } });
+    const memory = new Uint16Array(8).fill(5);
+    for (const words of [[5, 5], Float64Array.of(5, 5), { length: 2, 0: 5, 1: 5 }, memory.subarray(2, 4)]) {
+      const state = capture(wide, { words, longs: [-1n] });
+      expect(state).toStrictEqual({ words: Uint16Array.of(5, 5), longs: BigInt64Array.of(-1n) });
+      expect(state.words.buffer.byteLength).toBe(4);
+    }
+    const bad = [
+      [5, 65_536],
+      [5, -1],
+      [5, 1.5],
+      [5, Number.NaN],
+      [5, "5"],
+      [5, 5n],
+      [5, {}],
+      [5, true],
+    ];
+    for (const words of bad) {
+      expect(refusal(() => loose(wide, { words, longs: [1n] }))).toEqual(["BITS_RANGE", "words[1]"]);
+    }
+    for (const words of [[5, undefined], [5, null], new Array(2).fill(5, 0, 1)]) {
+      expect(refusal(() => loose(wide, { words, longs: [1n] }))).toEqual(["FIELD_MISSING", "words[1]"]);
+    }
+    for (const long of [1, 2n ** 63n, "1"]) {
+      expect(refusal(() => loose(wide, { words: [1, 2], longs: [long] }))).toEqual(["BITS_RANGE", "longs[0]"]);
+    }
+    for (const words of ["55", 5, true, () => 5, {}]) {
+      expect(refusal(() => loose(wide, { words, longs: [1n] }))).toEqual(["BITS_RANGE", "words"]);
+    }
+  });
+
+  it("copies a subclass of a typed array, and not its memory", () => {
+    class Shared extends Uint8Array {
+      override slice(from?: number, to?: number): Uint8Array<ArrayBuffer> {
+        return this.subarray(from, to) as unknown as Uint8Array<ArrayBuffer>;
+      }
+    }
+    const opaque = vmstate({
+      name: "opaque",
+      version: 1,
+      fields: { raw: buffer(2), own: customField(anyData()) as Field },
+    });
+    const memory = Shared.of(1, 2);
+    const state = loose(opaque, { raw: memory, own: { memory } }) as { raw: Uint8Array; own: { memory: Uint8Array } };
+    memory.fill(9);
+    expect([...state.raw, ...state.own.memory]).toEqual([1, 2, 1, 2]);
+    expect(state.raw.constructor).toBe(Uint8Array);
+  });
+
+  const numbers: readonly (readonly [string, Field, readonly unknown[], readonly unknown[]])[] = [
+    ["u8", u8, [0, 255], [-1, 256, 0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", 1n, true, {}, [], () => 1]],
+    ["i8", i8, [-128, 127], [-129, 128]],
+    ["u32", u32, [0, 0xffff_ffff], [-1, 2 ** 32, "1", 1n]],
+    ["u64", u64, [0n, 2n ** 64n - 1n], [-1n, 2n ** 64n, 1]],
+    ["i64", i64, [-(2n ** 63n), 2n ** 63n - 1n], [2n ** 63n, -(2n ** 63n) - 1n, 1]],
+    ["u64n", u64n, [0, Number.MAX_SAFE_INTEGER], [-1, 2 ** 53, 0.5, 1n, "1"]],
+    ["bool", bool, [true, false], [0, 1, "true", {}]],
+    ["timer", timer, [null, 0n, 2n ** 64n - 2n], [2n ** 64n - 1n, -1n, 1, false]],
+    ["cpudouble", cpudouble, [0n, 2n ** 64n - 1n], [1.5, -1n, 2n ** 64n]],
+    ["pair", u64pair, [[0, 0xffff_ffff]], [[0], [0, 1, 2], "12", 5n, 12]],
+  ];
+  it.each(numbers)("takes what %s holds, and only that", (_, field, good, bad) => {
+    const one = vmstate({ name: "one", version: 1, fields: { value: field } });
+    for (const value of good) expect(loose(one, { value })).toEqual({ value });
+    for (const value of bad) expect(refusal(() => loose(one, { value }))).toEqual(["BITS_RANGE", "value"]);
+    expect(refusal(() => loose(one, {}))).toEqual(["FIELD_MISSING", "value"]);
+    expect(refusal(() => looseRestore(one, { value: good[0] }, {}))).toEqual(["FIELD_MISSING", "value"]);
+  });
+
+  it("says with its path what is missing", () => {
+    const at = (edit: (source: Record<string, never>) => unknown): readonly [string, string | undefined] => {
+      const source = new Device();
+      edit(source as never);
+      return refusal(() => capture(device, source));
+    };
+    const drop = (value: unknown): ReturnType<typeof refusal>[] => [
+      at((d) => Object.assign(d, { lcr: value })),
+      at((d) => Object.assign((d["channels"] as never)[1], { fifo: value })),
+      at((d) => Object.assign((d["channels"] as never)[1]["fifo"], { level: value })),
+      at((d) => Object.assign(d["channels"] as unknown as object, { 0: value })),
+      at((d) => Object.assign((d["some"] as never)[0], { bytes: value })),
+      at((d) => Object.assign(d, { grid: [Int8Array.of(1, 2), value] })),
+      at((d) => Object.assign(d["part"] as unknown as object, { value })),
+      at((d) => Object.assign(d, { channels: value })),
+      at((d) => Object.assign(d, { words: value })),
+      at((d) => Object.assign(d, { pair: value })),
+    ];
+    const paths = [
+      "lcr",
+      "channels[1].fifo",
+      "channels[1].fifo.level",
+      "channels[0]",
+      "some[0].bytes",
+      "grid[1]",
+      "part.value",
+      "channels",
+      "words",
+      "pair",
+    ];
+    for (const value of [undefined, null]) {
+      expect(drop(value)).toEqual(paths.map((path) => ["FIELD_MISSING", path]));
+      expect(refusal(() => loose(device, value))).toEqual(["FIELD_MISSING", undefined]);
+      expect(refusal(() => loose(device, { ...stateOfDevice(), part: value }))).toEqual(["FIELD_MISSING", "part"]);
+    }
+    expect(at((d) => Object.assign(d, { deadline: undefined }))).toEqual(["FIELD_MISSING", "deadline"]);
+  });
+
+  it("gives back what a getter throws", () => {
+    const source = {
+      bytes: new Uint8Array(4),
+      get level(): number {
+        throw new RangeError("the device's own");
+      },
+    };
+    expect(() => capture(fifo, source)).toThrow(new RangeError("the device's own"));
+  });
+});
+
+interface Tree {
+  id: number;
+  children: Tree[];
+}
+/** A description that holds itself, through a list that names its element late. */
+function treeDescription(): Description<Tree> {
+  const element: { field?: Field } = {};
+  const children = customField<Tree[], { count: number; trees: Tree[] }>({
+    kind: "children",
+    begin: () => ({ count: -1, trees: [] }),
+    next: (s) => (s.count < 0 ? u8 : s.trees.length < s.count ? element.field : undefined),
+    take: (s, value) => {
+      if (s.count < 0) s.count = value as number;
+      else s.trees.push(value as Tree);
+    },
+    end: (s) => s.trees,
+    *encode(trees): Iterable<CustomItem> {
+      yield { field: u8, value: trees.length };
+      for (const [i, value] of trees.entries()) yield { field: element.field as Field, value, segment: `[${i}]` };
+    },
+    map: (trees, each) => trees.map((tree) => each(element.field as Field, tree) as Tree),
+  });
+  const description = vmstate({ name: "tree", version: 1, fields: { id: u8, children } }) as Description<Tree>;
+  element.field = struct(description);
+  return description;
+}
+
+describe("cycles", () => {
+  const inner = vmstate({ name: "inner", version: 1, fields: { x: u8 } });
+  const outer = vmstate({ name: "outer", version: 1, fields: { x: u8, list: array(struct(inner), 1) } });
+  const free = vmstate({ name: "free", version: 1, fields: { data: customField(anyData()) as Field } });
+
+  it("are refused where a record holds itself", () => {
+    const source = { x: 1, list: [] as unknown[] };
+    source.list.push(source);
+    expect(refusal(() => loose(outer, source))).toEqual(["RECORD_CYCLE", "list[0]"]);
+    expect(refusal(() => looseRestore(outer, { x: 0, list: [{ x: 0 }] }, source))).toEqual(["RECORD_CYCLE", "list[0]"]);
+  });
+
+  it("are refused in lists that hold themselves", () => {
+    const tree = treeDescription();
+    const leaf = { id: 2, children: [] as Tree[] };
+    const root = { id: 1, children: [{ id: 3, children: [] }, leaf] };
+    expect(capture(tree, root)).toEqual(root);
+    leaf.children.push(root);
+    expect(refusal(() => capture(tree, root))).toEqual(["RECORD_CYCLE", "children[1].children[0]"]);
+    expect(refusal(() => encodeState(tree, root))).toEqual(["RECORD_CYCLE", "children[1].children[0].children"]);
+  });
+
+  it("are refused in data that no field describes", () => {
+    const data = { a: [{ b: {} as unknown }] };
+    const source = { data };
+    expect(loose(free, source)).toEqual(source);
+    for (const loop of [data, data.a, data.a[0], source]) {
+      (data.a[0] as { b: unknown }).b = loop;
+      expect(refusal(() => loose(free, source))).toEqual(["RECORD_CYCLE", "data.a[0].b"]);
+    }
+  });
+
+  it("are not what is merely met twice", () => {
+    const shared = { level: 1, bytes: Uint8Array.of(1, 2, 3, 4) };
+    const two = vmstate({ name: "two", version: 1, fields: { a: struct(fifo), b: array(struct(fifo), 2) } });
+    const state = capture(two, { a: shared, b: [shared, shared] });
+    expect(state).toEqual({ a: shared, b: [shared, shared] });
+    expect(state.b[0]).not.toBe(state.b[1]);
+    expect(loose(free, { data: [shared, shared] })).toEqual({ data: [shared, shared] });
+  });
+
+  it("of what no description names do not matter", () => {
+    const source = new Fifo(1) as Fifo & { self: unknown };
+    source.self = source;
+    expect(capture(fifo, source)).toEqual({ level: 1, bytes: Uint8Array.of(1, 1, 1, 1) });
+  });
+});
+
+/** Data that only its codec understands. */
+function anyData(): Parameters<typeof customField<unknown, object>>[0] {
+  return { kind: "any", begin: () => ({}), next: () => undefined, take: () => {}, end: () => ({}), encode: () => [] };
+}
+
+describe("lists and data of other kinds", () => {
+  class Node {
+    level: number;
+    bytes = new Uint8Array(4);
+    readonly queue: unknown;
+    constructor(level: number, queue: unknown) {
+      this.level = level;
+      this.queue = queue;
+    }
+  }
+
+  it.each([
+    ["with a mark", markedList(struct(fifo))],
+    ["counted", countedList(struct(fifo))],
+  ])("of instances are captured by their description: %s", (_, nodes) => {
+    const queue = vmstate({ name: "queue", version: 1, fields: { nodes } });
+    const source: { nodes: Node[] } = { nodes: [] };
+    source.nodes.push(new Node(1, source), new Node(2, source));
+    const state = capture(queue, source);
+    expect(state).toStrictEqual({
+      nodes: [
+        { level: 1, bytes: new Uint8Array(4) },
+        { level: 2, bytes: new Uint8Array(4) },
+      ],
+    });
+    for (const buffer of buffersIn(state)) expect(buffersIn(source.nodes).has(buffer)).toBe(false);
+    expect(refusal(() => loose(queue, { nodes: [{ level: 256, bytes: [] }] }))).toEqual([
+      "BITS_RANGE",
+      "nodes[0].level",
+    ]);
+    expect(refusal(() => loose(queue, { nodes: [new Node(1, 0), { bytes: [] }] }))).toEqual([
+      "FIELD_MISSING",
+      "nodes[1].level",
+    ]);
+    expect(refusal(() => loose(queue, { nodes: undefined }))).toEqual(["FIELD_MISSING", "nodes"]);
+  });
+
+  it("keep the identity of their instances where the length is the same", () => {
+    const queue = vmstate({ name: "queue", version: 1, fields: { nodes: markedList(struct(fifo)) } });
+    const target = { nodes: [new Node(1, 0), new Node(2, 0)] };
+    const [first] = target.nodes;
+    const plain = { nodes: [{ level: 0, bytes: new Uint8Array(4) }] };
+    const [record] = plain.nodes;
+    restore(queue, plain, { nodes: [new Node(7, 0)] });
+    expect([plain.nodes[0] === record, record]).toEqual([true, { level: 7, bytes: new Uint8Array(4) }]);
+    restore(queue, target, { nodes: [{ level: 5, bytes: Uint8Array.of(5, 6, 7, 8) }, new Node(6, 1)] });
+    expect(target.nodes[0]).toBe(first);
+    expect(target.nodes.map(({ level, queue }) => [level, queue])).toEqual([
+      [5, 0],
+      [6, 0],
+    ]);
+  });
+
+  it("see the records around them", () => {
+    const seen: unknown[] = [];
+    const looking = customField<unknown[], object>({
+      ...(anyData() as Parameters<typeof customField<unknown[], object>>[0]),
+      map: (values, _each, { record, parent, version }) => {
+        seen.push([record["id"], version, parent?.record["id"], parent?.version, parent?.parent]);
+        return values;
+      },
+    });
+    const low = vmstate({ name: "low", version: 3, minimumVersion: 1, fields: { id: u8, values: looking } });
+    const high = vmstate({
+      name: "high",
+      version: 7,
+      fields: { id: u8, newest: struct(low), fixed: vstruct(low, 2), values: looking },
+    });
+    const values = [1];
+    const source = { id: 1, newest: { id: 2, values }, fixed: { id: 3, values }, values };
+    expect(capture(high, source)).toEqual(source);
+    expect(seen).toEqual([
+      [2, 3, 1, 7, undefined],
+      [3, 2, 1, 7, undefined],
+      [1, 7, undefined, undefined, undefined],
+    ]);
+  });
+
+  it("are copied deeply where no field describes them, and put back whole", () => {
+    class Vector {
+      x = 1;
+      y = { deep: [1n, "two", null, undefined, Float32Array.of(1.5)] };
+      length2(): number {
+        return this.x;
+      }
+    }
+    const wire = vmstate({ name: "wire", version: 1, fields: { x: u8 } });
+    const own = vmstate({
+      name: "own",
+      version: 1,
+      fields: {
+        vector: tmp(wire, { save: ({ x }: Vector) => ({ x }), load: ({ x }) => Object.assign(new Vector(), { x }) }),
+        data: customField(anyData()) as Field,
+      },
+    });
+    const source = { vector: new Vector(), data: { list: [{ a: 1 }], bytes: Uint8Array.of(1) } };
+    const state = loose(own, source) as { vector: Vector; data: typeof source.data };
+    expect(state).toEqual({ vector: { ...source.vector }, data: source.data });
+    expect(state.vector.y.deep).not.toBe(source.vector.y.deep);
+    for (const buffer of buffersIn(state)) expect(buffersIn(source).has(buffer)).toBe(false);
+
+    const target = { vector: new Vector(), data: { list: [{ a: 5 }, { a: 6 }], stale: true } as unknown };
+    const { vector } = target;
+    looseRestore(own, target, { ...state, vector: { ...state.vector, x: 8 } });
+    expect(target.vector).toBe(vector);
+    expect([vector.x, vector.length2()]).toEqual([8, 8]);
+    expect(target.data).toEqual(source.data);
+    expect(target.data).not.toBe(state.data);
+  });
+
+  it("are refused where they are no plain data", () => {
+    const free = vmstate({ name: "free", version: 1, fields: { data: customField(anyData()) as Field } });
+    const odd = [new Map(), new Set(), new Date(0), () => 1, new ArrayBuffer(1), /x/];
+    for (const data of odd) {
+      expect(refusal(() => loose(free, { data }))).toEqual(["BITS_RANGE", "data"]);
+      expect(refusal(() => loose(free, { data: { deep: [data] } }))).toEqual(["BITS_RANGE", "data.deep[0]"]);
+    }
+    for (const data of [null, 1, 1n, "text", true, Object.assign(Object.create(null), { a: 1 })]) {
+      expect(loose(free, { data })).toEqual({ data });
+    }
+  });
+});
+
+describe("restore", () => {
+  it("fills in place: instances and memory keep their identity", () => {
+    const target = new Device();
+    const { words, map, channels, some, grid, part } = target;
+    const [first, second] = channels;
+    const inside = [first?.fifo, first?.fifo.bytes, grid[1], some[0]];
+    const memory = new ArrayBuffer(16);
+    target.map = new Uint8Array(memory);
+    const live = new Uint8Array(memory);
+    const state = otherState();
+    state.map.fill(0xab);
+    restore(device, target, state);
+    expect(capture(device, target)).toEqual(state);
+    expect([target.words, target.channels, target.some, target.grid, target.part]).toEqual([
+      words,
+      channels,
+      some,
+      grid,
+      part,
+    ]);
+    expect([target.words === words, target.channels === channels, target.part === part]).toEqual([true, true, true]);
+    expect(channels[0] === first && channels[1] === second).toBe(true);
+    expect([first?.fifo, first?.fifo.bytes, grid[1], some[0]].every((one, i) => one === inside[i])).toBe(true);
+    expect(first?.fifo.read()).toBe(13);
+    expect(first?.parent).toBe(target);
+    expect([...live]).toEqual(new Array(16).fill(0xab));
+    expect([...map]).toEqual([...stateOfDevice().map]);
+  });
+
+  it("shares nothing with the state, where it replaces too", () => {
+    const rows = vmstate({
+      name: "rows",
+      version: 1,
+      fields: { n: u8, rows: varray("n", struct(fifo)), words: varray("n", u16), pairs: varray("n", u64pair) },
+    });
+    const target = { n: 0, rows: [], words: new Uint16Array(0), pairs: [] };
+    const state: StateOf<typeof rows> = {
+      n: 1,
+      rows: [{ level: 1, bytes: Uint8Array.of(1, 2, 3, 4) }],
+      words: Uint16Array.of(5),
+      pairs: [[6, 7]],
+    };
+    restore(rows, target, state);
+    const kept = structuredClone(state);
+    expect(target).toEqual(kept);
+    state.rows[0]?.bytes.fill(0xff);
+    state.words.fill(0xff);
+    (state.pairs[0] as unknown as number[])[0] = 0xff;
+    state.rows.length = 0;
+    expect(target).toEqual(kept);
+
+    const fixed = new Device();
+    const given = otherState();
+    restore(device, fixed, given);
+    const theirs = buffersIn(given);
+    for (const buffer of buffersIn([fixed, fixed.part])) expect(theirs.has(buffer)).toBe(false);
+  });
+
+  it("leaves a pair alone, for it may be anybody's constant", () => {
+    const clock = vmstate({ name: "clock", version: 1, fields: { time: u64pair, times: array(u64pair, 1) } });
+    const zero: readonly [number, number] = [0, 0];
+    const target = { time: zero, times: [zero] };
+    restore(clock, target, { time: [1, 2], times: [[3, 4]] });
+    expect([target, zero]).toEqual([{ time: [1, 2], times: [[3, 4]] }, [0, 0]]);
+  });
+
+  it("replaces arrays of another length by copies, and plain records with them", () => {
+    const rows = vmstate({
+      name: "rows",
+      version: 1,
+      fields: { n: u8, rows: varray("n", struct(fifo)), raw: buffer(2) },
+    });
+    const bare = Object.assign(Object.create(null) as object, { level: 9, bytes: new Uint8Array(4) });
+    const target = {
+      n: 4,
+      rows: [{ level: 9, bytes: new Uint8Array(4), old: true }, bare, null, undefined] as { level: number }[],
+      raw: new Uint8Array(9),
+    };
+    const state = {
+      n: 2,
+      rows: [1, 2].map((level) => ({ level, bytes: new Uint8Array(4) })),
+      raw: Uint8Array.of(1, 2),
+    };
+    looseRestore(rows, target, state);
+    expect(target).toStrictEqual(state);
+    expect([
+      target.rows === (state.rows as unknown),
+      target.rows[0] === state.rows[0],
+      target.raw === state.raw,
+    ]).toEqual([false, false, false]);
+  });
+
+  it("makes no instances: a list of another length is refused", () => {
+    const rows = vmstate({ name: "rows", version: 1, fields: { n: u8, rows: varray("n", struct(fifo)) } });
+    const target = { n: 1, rows: [new Fifo(1)] };
+    const two = { n: 2, rows: [1, 2].map((level) => ({ level, bytes: new Uint8Array(4) })) };
+    expect(refusal(() => restore(rows, target, two))).toEqual(["COUNT_MISMATCH", "rows"]);
+    expect(target.n).toBe(1);
+    target.rows = two.rows.map(() => new Fifo());
+    restore(rows, target, two);
+    expect(target.rows.every((one) => one instanceof Fifo)).toBe(true);
+    expect(target.rows.map(({ level }) => level)).toEqual([1, 2]);
+  });
+
+  it("calls setters, and proves what getters derive", () => {
+    const queue = vmstate({ name: "queue", version: 1, fields: { count: u8, bytes: varray("count", u8), lcr: u8 } });
+    class Queue {
+      readonly log: number[] = [];
+      #lcr = 0;
+      bytes = new Uint8Array(0);
+      get count(): number {
+        return this.bytes.length;
+      }
+      get lcr(): number {
+        return this.#lcr;
+      }
+      set lcr(value: number) {
+        this.log.push(value);
+        this.#lcr = value;
+      }
+    }
+    const target = new Queue();
+    restore(queue, target, { count: 3, bytes: Uint8Array.of(1, 2, 3), lcr: 5 });
+    expect([target.count, [...target.bytes], target.lcr, target.log]).toEqual([3, [1, 2, 3], 5, [5]]);
+    restore(queue, target, capture(queue, target));
+    expect(target.log).toEqual([5, 5]);
+    expect(refusal(() => restore(queue, target, { count: 2, bytes: Uint8Array.of(1), lcr: 0 }))).toEqual([
+      "FIELD_CHECK",
+      "count",
+    ]);
+  });
+
+  it("finds out that what a getter gives was only a copy", () => {
+    class Copying {
+      level = 0;
+      #bytes = new Uint8Array(4);
+      get bytes(): Uint8Array {
+        return this.#bytes.slice();
+      }
+    }
+    class Taking extends Copying {
+      taken: Uint8Array | undefined;
+      override get bytes(): Uint8Array {
+        return this.taken?.slice() ?? super.bytes;
+      }
+      override set bytes(value: Uint8Array) {
+        this.taken = value.slice();
+      }
+    }
+    class Live extends Copying {
+      readonly memory = new ArrayBuffer(8);
+      override get bytes(): Uint8Array {
+        return new Uint8Array(this.memory, 2, 4);
+      }
+    }
+    const state = { level: 1, bytes: Uint8Array.of(1, 2, 3, 4) };
+    expect(refusal(() => restore(fifo, new Copying(), state))).toEqual(["FIELD_CHECK", "bytes"]);
+    for (const target of [new Taking(), new Live()]) {
+      restore(fifo, target, state);
+      expect(capture(fifo, target)).toEqual(state);
+    }
+  });
+
+  it("does not pass over what is frozen", () => {
+    const frozen = Object.freeze({ level: 1, bytes: new Uint8Array(4) });
+    restore(fifo, frozen, { level: 1, bytes: Uint8Array.of(1, 2, 3, 4) });
+    expect([...frozen.bytes]).toEqual([1, 2, 3, 4]);
+    expect(refusal(() => restore(fifo, frozen, { level: 2, bytes: new Uint8Array(4) }))).toEqual([
+      "FIELD_CHECK",
+      "level",
+    ]);
+  });
+
+  it("checks all before it assigns anything", () => {
+    const wrongs: readonly (readonly [string, string, (state: Record<string, never>) => void])[] = [
+      ["FIELD_MISSING", "part", (s) => Reflect.deleteProperty(s, "part")],
+      ["FIELD_MISSING", "part.value", (s) => Object.assign(s, { part: {} })],
+      ["BITS_RANGE", "part.value", (s) => Object.assign(s, { part: { value: "1" } })],
+      ["BITS_RANGE", "some[0].level", (s) => Object.assign((s["some"] as never)[0], { level: 256 })],
+      ["FIELD_MISSING", "some[0].bytes", (s) => Object.assign((s["some"] as never)[0], { bytes: null })],
+      ["COUNT_MISMATCH", "channels", (s) => (s["channels"] as unknown as unknown[]).pop()],
+    ];
+    for (const [code, path, edit] of wrongs) {
+      const target = new Device();
+      const state = otherState();
+      edit(state as never);
+      expect(refusal(() => restore(device, target, state))).toEqual([code, path]);
+      expect(capture(device, target)).toEqual(stateOfDevice());
+    }
+    const { part: _, ...lacking } = { ...new Device(), part: 0 };
+    expect(refusal(() => looseRestore(device, lacking, otherState()))).toEqual(["FIELD_MISSING", "part"]);
+    expect([lacking.lcr, lacking.channels[0]?.id]).toEqual([3, 1]);
+    for (const target of [undefined, null, 5]) {
+      expect(refusal(() => looseRestore(device, target, otherState()))).toEqual(["FIELD_MISSING", undefined]);
+    }
+  });
+});
