@@ -1,36 +1,21 @@
 // One attempt to receive: decode everything, check everything, and only then apply. Until commit the machine knows
 // nothing of it.
-import type { IncomingAttempt, LoadReport, Machine, SectionSummary, StagedIterable } from "../contract.ts";
+import type { IncomingAttempt, LoadReport, Machine, StagedIterable } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { OldSection, Succession } from "../registry/former.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
-import type { StreamEvent } from "../stream/events.ts";
 import { BareReader } from "../stream/reader.ts";
 import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts";
-import { type BodyDecoder, recordDecoder, toState } from "../vmstate/codec.ts";
-import type { AnyRecord, Description, WireRecord } from "../vmstate/types.ts";
-import { cloneValue } from "../vmstate/values.ts";
+import { type BodyDecoder, recordDecoder } from "../vmstate/codec.ts";
 import { Writer } from "../writer.ts";
+import { Arrived } from "./arrived.ts";
+import { check } from "./checking.ts";
 import type { VirtualClock } from "./clock.ts";
-import { offsetOf } from "./locate.ts";
-import { type ArrivedRecord, begun, type HandOn, type Succeeded, succeed } from "./succeed.ts";
-import { atOnce } from "./synchronous.ts";
+import { type HandOn, succeed } from "./succeed.ts";
 import { Takeover } from "./takeover.ts";
 import { CheckedStates } from "./view.ts";
-
-type Note = LoadReport["notes"][number];
-
-interface Arrived {
-  configuration: Configuration | undefined;
-  readonly records: Map<Entry, ArrivedRecord>;
-  /** Sections of earlier releases. */
-  readonly former: Map<OldSection, ArrivedRecord>;
-  successions: ReadonlySet<Succession>;
-  readonly sections: SectionSummary[];
-  readonly notes: Note[];
-}
 
 /** What an attempt needs of the kernel. */
 export interface IncomingHost {
@@ -66,11 +51,7 @@ interface Lineage {
 
 type Step = "receiving" | "received" | "prepared" | "committed" | "ended";
 
-const footerBytes = 5;
 const sideOf = { side: "destination" as const };
-/** Commands that say nothing which a plain load would have to act on. */
-const harmlessCommands = new Set(["SWITCHOVER_START"]);
-
 export class Incoming implements IncomingAttempt {
   readonly #host: IncomingHost;
   readonly #staged: Map<Entry, StagedIterable>;
@@ -83,6 +64,7 @@ export class Incoming implements IncomingAttempt {
   readonly #plugged: Set<Entry>;
   /** What the machine was made of when the attempt began. */
   readonly #revision: number;
+  #successions: ReadonlySet<Succession> = new Set();
   #prepared: Prepared | undefined;
   #step: Step = "receiving";
   #failure: unknown;
@@ -92,23 +74,7 @@ export class Incoming implements IncomingAttempt {
     this.#isFork = from !== undefined;
     this.#lineage = from === undefined ? { forkFed: false, ended: false } : from.#lineage;
     this.#staged = from === undefined ? new Map() : from.#staged;
-    this.#arrived =
-      from === undefined
-        ? {
-            configuration: undefined,
-            records: new Map(),
-            former: new Map(),
-            successions: new Set(),
-            sections: [],
-            notes: [],
-          }
-        : {
-            ...from.#arrived,
-            records: new Map(from.#arrived.records),
-            former: new Map(from.#arrived.former),
-            sections: [...from.#arrived.sections],
-            notes: [...from.#arrived.notes],
-          };
+    this.#arrived = from === undefined ? new Arrived(host.configuration) : from.#arrived.fork();
     const plugged = from === undefined ? [] : [...from.#plugged];
     this.#registry = from === undefined || plugged.length === 0 ? host.registry : from.#registry.fork();
     this.#plugged = new Set(plugged);
@@ -123,14 +89,14 @@ export class Incoming implements IncomingAttempt {
   push(chunk: Uint8Array): void {
     this.#expect("receiving");
     if (this.#isFork) this.#lineage.forkFed = true;
-    this.#guarded(() => this.#take(this.#reader.push(chunk)));
+    this.#guarded(() => this.#arrived.take(this.#reader.push(chunk), this.#registry));
   }
 
   end(): void {
     this.#expect("receiving");
     this.#guarded(() => {
-      this.#take(this.#reader.end());
-      this.#requireAll();
+      this.#arrived.take(this.#reader.end(), this.#registry);
+      this.#successions = this.#arrived.requireAll(this.#registry, this.#reader.offset);
     });
     this.#step = "received";
   }
@@ -145,17 +111,9 @@ export class Incoming implements IncomingAttempt {
     this.#guarded(() => {
       const { registry, first, order: known } = this.#host;
       const order = this.#registry === registry ? known : schedule(this.#registry, first).order;
+      const succeeded = succeed(this.#arrived.former, this.#successions);
       const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
-      const succeeded = succeed(this.#arrived.former, this.#arrived.successions);
-      for (const entry of order) {
-        const arrived = this.#arrived.records.get(entry);
-        const successor = succeeded.states.get(entry);
-        if (arrived !== undefined) this.#check(entry, arrived, states);
-        else if (successor !== undefined) this.#checkSuccessor(entry, successor, states);
-        // What was not needed on the source is what its absence means, whatever the device holds here.
-        else if (entry.description?.needed !== undefined)
-          states.set(entry, cloneValue(entry.description.absent as AnyRecord));
-      }
+      for (const entry of order) check(entry, this.#arrived, succeeded.states, states);
       this.#prepared = { order, states, handOns: succeeded.handOns };
     });
     this.#step = "prepared";
@@ -308,160 +266,6 @@ export class Incoming implements IncomingAttempt {
     return staged;
   }
 
-  #take(events: readonly StreamEvent[]): void {
-    for (const event of events) {
-      if (event.type === "configuration") this.#configure(event.configuration, event.offset);
-      else if (event.type === "note") this.#arrived.notes.push({ code: event.code, text: event.text });
-      else if (event.type === "command" && !harmlessCommands.has(event.name)) {
-        throw new MigrationError("COMMAND_UNEXPECTED", `a plain load cannot serve the command ${event.name}`, {
-          ...sideOf,
-          section: "command",
-          path: "command",
-          offset: event.offset,
-        });
-      } else if (event.type === "section") {
-        const { head, phase, value, offset, bytes, bodyBytes } = event;
-        const record = { record: value as WireRecord, version: head.version };
-        const bodyOffset = offset + bytes - footerBytes - bodyBytes;
-        const entry = this.#registry.find(head.idstr, head.instance);
-        const old = this.#registry.former(head.idstr, head.instance);
-        if (phase === "full" && entry !== undefined)
-          this.#arrived.records.set(entry, { ...record, offset: bodyOffset });
-        else if (phase === "full") this.#arrived.former.set(old as OldSection, { ...record, offset: bodyOffset });
-        this.#arrived.sections.push({
-          idstr: head.idstr,
-          instance: head.instance,
-          version: head.version,
-          phase,
-          offset,
-          bytes,
-        });
-      }
-    }
-  }
-
-  #configure(found: Configuration, offset: number): void {
-    const own = this.#host.configuration;
-    const refuse = (
-      code: "MACHINE_MISMATCH" | "CONFIGURATION_MISMATCH" | "CAPABILITY_MISMATCH",
-      path: string,
-      expected: unknown,
-      got: unknown,
-    ): never => {
-      throw new MigrationError(code, "source and destination are configured differently", {
-        ...sideOf,
-        section: "configuration",
-        path,
-        // Behind the type byte and the length stands the name; the rest may stand anywhere behind it.
-        offset: path === "name" ? offset + 5 : offset,
-        expected: String(expected),
-        found: String(got),
-      });
-    };
-    if (found.machineType !== own.machineType) refuse("MACHINE_MISMATCH", "name", own.machineType, found.machineType);
-    if (found.pageBits !== own.pageBits)
-      refuse("CONFIGURATION_MISMATCH", "targetPageBits.page_bits", own.pageBits, found.pageBits);
-    const [mine, theirs] = [own.capabilities.toSorted().join(" "), found.capabilities.toSorted().join(" ")];
-    if (mine !== theirs) refuse("CAPABILITY_MISMATCH", "capabilities", mine || "none", theirs || "none");
-    if (own.uuid !== undefined && found.uuid !== undefined && own.uuid.some((byte, i) => byte !== found.uuid?.[i])) {
-      refuse("CONFIGURATION_MISMATCH", "uuid.uuid", own.uuid, found.uuid);
-    }
-    this.#arrived.configuration = found;
-  }
-
-  /** A device that got nothing would run on in its reset state beside devices that remember. */
-  #requireAll(): void {
-    if (this.#arrived.configuration === undefined) {
-      throw new MigrationError("SECTION_MISSING", "the stream does not say of which machine it is", {
-        ...sideOf,
-        section: "configuration",
-        offset: 8,
-      });
-    }
-    const { former, records, sections } = this.#arrived;
-    const successions = begun(former, (entry) => records.has(entry), this.#reader.offset);
-    this.#arrived.successions = successions;
-    const succeeded = new Set([...successions].flatMap(({ into }) => into));
-    for (const entry of this.#registry.inSaveOrder()) {
-      const optional = entry.description?.needed !== undefined;
-      const missing =
-        (entry.device !== undefined && !optional && !records.has(entry) && !succeeded.has(entry)) ||
-        (entry.iterable !== undefined &&
-          !sections.some((s) => s.phase === "end" && this.#registry.find(s.idstr, s.instance) === entry));
-      if (!missing) continue;
-      throw new MigrationError("SECTION_MISSING", "the stream ended without this section", {
-        ...sideOf,
-        section: sectionKey(entry),
-        offset: this.#reader.offset,
-      });
-    }
-  }
-
-  #check(entry: Entry, { record, version, offset }: ArrivedRecord, states: CheckedStates): void {
-    const section = sectionKey(entry);
-    const description = entry.description as Description;
-    this.#ask(
-      entry,
-      section,
-      version,
-      () => toState(description, record, version) as AnyRecord,
-      states,
-      (path) => {
-        return offset + offsetOf(description, record, version, path);
-      },
-    );
-  }
-
-  /** Errors are about what was on the wire: the old section, and in it the field, where both have the same. */
-  #checkSuccessor(entry: Entry, { state, old, arrived }: Succeeded, states: CheckedStates): void {
-    const { record, version, offset } = arrived;
-    const [section, former] = [sectionKey(entry), sectionKey(old)];
-    this.#arrived.notes.push({ code: "former", section, text: `from ${former} version ${version}` });
-    this.#ask(
-      entry,
-      former,
-      version,
-      () => state,
-      states,
-      (path) => {
-        return old.succession.keepsPaths ? offset + offsetOf(old.description, record, version, path) : offset;
-      },
-    );
-  }
-
-  #ask(
-    entry: Entry,
-    section: string,
-    version: number,
-    read: () => AnyRecord,
-    states: CheckedStates,
-    offsetAt: (path: string | undefined) => number,
-  ): void {
-    try {
-      let state = read();
-      const result = atOnce(entry.device?.check?.(state, states.viewOf(entry)), "DEVICE_ASYNC", "check");
-      if (result !== undefined && "missing" in result) {
-        throw new MigrationError("MEMORY_UNMAPPED", "the check needs memory that did not arrive", {
-          found: `${result.missing.block}+0x${result.missing.offset.toString(16)}`,
-        });
-      }
-      if (result !== undefined) {
-        state = result.amended;
-        this.#arrived.notes.push({ code: "amended", section: sectionKey(entry), text: result.note });
-      }
-      states.set(entry, state);
-    } catch (error) {
-      throw isMigrationError(error)
-        ? error.at({ ...sideOf, section, version, offset: offsetAt(pathOf(error)) })
-        : new MigrationError("DEVICE_FAILED", "the device's check threw", {
-            ...sideOf,
-            section,
-            version,
-            cause: error,
-          });
-    }
-  }
-
   #guarded(work: () => void): void {
     try {
       work();
@@ -481,10 +285,6 @@ export class Incoming implements IncomingAttempt {
       });
     }
   }
-}
-
-function pathOf(error: unknown): string | undefined {
-  return isMigrationError(error) ? error.location.path : undefined;
 }
 
 function wrongPhase(phase: Phase): MigrationError {

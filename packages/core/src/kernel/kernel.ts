@@ -13,7 +13,6 @@ import {
   type Manifest,
   type MergedInit,
   type OutgoingAttempt,
-  oldestContract,
   type PluggedDevice,
   type Plugin,
   type Producer,
@@ -23,7 +22,7 @@ import {
   type SplitInit,
 } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
-import { converted, type OldState, placeOf, type SuccessionInit, succession } from "../registry/former.ts";
+import { type SuccessionInit, succession } from "../registry/former.ts";
 import { deviceEntry, type Entry, type NewEntry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
@@ -37,6 +36,8 @@ import { Incoming } from "./incoming.ts";
 import { type Kind, Kinds, plugAll } from "./kinds.ts";
 import { manifestOf } from "./manifest.ts";
 import { Outgoing, preambleOf } from "./outgoing.ts";
+import { Plugins } from "./plugins.ts";
+import { merging, retirement, splitting } from "./successions.ts";
 import { atOnce } from "./synchronous.ts";
 
 export interface KernelOptions {
@@ -110,7 +111,7 @@ class KernelImplementation implements Kernel {
   readonly #options: KernelOptions;
   readonly #registry = new Registry();
   readonly #kinds = new Kinds();
-  readonly #plugins: { name: string; version: string; contract: number }[] = [];
+  readonly #plugins: Plugins;
   readonly #clockEntry: Entry;
   #order: readonly Entry[] = [];
   #scheduledRevision = -1;
@@ -129,6 +130,7 @@ class KernelImplementation implements Kernel {
       });
     }
     this.#options = options;
+    this.#plugins = new Plugins(options.acceptedContracts);
     this.clock = options.clock;
     this.machine = options.machine;
     const device = timerDevice(this.clock) as DeviceInit<AnyRecord>;
@@ -173,46 +175,21 @@ class KernelImplementation implements Kernel {
   }
 
   retired<D extends Description>(description: D, init: RetiredInit<StateOf<D>> = {}): void {
-    const handOn = init.handOn as ((state: AnyRecord, version: number) => () => void) | undefined;
-    this.#succeed({
-      from: [{ ...placeOf(description.name, init), description }],
-      into: [],
-      convert: () => [],
-      handOn: handOn && (({ state, version }) => handOn(state, version)),
-    });
+    this.#succeed(retirement(description, init));
   }
 
   split<D extends Description, const Into extends Readonly<Record<string, Registration>>>(
     description: D,
     init: SplitInit<StateOf<D>, Into>,
   ): void {
-    const keys = Object.keys(init.into);
-    this.#succeed({
-      from: [{ ...placeOf(description.name, init), description }],
-      into: keys.map((key) => this.#entryOf(init.into[key] as Registration)),
-      convert: ([old]) => {
-        const { state, version } = old as OldState;
-        const made = converted(() => init.convert(state as StateOf<D>, version)) as AnyRecord;
-        return keys.map((key) => made[key]);
-      },
-      handOn: undefined,
-    });
+    this.#succeed(splitting(description, init, (registration) => this.#entryOf(registration)));
   }
 
   merged<S, const From extends Readonly<Record<string, FormerPart>>>(
     into: Registration<S>,
-    { from, convert }: MergedInit<From, S>,
+    init: MergedInit<From, S>,
   ): void {
-    const parts = Object.entries(from);
-    this.#succeed({
-      from: parts.map(([, part]) => ({ ...placeOf(part.description.name, part), description: part.description })),
-      into: [this.#entryOf(into)],
-      convert: (olds) => {
-        const states = Object.fromEntries(parts.map(([key], i) => [key, olds[i]?.state]));
-        return [converted(() => convert(states as Parameters<typeof convert>[0])) as AnyRecord];
-      },
-      handOn: undefined,
-    });
+    this.#succeed(merging(this.#entryOf(into), init));
   }
 
   #succeed(init: SuccessionInit): void {
@@ -230,31 +207,15 @@ class KernelImplementation implements Kernel {
   }
 
   use<Offer>(plugin: Plugin<Offer>): Offer {
-    const accepted = this.#options.acceptedContracts ?? { oldest: oldestContract, newest: contract };
-    if (!(plugin.contract >= accepted.oldest && plugin.contract <= accepted.newest)) {
-      throw new MigrationError(
-        "PLUGIN_CONTRACT",
-        `plugin "${plugin.name}" ${plugin.version} was built for another contract`,
-        {
-          side: "define",
-          expected: `${accepted.oldest} to ${accepted.newest}`,
-          found: String(plugin.contract),
-        },
-      );
-    }
-    // A machine with two disks uses one plugin twice: once is enough to say that it is old.
-    const isKnown = this.#plugins.some(
-      ({ name, version, contract: own }) =>
-        name === plugin.name && version === plugin.version && own === plugin.contract,
-    );
-    if (plugin.contract < contract && !isKnown) this.events.emit("plugin-contract", plugin, contract);
+    const isOld = this.#plugins.admit(plugin);
+    if (isOld) this.events.emit("plugin-contract", plugin, contract);
     const offer = plugin.setup(this);
-    this.#plugins.push({ name: plugin.name, version: plugin.version, contract: plugin.contract });
+    this.#plugins.add(plugin);
     return offer;
   }
 
   manifest(): Manifest {
-    return manifestOf(this.#registry, this.#kinds, this.#options, this.#plugins);
+    return manifestOf(this.#registry, this.#kinds, this.#options, this.#plugins.list());
   }
 
   plug(manifest: Manifest): readonly Registration[] {
