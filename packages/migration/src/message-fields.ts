@@ -48,11 +48,6 @@ export function list<T>(from: Fields, key: string, path: string, read: (value: u
   return value.map((element, i) => read(element, `${path}.${key}[${i}]`));
 }
 
-export function textElement(value: unknown, path: string): string {
-  if (typeof value === "string") return value;
-  throw wrong(path, "a string", value);
-}
-
 export function wrong(path: string, expected: string, found: unknown) {
   return migrationError("PROTOCOL_MESSAGE", "a control message is not well formed", {
     path,

@@ -73,7 +73,10 @@ export function buffer(size: Count, { max = defaultBounds.bytes }: { max?: numbe
   return field({ kind: "buffer", info: "buffer", size: checkedCount(size), max });
 }
 
-/** Raw bytes whose number an earlier field holds. The length is not part of the buffer's own bytes. */
+/**
+ * Raw bytes whose number an earlier field holds. The length is not part of the buffer's own bytes.
+ * @alias
+ */
 export const vbuffer: (size: Count, limit?: { max?: number }) => Field<Uint8Array> = buffer;
 
 /** `size` bytes that mean nothing: written as zeros, skipped on load. Give it a key that begins with `_`. */

@@ -133,7 +133,7 @@ export function elementsToState(
 }
 
 /** Steps through elements; which node stands at an index is told by `at`. */
-export class ArrayFrame implements Frame {
+class ArrayFrame implements Frame {
   readonly scope: Scope | undefined;
   readonly #at: (index: number) => Node;
   readonly #n: number;
