@@ -44,7 +44,7 @@ export interface DeviceInit<S> {
   save(): S;
   /** What the checks of dependents see of a state. Must not touch the device. */
   offer?(state: S, view: View): unknown;
-  /** Looks at an incoming state before any `load`, in dependency order. Must not touch the device. */
+  /** Looks at an incoming state before any `load`, in dependency order. Touches neither the device nor the state. */
   check?(state: S, view: View): CheckResult<S>;
   /** Takes over a checked state; its arrays are the device's own. Must not fail on what a stream can hold. */
   load(state: S): void;
@@ -203,7 +203,8 @@ export interface KernelForPlugins {
   /**
    * Hot-plug: where a stream or a manifest names a device of this description that is not registered, `create` makes it.
    * It must not touch the machine: that waits for `plugged`. `SECTION_DUPLICATE` for a second kind of the same name,
-   * `REGISTRY_FROZEN` during a save or load.
+   * `REGISTRY_FROZEN` during a save or load. A description with `needed` is refused: what is not sent would be lost. A
+   * section that `formerly`, `retired`, `split` or `merged` names is theirs, whatever kinds there are.
    */
   kind<D extends Description>(
     description: D,

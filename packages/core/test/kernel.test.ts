@@ -147,9 +147,10 @@ describe("kernel", () => {
       "load irqchip",
       "load uart0",
       "load uart1",
-      "load uart1",
-      "load uart0",
+      // Forward again: what others wait for comes before them on the way back, too.
       "load irqchip",
+      "load uart0",
+      "load uart1",
     ]);
     expect(target.store.committed).toBe(1);
     expect(target.kernel.snapshot()).toEqual(before);

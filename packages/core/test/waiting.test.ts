@@ -258,9 +258,9 @@ describe("ready", () => {
       "load b 7",
       "load c 7",
       "ready a",
-      "load c 1",
-      "load b 1",
       "load a 1",
+      "load b 1",
+      "load c 1",
       ...resumedAll,
     ]);
     expect(kernel.clock.running).toBe(true);
@@ -286,9 +286,10 @@ describe("a promise where there is no waiting", () => {
     expect(told(await refusal(() => kernel.snapshot()))).toEqual(expected);
     const attempt = kernel.outgoing();
     for (const _chunk of attempt.setup());
+    kernel.pause();
     expect(told(await refusal(() => [...attempt.complete()]))).toEqual(expected);
     attempt.end(false);
-    expect(kernel.clock.running).toBe(true);
+    expect(kernel.clock.running).toBe(false);
     await turn();
   });
 

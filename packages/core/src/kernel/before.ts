@@ -1,17 +1,13 @@
-// The way back: what devices held before a state was taken over. As bytes in one buffer, so that a restore that succeeds
-// has made nothing for a field; as a copy only where a state cannot be written as it is.
+// The way back: what devices held before a state was taken over. As bytes in one buffer where bytes say all of it, so that
+// a restore that succeeds has made nothing for a field; else as a copy.
 import type { Entry } from "../registry/registry.ts";
 import { decodeState, writeState } from "../vmstate/codec.ts";
-import { copyState } from "../vmstate/copy.ts";
+import { copyState, returnsFromBytes } from "../vmstate/copy.ts";
 import type { AnyRecord, Description } from "../vmstate/types.ts";
 import type { Writer } from "../writer.ts";
 import { atOnce } from "./synchronous.ts";
 
-interface Kept {
-  readonly from: number;
-  readonly to: number;
-  readonly copy: AnyRecord | undefined;
-}
+type Kept = { readonly from: number; readonly to: number } | { readonly copy: AnyRecord };
 
 export class Before {
   readonly #out: Writer;
@@ -21,24 +17,37 @@ export class Before {
     this.#out = out;
   }
 
-  /** Keeps what the device holds now. */
+  /** Keeps what the device holds now. Throws what its `save` throws, or why its state can be kept in neither way. */
   keep(entry: Entry): void {
     const description = entry.description as Description;
     const state = atOnce(entry.device?.save(), "SAVE_ASYNC", "save") as AnyRecord;
+    const write = () => this.#write(description, state);
+    const copy = (): Kept => ({ copy: copyState(description, state) });
+    // What the wire would refuse is where the machine stands nevertheless; what is no plain data the wire may carry.
+    const [first, second] = returnsFromBytes(description) ? [write, copy] : [copy, write];
+    let kept: Kept;
+    try {
+      kept = first();
+    } catch {
+      kept = second();
+    }
+    this.#kept.set(entry, kept);
+  }
+
+  #write(description: Description, state: AnyRecord): Kept {
     const from = this.#out.pos;
-    let copy: AnyRecord | undefined;
     try {
       writeState(this.#out, description, state);
-    } catch {
-      // What the wire would refuse is where the machine stands nevertheless.
+    } catch (error) {
       this.#out.pos = from;
-      copy = copyState(description, state);
+      throw error;
     }
-    this.#kept.set(entry, { from, to: this.#out.pos, copy });
+    return { from, to: this.#out.pos };
   }
 
   of(entry: Entry): AnyRecord {
-    const { from, to, copy } = this.#kept.get(entry) as Kept;
-    return copy ?? (decodeState(entry.description as Description, this.#out.bytes.subarray(from, to)) as AnyRecord);
+    const kept = this.#kept.get(entry) as Kept;
+    if ("copy" in kept) return kept.copy;
+    return decodeState(entry.description as Description, this.#out.bytes.subarray(kept.from, kept.to)) as AnyRecord;
   }
 }

@@ -33,6 +33,8 @@ export interface IncomingHost {
   readonly plug: (head: SectionHead, registry: Registry) => Entry | undefined;
   /** Makes a plugged device part of the machine; `undo` gets what takes it out again. */
   readonly adopt: (entry: Entry, undo: (() => void)[]) => void;
+  /** A state is put in place from now on, until the function is called. `ATTEMPT_ACTIVE` where that may not be. */
+  readonly takeOver: () => () => void;
   /** The attempt is over: the registry thaws. */
   readonly onEnd: () => void;
 }
@@ -49,7 +51,7 @@ interface Lineage {
   ended: boolean;
 }
 
-type Step = "receiving" | "received" | "prepared" | "committed" | "ended";
+type Step = "receiving" | "received" | "prepared" | "committing" | "committed" | "ended";
 
 const sideOf = { side: "destination" as const };
 export class Incoming implements IncomingAttempt {
@@ -62,6 +64,8 @@ export class Incoming implements IncomingAttempt {
   /** The machine's own, or a fork of it that has what this attempt plugs in as well. */
   #registry: Registry;
   readonly #plugged: Set<Entry>;
+  /** Devices whose section has begun. */
+  readonly #claimed: Set<Entry>;
   /** What the machine was made of when the attempt began. */
   readonly #revision: number;
   #successions: ReadonlySet<Succession> = new Set();
@@ -78,6 +82,7 @@ export class Incoming implements IncomingAttempt {
     const plugged = from === undefined ? [] : [...from.#plugged];
     this.#registry = from === undefined || plugged.length === 0 ? host.registry : from.#registry.fork();
     this.#plugged = new Set(plugged);
+    this.#claimed = new Set(from === undefined ? [] : from.#claimed);
     this.#revision = host.registry.revision;
     const options = {
       known: { bytes: host.preamble, configuration: host.configuration },
@@ -120,38 +125,37 @@ export class Incoming implements IncomingAttempt {
   }
 
   async commit(): Promise<LoadReport> {
-    const { takeover, report } = this.#takeOver(new Writer());
+    const done = this.#begin();
     try {
+      const { takeover, report } = this.#takeOver(new Writer());
       await takeover.ready();
+      this.#over("committed");
+      return report;
     } catch (error) {
-      this.#over("ended");
+      this.#end(error);
       throw error;
+    } finally {
+      done();
     }
-    this.#over("committed");
-    return report;
   }
 
   /** `commit` without waiting for `ready`. `scratch` is for the way back, and free afterwards. */
   commitNow(scratch: Writer): LoadReport {
-    const { report } = this.#takeOver(scratch);
-    this.#over("committed");
-    return report;
+    const done = this.#begin();
+    try {
+      const { report } = this.#takeOver(scratch);
+      this.#over("committed");
+      return report;
+    } finally {
+      done();
+    }
   }
 
-  discard(): void {
-    if (this.#step === "committed" || this.#step === "ended") return;
-    if (this.#isFork) this.#step = "ended";
-    else this.#over("ended");
-  }
-
-  #takeOver(scratch: Writer): { takeover: Takeover; report: LoadReport } {
+  /** The machine's state is being put in place: nobody may look at it or change it until that is over. */
+  #begin(): () => void {
     if (this.#step === "received") this.prepareNow();
     this.#expect("prepared");
-    const { order, states, handOns } = this.#prepared as Prepared;
-    const taken = order
-      .filter((entry) => states.has(entry))
-      .map((entry) => ({ entry, state: states.get(entry), isPlugged: this.#plugged.has(entry) }));
-    const takeover = new Takeover(taken, [...this.#staged.values()], handOns, this.#host, scratch);
+    let done = (): void => {};
     this.#guarded(() => {
       this.#refuseTornMemory();
       if (this.#host.registry.revision !== this.#revision) {
@@ -161,8 +165,37 @@ export class Incoming implements IncomingAttempt {
       if (this.#host.clock.running) {
         throw new MigrationError("CLOCK_RUNNING", "a state is loaded into a machine that stands", sideOf);
       }
-      takeover.apply();
+      done = this.#host.takeOver();
     });
+    this.#step = "committing";
+    return done;
+  }
+
+  discard(): void {
+    if (this.#step === "committing") {
+      throw new MigrationError("ATTEMPT_ACTIVE", "the attempt is being committed", sideOf);
+    }
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#step === "committed" || this.#step === "ended") return;
+    if (this.#isFork) this.#step = "ended";
+    else this.#over("ended");
+  }
+
+  #end(error: unknown): void {
+    this.#failure = error;
+    this.#leave();
+  }
+
+  #takeOver(scratch: Writer): { takeover: Takeover; report: LoadReport } {
+    const { order, states, handOns } = this.#prepared as Prepared;
+    const taken = order
+      .filter((entry) => states.has(entry))
+      .map((entry) => ({ entry, state: states.get(entry), isPlugged: this.#plugged.has(entry) }));
+    const takeover = new Takeover(taken, [...this.#staged.values()], handOns, this.#host, scratch);
+    this.#guarded(() => takeover.apply());
     const report: LoadReport = {
       machineType: this.#arrived.configuration?.machineType,
       sections: this.#arrived.sections,
@@ -233,8 +266,13 @@ export class Incoming implements IncomingAttempt {
     }
     if (phase === "full") {
       if (entry.description === undefined) throw wrongPhase(phase);
-      if (this.#arrived.records.has(entry))
-        throw new MigrationError("SECTION_DUPLICATE", "two sections are for the same device");
+      // Not what has arrived: one push may bring both.
+      if (this.#claimed.has(entry)) {
+        throw new MigrationError("SECTION_DUPLICATE", "two sections are for the same device", {
+          found: sectionKey(entry),
+        });
+      }
+      this.#claimed.add(entry);
       return recordDecoder(entry.description, head.version, false);
     }
     if (entry.iterable === undefined) throw wrongPhase(phase);
@@ -270,8 +308,7 @@ export class Incoming implements IncomingAttempt {
     try {
       work();
     } catch (error) {
-      this.#failure = error;
-      this.discard();
+      this.#end(error);
       throw isMigrationError(error) ? error.at(sideOf) : error;
     }
   }

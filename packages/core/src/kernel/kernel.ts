@@ -86,14 +86,22 @@ export interface Kernel extends KernelForPlugins {
   resume(): void;
   /** The whole machine as a stream. It is paused meanwhile, and runs on afterwards if it ran before. */
   save(): AsyncIterable<Uint8Array>;
-  /** Loads a whole stream; the machine is paused afterwards. Nothing has changed if it throws. */
+  /**
+   * Loads a whole stream; the machine is paused afterwards. Nothing has changed if it throws, but for `MACHINE_TORN`: the
+   * machine stands then, and must not run on.
+   */
   load(source: StreamSource): Promise<LoadReport>;
   /**
    * One instant of the machine as a stream without a vmdesc, written into `into` where it fits. Waits for nothing:
-   * requests in flight are what devices' own states say.
+   * requests in flight are what devices' own states say. What `into` held before is gone, also where it was too small
+   * (the result is another buffer then) or the snapshot failed: take turns with two buffers where an older slot must
+   * stay. `ATTEMPT_ACTIVE` while the machine is saved or sent, or a state is put in place.
    */
   snapshot(into?: Uint8Array): Uint8Array;
-  /** Loads a snapshot in place; `ready` is not waited for. */
+  /**
+   * Loads a snapshot in place; `ready` is not waited for. A running machine runs on, but for `MACHINE_TORN`: it stands
+   * then. Not while the machine is saved or sent: `ATTEMPT_ACTIVE`.
+   */
   restore(bytes: Uint8Array): LoadReport;
   /** The engine's side of a live migration. `ATTEMPT_ACTIVE` while the machine is being saved or sent. */
   outgoing(): OutgoingAttempt;
@@ -113,14 +121,19 @@ class KernelImplementation implements Kernel {
   readonly #kinds = new Kinds();
   readonly #plugins: Plugins;
   readonly #clockEntry: Entry;
+  readonly #entries = new WeakMap<Registration, Entry>();
   #order: readonly Entry[] = [];
   #scheduledRevision = -1;
   #attempts = 0;
   #sending = false;
+  /** A save is between its first chunk and its last: the machine must not move. */
+  #saving = false;
+  /** A state is being put in place. */
+  #takingOver = false;
   #preambleBytes: Uint8Array | undefined;
   /** Room for the next snapshot: as much as the last one took. */
   #snapshotBytes = 4096;
-  #scratch: Writer | undefined;
+  readonly #scratch = new Writer();
 
   constructor(options: KernelOptions) {
     if (options.uuid !== undefined && options.uuid.length !== 16) {
@@ -198,8 +211,9 @@ class KernelImplementation implements Kernel {
   }
 
   #entryOf(registration: Registration): Entry {
-    const entry = this.#registry.named(registration);
-    if (entry?.description !== undefined) return entry;
+    // By identity: another machine's registration may have the same name.
+    const entry = this.#entries.get(registration);
+    if (entry?.description !== undefined && this.#registry.named(entry) === entry) return entry;
     throw new MigrationError("DEFINITION_INVALID", "only a registered device succeeds an earlier one", {
       side: "define",
       section: sectionKey(registration),
@@ -208,7 +222,7 @@ class KernelImplementation implements Kernel {
 
   use<Offer>(plugin: Plugin<Offer>): Offer {
     const isOld = this.#plugins.admit(plugin);
-    if (isOld) this.events.emit("plugin-contract", plugin, contract);
+    if (isOld) this.#tell(() => this.events.emit("plugin-contract", plugin, contract));
     const offer = plugin.setup(this);
     this.#plugins.add(plugin);
     return offer;
@@ -246,14 +260,17 @@ class KernelImplementation implements Kernel {
   pause(): void {
     this.machine.pause();
     this.clock.stop();
-    this.events.emit("paused");
+    this.#tell(() => this.events.emit("paused"));
   }
 
   resume(): void {
+    if (this.#saving || this.#takingOver) {
+      throw new MigrationError("ATTEMPT_ACTIVE", "the machine stands until it is saved, or its state is in place");
+    }
     this.clock.start();
     this.machine.resume();
     this.#tellResumed();
-    this.events.emit("resumed");
+    this.#tell(() => this.events.emit("resumed"));
   }
 
   async *save(): AsyncIterable<Uint8Array> {
@@ -263,11 +280,13 @@ class KernelImplementation implements Kernel {
     try {
       await this.quiesce();
       this.pause();
+      this.#saving = true;
       yield* attempt.setup();
       yield* attempt.complete();
       completed = true;
-      this.events.emit("saved", attempt.sections);
+      this.#tell(() => this.events.emit("saved", attempt.sections));
     } finally {
+      this.#saving = false;
       try {
         attempt.end(completed);
       } finally {
@@ -309,28 +328,45 @@ class KernelImplementation implements Kernel {
   restore(bytes: Uint8Array): LoadReport {
     const ran = this.clock.running;
     const attempt = this.#incoming();
-    const scratch = this.#scratch ?? new Writer();
-    // A device that restores again while it loads finds none, and gets its own.
-    this.#scratch = undefined;
-    scratch.pos = 0;
     try {
       attempt.push(bytes);
       attempt.end();
       attempt.prepareNow();
       if (ran) this.clock.stop();
-      const report = attempt.commitNow(scratch);
+      const report = attempt.commitNow(this.#scratch);
       if (ran) this.clock.start();
       if (ran) this.#tellResumed();
       return this.#loaded(report);
+    } catch (error) {
+      if (isTorn(error)) this.machine.pause();
+      else if (ran) this.clock.start();
+      throw error;
     } finally {
       attempt.discard();
-      this.#scratch = scratch;
-      if (ran && !this.clock.running) this.clock.start();
     }
   }
 
+  /** Every device is told, whatever one of them throws. */
   #tellResumed(): void {
-    for (const { device } of this.#registry.inSaveOrder()) device?.resumed?.();
+    let failure: MigrationError | undefined;
+    for (const entry of this.#registry.inSaveOrder()) {
+      try {
+        entry.device?.resumed?.();
+      } catch (cause) {
+        const detail = "the machine goes on, but a device's resumed threw";
+        failure ??= new MigrationError("DEVICE_FAILED", detail, { section: sectionKey(entry), cause });
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** What a listener throws is its own affair, and as loud as any error that nobody catches; the work goes on. */
+  #tell(emit: () => void): void {
+    try {
+      emit();
+    } catch (error) {
+      void Promise.reject(error);
+    }
   }
 
   outgoing(): OutgoingAttempt {
@@ -339,14 +375,17 @@ class KernelImplementation implements Kernel {
 
   #outgoing(writer: StreamWriterOptions): Outgoing {
     // Iterable handlers keep one attempt's account of what was sent; a second would end the first.
-    if (this.#sending)
-      throw new MigrationError("ATTEMPT_ACTIVE", "the machine is being saved or sent already", { side: "source" });
+    if (this.#sending || this.#takingOver) {
+      const detail = this.#sending ? "the machine is being saved or sent already" : "a state is being put in place";
+      throw new MigrationError("ATTEMPT_ACTIVE", detail, { side: "source" });
+    }
     this.#checkDependencies();
     this.#sending = true;
     this.#attempts++;
     const { dialect = "10.0", pageBytes = 4096 } = this.#options;
     return new Outgoing(
       this.#registry,
+      this.clock,
       this.#configuration(),
       { dialect, pageBytes, manifest: () => this.manifest(), ...writer },
       () => {
@@ -380,10 +419,23 @@ class KernelImplementation implements Kernel {
       preamble: this.#preamble(),
       plug: (head, registry) => this.#kinds.make(head, registry),
       adopt: (entry, undo) => void this.#adopt(entry, undo),
+      takeOver: () => this.#beginTakeover(),
       onEnd: () => {
         this.#attempts--;
       },
     });
+  }
+
+  /** Two states at once would be neither of them, and one that is being sent must stay what it is. */
+  #beginTakeover(): () => void {
+    if (this.#sending || this.#takingOver) {
+      const detail = this.#sending ? "the machine is being saved or sent" : "another state is being put in place";
+      throw new MigrationError("ATTEMPT_ACTIVE", detail, { side: "destination" });
+    }
+    this.#takingOver = true;
+    return () => {
+      this.#takingOver = false;
+    };
   }
 
   /** State is applied to a machine that stands; if that fails, it goes on as it did. */
@@ -396,13 +448,14 @@ class KernelImplementation implements Kernel {
       }
       return await work();
     } catch (error) {
-      if (ran) this.resume();
+      // Half of two states must not run on, against its disks.
+      if (ran && !isTorn(error)) this.resume();
       throw error;
     }
   }
 
   #loaded(report: LoadReport): LoadReport {
-    this.events.emit("loaded", report);
+    this.#tell(() => this.events.emit("loaded", report));
     return report;
   }
 
@@ -416,7 +469,7 @@ class KernelImplementation implements Kernel {
   }
 
   #register(init: NewEntry): Registration<never> {
-    this.#refuseFrozen();
+    this.#refuseFrozen(init.name);
     return this.#registrationOf(this.#registry.add(init));
   }
 
@@ -434,21 +487,28 @@ class KernelImplementation implements Kernel {
   }
 
   #registrationOf(entry: Entry): Registration<never> {
-    return {
+    const registration: Registration<never> = {
       idstr: entry.idstr,
       instance: entry.instance,
       sectionId: entry.sectionId,
       remove: () => {
-        this.#refuseFrozen();
+        this.#refuseFrozen(entry.idstr);
         this.#registry.remove(entry);
       },
     };
+    this.#entries.set(registration, entry);
+    return registration;
   }
 
-  #refuseFrozen(): void {
+  #refuseFrozen(found?: string): void {
     if (this.#attempts === 0) return;
-    throw new MigrationError("REGISTRY_FROZEN", "devices may not come or go while the machine is saved or loaded");
+    const detail = "devices may not come or go while the machine is saved or loaded";
+    throw new MigrationError("REGISTRY_FROZEN", detail, { side: "define", found });
   }
+}
+
+function isTorn(error: unknown): boolean {
+  return isMigrationError(error) && error.code === "MACHINE_TORN";
 }
 
 function timerDevice(clock: VirtualClock): DeviceInit<StateOf<typeof timerDescription>> {

@@ -4,6 +4,7 @@ import { isMigrationError, MigrationError } from "../errors.ts";
 import { deviceEntry, type Entry, type Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord, Description } from "../vmstate/types.ts";
+import { atOnce } from "./synchronous.ts";
 
 export interface Kind {
   readonly description: Description;
@@ -14,6 +15,10 @@ export class Kinds {
   readonly #byName = new Map<string, Kind>();
 
   add(description: Description, create: Kind["create"]): void {
+    if (description.needed !== undefined) {
+      const detail = "a device that may not be sent would be lost: a kind's description has no `needed`";
+      throw new MigrationError("DEFINITION_INVALID", detail, { side: "define", section: description.name });
+    }
     if (this.#byName.has(description.name)) {
       throw new MigrationError("SECTION_DUPLICATE", `a kind "${description.name}" is there already`, {
         side: "define",
@@ -37,7 +42,10 @@ export class Kinds {
     // A device with a path has no other instance than 0.
     if (path !== undefined && instance !== 0) return undefined;
     try {
-      const device = create(idstr, instance);
+      const device = atOnce(create(idstr, instance), "DEVICE_ASYNC", "create");
+      if (typeof device?.save !== "function" || typeof device.load !== "function") {
+        throw new TypeError("what `create` gave is no device: it has no save or no load");
+      }
       return registry.add({ ...deviceEntry(description, device), path, instance, isNamed: true });
     } catch (error) {
       if (isMigrationError(error)) throw error;
@@ -69,10 +77,11 @@ export function plugAll(
   let section: string | undefined;
   try {
     const made: Registration[] = [];
+    const fork = registry.fork();
     for (const at of sections) {
       section = sectionKey(at);
       const known = registry.find(at.idstr, at.instance) ?? registry.former(at.idstr, at.instance);
-      const entry = known === undefined ? kinds.make(at, registry.fork()) : undefined;
+      const entry = known === undefined ? kinds.make(at, fork) : undefined;
       if (entry !== undefined) made.push(adopt(entry, undo));
     }
     return made;

@@ -1,11 +1,14 @@
 // Where in a section a field stands, for errors that are found after decoding.
 import { Cursor } from "../cursor.ts";
-import { encodeRecord, recordDecoder } from "../vmstate/codec.ts";
+import { encodeRecord } from "../vmstate/codec.ts";
+import { bodyOf } from "../vmstate/compile.ts";
+import { HeadedNode } from "../vmstate/nodes/struct.ts";
 import type { Description, WireRecord } from "../vmstate/types.ts";
+import { Walk } from "../vmstate/walk.ts";
 
 /**
  * Bytes from the section's body to the first byte of the element at `path`, of the one that holds it where it is no
- * element of its own, or 0. The record is written and read once more, a byte at a time, which only an error is worth.
+ * element of its own, or 0. The record is written and read once more, which only an error is worth.
  */
 export function offsetOf(
   description: Description,
@@ -14,26 +17,25 @@ export function offsetOf(
   path: string | undefined,
 ): number {
   if (!path) return 0;
-  const offsets = new Map<string, number>();
-  const bytes = encodeRecord(description, record, version);
-  const decoder = recordDecoder(description, version);
-  const cursor = new Cursor();
+  const cursor = new Cursor(encodeRecord(description, record, version));
   cursor.checks = false;
-  // A piece of nothing first: it names the element that the body begins with.
-  for (let at = 0; at <= bytes.length && !decoder.resume(cursor); at++) {
-    for (let reading = decoder.path(); reading && !offsets.has(reading); reading = holderOf(reading)) {
-      offsets.set(reading, cursor.offset);
+  cursor.final = true;
+  let nearest = "";
+  let at = 0;
+  const walk = new Walk(new HeadedNode(bodyOf(description), version), (reading = "", offset) => {
+    const holds = reading === path || isHolder(reading, path);
+    // A list's mark has the path of its element, which comes behind it.
+    if (holds && reading.length >= nearest.length) {
+      nearest = reading;
+      at = offset;
     }
-    cursor.release();
-    cursor.append(bytes.subarray(at, at + 1));
-  }
-  let named: string | undefined = path;
-  while (named && !offsets.has(named)) named = holderOf(named);
-  return (named && offsets.get(named)) || 0;
+    return holds;
+  });
+  walk.resume(cursor);
+  return at;
 }
 
-/** `a.b` of `a.b[3]`, `a` of `a.b`. */
-function holderOf(path: string): string | undefined {
-  const end = Math.max(path.lastIndexOf("."), path.lastIndexOf("["));
-  return end > 0 ? path.slice(0, end) : undefined;
+/** `a.b` is of `a.b[3]`, and `a` of both. */
+function isHolder(holder: string, path: string): boolean {
+  return path.startsWith(holder) && (path[holder.length] === "." || path[holder.length] === "[");
 }

@@ -6,6 +6,7 @@ import type { Configuration } from "../stream/configuration.ts";
 import { type Phase, sectionKey } from "../stream/sections.ts";
 import { StreamWriter, type StreamWriterOptions } from "../stream/writer.ts";
 import { holds } from "../vmstate/values.ts";
+import type { VirtualClock } from "./clock.ts";
 import { atOnce } from "./synchronous.ts";
 
 /** A chunk is handed on once this much is written. Bytes. */
@@ -16,6 +17,7 @@ type Step = "new" | "set-up" | "completed" | "ended";
 export class Outgoing implements OutgoingAttempt {
   readonly sections: SectionSummary[] = [];
   readonly #registry: Registry;
+  readonly #clock: VirtualClock;
   readonly #configuration: Configuration;
   readonly #writer: StreamWriter;
   readonly #onEnd: () => void;
@@ -24,8 +26,15 @@ export class Outgoing implements OutgoingAttempt {
   #step: Step = "new";
   #flushed = 0;
 
-  constructor(registry: Registry, configuration: Configuration, options: StreamWriterOptions, onEnd: () => void) {
+  constructor(
+    registry: Registry,
+    clock: VirtualClock,
+    configuration: Configuration,
+    options: StreamWriterOptions,
+    onEnd: () => void,
+  ) {
     this.#registry = registry;
+    this.#clock = clock;
     this.#configuration = configuration;
     this.#writer = new StreamWriter(options);
     this.#onEnd = onEnd;
@@ -74,6 +83,7 @@ export class Outgoing implements OutgoingAttempt {
   *complete(): Iterable<Uint8Array> {
     this.#expect("set-up");
     for (const entry of this.#registry.inSaveOrder()) {
+      this.#refuseRunning();
       if (entry.iterable === undefined) continue;
       const from = this.#offset();
       this.#writer.continue("end", entry.sectionId);
@@ -82,6 +92,7 @@ export class Outgoing implements OutgoingAttempt {
       yield* this.#flush();
     }
     for (const entry of this.#registry.inSaveOrder()) {
+      this.#refuseRunning();
       if (!entry.description?.earlySetup) yield* this.#section(entry, "full");
     }
     this.#writer.finish();
@@ -117,11 +128,25 @@ export class Outgoing implements OutgoingAttempt {
   end(completed: boolean): void {
     if (this.#step === "ended") return;
     this.#step = "ended";
-    try {
-      for (const iterable of this.#begun) iterable.cleanup(completed);
-    } finally {
-      this.#onEnd();
+    const failures: unknown[] = [];
+    for (const iterable of this.#begun) {
+      try {
+        iterable.cleanup(completed);
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    this.#onEnd();
+    if (failures.length > 0) {
+      const detail = "a handler's cleanup threw; the others have cleaned up";
+      throw new MigrationError("DEVICE_FAILED", detail, { side: "source", cause: failures[0] });
+    }
+  }
+
+  /** What runs on between two chunks would be saved in two instants. */
+  #refuseRunning(): void {
+    if (!this.#clock.running) return;
+    throw new MigrationError("CLOCK_RUNNING", "the last part is written while the machine stands", { side: "source" });
   }
 
   #begin(): void {

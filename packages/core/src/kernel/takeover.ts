@@ -33,8 +33,10 @@ export class Takeover {
   readonly #host: Host;
   readonly #before: Before;
   readonly #committed: StagedIterable[] = [];
-  /** What undoes each device's step so far, in the order of the steps. */
+  /** What takes plugged devices out again, and handed-on states back, in the order in which that happened. */
   readonly #undo: (() => void)[] = [];
+  /** Devices that have got their new state, or a part of it. */
+  readonly #loaded: Entry[] = [];
 
   /** `taken` in the order in which it is loaded; `scratch` is in use until the takeover is over. */
   constructor(
@@ -65,7 +67,7 @@ export class Takeover {
       for (const { entry, state, isPlugged } of this.#taken) {
         at = entry;
         if (isPlugged) this.#host.adopt(entry, this.#undo);
-        else this.#undo.push(() => load(entry, this.#before.of(entry)));
+        else this.#loaded.push(entry);
         load(entry, state);
       }
       for (const { old, take } of this.#handOns) {
@@ -105,6 +107,8 @@ export class Takeover {
     // The memory first: devices load their old state beside the memory that belongs to it.
     for (const staged of this.#committed.toReversed()) attempt(() => staged.revert());
     for (const undo of this.#undo.toReversed()) attempt(undo);
+    // Forward, as every load: the clock first, and what others wait for before them.
+    for (const entry of this.#loaded) attempt(() => load(entry, this.#before.of(entry)));
     attempt(() => machine?.holdInterrupts?.(false));
     const torn = failures.length > 0;
     return new MigrationError(

@@ -4,6 +4,7 @@ import { MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord } from "../vmstate/types.ts";
+import { atOnce } from "./synchronous.ts";
 
 /** The states that have passed their check, and views on them. */
 export class CheckedStates {
@@ -42,7 +43,7 @@ export class CheckedStates {
     if (device?.offer === undefined) throw noOffer(asking, of, 1);
     const checked = this.#states.get(entry);
     // A state that is not checked yet offers nothing: what holds is what the local device is now.
-    if (checked === undefined) return device.offer(device.save(), this.viewOf(entry));
+    if (checked === undefined) return device.offer(atOnce(device.save(), "SAVE_ASYNC", "save"), this.viewOf(entry));
     if (!this.#offers.has(entry)) this.#offers.set(entry, device.offer(checked, this.viewOf(entry)));
     return this.#offers.get(entry);
   }

@@ -33,3 +33,39 @@ function copyField(field: Field, value: unknown): unknown {
       return cloneValue(value);
   }
 }
+
+const answers = new WeakMap<Description, boolean>();
+
+/** Whether a state comes back from its own bytes as it was, whatever its values: nothing makes another one of it. */
+export function returnsFromBytes(description: Description): boolean {
+  let answer = answers.get(description);
+  if (answer === undefined) {
+    const { preSave, postLoad, fields, subsections } = description;
+    answer =
+      preSave === undefined &&
+      postLoad === undefined &&
+      Object.values(fields).every(fieldReturns) &&
+      Object.values(subsections).every((one) => returnsFromBytes(one.description));
+    answers.set(description, answer);
+  }
+  return answer;
+}
+
+function fieldReturns(field: Field): boolean {
+  const spec = field as Spec;
+  switch (spec.kind) {
+    case "named":
+    case "checked":
+    case "condition":
+      return spec.element === undefined || fieldReturns(spec.element);
+    case "array":
+    case "pointers":
+      return fieldReturns(spec.element);
+    case "struct":
+      return returnsFromBytes(spec.description);
+    case "custom":
+      return spec.custom.marked !== undefined && fieldReturns(spec.custom.marked);
+    default:
+      return spec.kind !== "tmp";
+  }
+}

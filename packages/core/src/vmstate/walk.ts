@@ -14,6 +14,12 @@ interface Level {
   readonly offset: number;
 }
 
+/**
+ * Is told of each element that is about to be read: its path, and the offset in the stream of its first byte. True: its
+ * own elements are told as well, for which all bytes must be there.
+ */
+export type Seen = (path: string | undefined, offset: number) => boolean;
+
 const nothing: unique symbol = Symbol("nothing");
 
 export class Walk {
@@ -25,9 +31,14 @@ export class Walk {
    * byte is read in vain twice, and the whole work stays linear for every chunking.
    */
   #tried = 0;
+  readonly #seen: Seen | undefined;
+  /** What waits is read element by element, and not at once. */
+  #stepwise: boolean;
 
-  constructor(root: Node | undefined) {
+  constructor(root: Node | undefined, seen?: Seen) {
     this.#child = root;
+    this.#seen = seen;
+    this.#stepwise = seen !== undefined;
   }
 
   /** Goes on as far as the bytes reach. True: complete, and `value` is the record. Errors carry path and offset. */
@@ -39,7 +50,7 @@ export class Walk {
       for (;;) {
         let value: unknown;
         const top = levels[levels.length - 1];
-        this.#child ??= top?.frame.next();
+        this.#child ??= this.#next(top?.frame, cursor);
         if (this.#child === undefined) {
           const { node, frame, scope, offset: first } = top as Level;
           offset = first;
@@ -69,13 +80,22 @@ export class Walk {
     }
   }
 
+  #next(frame: Frame | undefined, { offset }: Cursor): Node | undefined {
+    const child = frame?.next();
+    // What has no segment is framing of what holds it.
+    if (this.#seen !== undefined && child !== undefined && frame?.segment() !== undefined) {
+      this.#stepwise = this.#seen(this.path(), offset);
+    }
+    return child;
+  }
+
   /** The child's value; `nothing` where it has been opened (and is no child any more) or waits for bytes. */
   #read(child: Node, scope: Scope | undefined, cursor: Cursor): unknown {
     if (!child.composite) {
       return cursor.end - cursor.pos < child.need(cursor, scope) ? nothing : child.read(cursor, scope);
     }
     const { offset, available, pos, freeElements } = cursor;
-    if (offset >= this.#tried && available > 0 && available >= child.min) {
+    if (!this.#stepwise && offset >= this.#tried && available > 0 && available >= child.min) {
       try {
         return child.read(cursor, scope);
       } catch (error) {
