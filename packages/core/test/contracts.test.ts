@@ -140,6 +140,8 @@ describe("a plugin of a contract that is not accepted", () => {
     ["older than the oldest", oldestContract - 1],
     ["newer than the newest", contract + 1],
     ["no number", Number.NaN],
+    ["no integer", contract - 0.5],
+    ["a text", String(contract) as never],
   ])("is PLUGIN_CONTRACT: %s", (_, of) => {
     const { kernel, warnings } = kernelOf();
     const error = refusalOf(kernel, of);

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, it, vi } from "vitest";
-import { decodeState, encodeState, since, u8, vmstate } from "../src/index.ts";
+import { createKernel, decodeState, encodeState, since, u8, virtualClock, vmstate } from "../src/index.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const readme = readFileSync(`${root}README.md`, "utf8");
@@ -30,6 +30,32 @@ it("runs the examples, and they print what it says", async () => {
   } finally {
     log.mockRestore();
   }
+});
+
+it("shows in core's README pieces of a file that runs", async () => {
+  const core = readFileSync(`${root}packages/core/README.md`, "utf8");
+  const shown = [...core.matchAll(/<!-- (examples\/\S+) -->\n```ts\n([\s\S]*?)```/g)];
+  expect(shown).toHaveLength(2);
+  for (const [, path, text] of shown) {
+    expect(readFileSync(`${root}packages/core/${path}`, "utf8")).toContain(text?.trimEnd());
+  }
+  const { Irqchip } = await import("../examples/irqchip.ts");
+  const machine = () => {
+    const kernel = createKernel({
+      machineType: "shown",
+      clock: virtualClock(() => 0n),
+      machine: { pause() {}, resume() {}, reset() {} },
+    });
+    return { kernel, irqchip: new Irqchip(kernel) };
+  };
+  const [source, destination] = [machine(), machine()];
+  source.irqchip.levels = Uint16Array.of(1, 2);
+  Object.assign(source.irqchip.channels[1] ?? {}, { level: 7 });
+  source.irqchip.boost.level = 3;
+  destination.kernel.restore(source.kernel.snapshot());
+  const { levels, channels, boost } = destination.irqchip;
+  expect([[...levels], channels.map(({ level }) => level), boost.level]).toEqual([[1, 2], [0, 7], 3]);
+  expect(channels.every(({ owner }) => owner === destination.irqchip)).toBe(true);
 });
 
 it("names commands that exist", () => {

@@ -222,9 +222,9 @@ class KernelImplementation implements Kernel {
 
   use<Offer>(plugin: Plugin<Offer>): Offer {
     const isOld = this.#plugins.admit(plugin);
-    if (isOld) this.#tell(() => this.events.emit("plugin-contract", plugin, contract));
     const offer = plugin.setup(this);
     this.#plugins.add(plugin);
+    if (isOld) this.#tell(() => this.events.emit("plugin-contract", plugin, contract));
     return offer;
   }
 

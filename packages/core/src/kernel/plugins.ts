@@ -18,7 +18,7 @@ export class Plugins {
    */
   admit(plugin: Plugin<unknown>): boolean {
     const { oldest, newest } = this.#accepted;
-    if (!(plugin.contract >= oldest && plugin.contract <= newest)) {
+    if (!(Number.isInteger(plugin.contract) && plugin.contract >= oldest && plugin.contract <= newest)) {
       const detail = `plugin "${plugin.name}" ${plugin.version} was built for another contract`;
       throw new MigrationError("PLUGIN_CONTRACT", detail, {
         side: "define",
