@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { checkBoundaries } from "./boundaries.ts";
 import { readManifest, readWorkspaces, repositoryRoot } from "./workspaces.ts";
 
-const paths = globSync("{packages,plugins,apps}/*/{src,test,bench}/**/*.{ts,tsx,js,mjs}", { cwd: repositoryRoot });
+const paths = globSync("{packages,plugins,apps}/*/{src,test,bench,examples,guest}/**/*.{ts,tsx,js,mjs}", {
+  cwd: repositoryRoot,
+});
 const files = new Map(paths.sort().map((path) => [path, readFileSync(join(repositoryRoot, path), "utf8")]));
 const workspaces = readWorkspaces();
 const findings = checkBoundaries(workspaces, readManifest("."), files);

@@ -1,11 +1,12 @@
 // Builds what is published as a user's bundler would, and prints the sizes. `--write` writes packages/core/SIZES.md; without
-// it, the exit code is 1 where that table is off by more than 2% or an entry is beyond its limit.
+// it, the exit code is 1 where that table is off by more than 2%. With it or without, the exit code is 1 where an entry is
+// beyond its limit or its ceiling, and nothing is written.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { run } from "./run.ts";
-import { findings, readSizes, type Size, sizesText } from "./size-table.ts";
+import { excesses, findings, type Part, partsOf, readSizes, type Size, sizesText, tableText } from "./size-table.ts";
 import { readWorkspaces, repositoryRoot } from "./workspaces.ts";
 
 const tablePath = join(repositoryRoot, "packages/core/SIZES.md");
@@ -13,6 +14,8 @@ const tablePath = join(repositoryRoot, "packages/core/SIZES.md");
 /** Gzipped bytes, as issue 3 asks for them. */
 const limits: Readonly<Record<string, number>> = { "@godwit/core/vmstate": 5000 };
 const goals: Readonly<Record<string, number>> = { createKernel: 12_000 };
+/** A ratchet, 3% above what was measured when it was set. To be lowered with the size, and raised only with a reason. */
+const ceilings: Readonly<Record<string, number>> = { "@godwit/core": 36_400, createKernel: 30_600 };
 
 /** What a user writes, and pays. */
 const uses: Readonly<Record<string, string>> = {
@@ -37,8 +40,12 @@ const uses: Readonly<Record<string, string>> = {
 /** Where each entry of a published package has its source. */
 const sources = new Map<string, string>();
 
+interface Measured extends Size {
+  readonly parts: readonly Part[];
+}
+
 /** What the module `text` becomes, which imports entries by their names. */
-async function measure(entry: string, text: string, external: string[]): Promise<Size> {
+async function measure(entry: string, text: string, external: readonly string[]): Promise<Measured> {
   const folder = mkdtempSync(join(tmpdir(), "godwit-sizes-"));
   try {
     const path = join(folder, "entry.js");
@@ -47,7 +54,14 @@ async function measure(entry: string, text: string, external: string[]): Promise
       text.replace(/"(@godwit\/[^"]+)"/g, (_, name: string) => JSON.stringify(sources.get(name))),
     );
     const bundle = join(folder, "bundle.js");
-    const flags = ["--minify", "--target=browser", "--conditions=godwit:source", `--outfile=${bundle}`];
+    const metafile = join(folder, "metafile.json");
+    const flags = [
+      "--minify",
+      "--target=browser",
+      "--conditions=godwit:source",
+      `--outfile=${bundle}`,
+      `--metafile=${metafile}`,
+    ];
     const { exitCode, output } = await run("bun", [
       "build",
       path,
@@ -57,17 +71,30 @@ async function measure(entry: string, text: string, external: string[]): Promise
     if (exitCode !== 0) throw new Error(output);
     const bytes = readFileSync(bundle);
     const gzippedBytes = gzipSync(bytes, { level: 9 }).length;
-    return { entry, minifiedBytes: bytes.length, gzippedBytes, limitBytes: limits[entry], goalBytes: goals[entry] };
+    return {
+      entry,
+      minifiedBytes: bytes.length,
+      gzippedBytes,
+      limitBytes: limits[entry],
+      ceilingBytes: ceilings[entry],
+      goalBytes: goals[entry],
+      parts: partsOf(JSON.parse(readFileSync(metafile, "utf8")), gzippedBytes),
+    };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-const sizes: Size[] = [];
+const bunVersion = process.versions.bun;
+if (bunVersion === undefined) throw new Error("other runtimes' zlib gives other figures: bun scripts/sizes.ts");
+
+const sizes: Measured[] = [];
 for (const { folder, manifest } of readWorkspaces()) {
-  // Transports need a server's modules, and an app is not published.
-  if (manifest.private || folder.startsWith("apps/") || folder === "packages/transport") continue;
-  const external = Object.keys(manifest.peerDependencies ?? {}).flatMap((name) => [name, `${name}/*`]);
+  // An app is not published.
+  if (manifest.private || folder.startsWith("apps/")) continue;
+  const peers = Object.keys(manifest.peerDependencies ?? {}).flatMap((name) => [name, `${name}/*`]);
+  // Only a transport may have any; the runtime brings them.
+  const external = [...peers, "node:*"];
   for (const [subPath, target] of Object.entries(manifest.exports ?? {})) {
     if (typeof target === "string") continue;
     const entry = manifest.name + subPath.slice(1);
@@ -77,12 +104,15 @@ for (const { folder, manifest } of readWorkspaces()) {
 }
 for (const [entry, text] of Object.entries(uses)) sizes.push(await measure(entry, text, []));
 
-if (process.argv.includes("--write")) {
-  writeFileSync(tablePath, sizesText(sizes));
+const beyond = excesses(sizes);
+const parts = sizes.find(({ entry }) => entry === "createKernel")?.parts ?? [];
+let wrong = beyond;
+if (!process.argv.includes("--write")) {
+  console.log(tableText(sizes));
+  wrong = findings(readSizes(readFileSync(tablePath, "utf8")), sizes);
+} else if (beyond.length === 0) {
+  writeFileSync(tablePath, sizesText(sizes, parts, `Bun ${bunVersion}`));
   console.log(`wrote ${sizes.length} rows`);
-} else {
-  console.log(sizesText(sizes).split("\n\n")[2]);
-  const wrong = findings(readSizes(readFileSync(tablePath, "utf8")), sizes);
-  for (const finding of wrong) console.error(finding);
-  if (wrong.length > 0) process.exitCode = 1;
 }
+for (const finding of wrong) console.error(finding);
+if (wrong.length > 0) process.exitCode = 1;

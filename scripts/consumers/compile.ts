@@ -2,7 +2,7 @@
 // of errors to come are compiled along, and prove in each cell that the compiler has looked.
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../run.ts";
+import { type RunResult, run } from "../run.ts";
 import { repositoryRoot } from "../workspaces.ts";
 
 export interface Cell {
@@ -55,10 +55,10 @@ export async function compile(project: string, cell: Cell, files: readonly strin
   const config = `tsconfig.${label}.json`;
   const paths = globSync(files, { cwd: project }).sort();
   writeFileSync(join(project, config), JSON.stringify({ compilerOptions, files: paths }));
-  const output = await runCompiler(compiler, project, config);
+  const ran = await runCompiler(compiler, project, config);
   const version = await versionOf(compiler);
   const wanted = paths.flatMap((path) => errorsIn(path, readFileSync(join(project, path), "utf8")));
-  const findings = compareErrors(output, wanted);
+  const findings = [...silentFailure(ran), ...compareErrors(ran.output, wanted)];
   return {
     cell: `TypeScript ${version}, ${resolution}, ${dom ? "with" : "without"} the DOM`,
     findings,
@@ -66,7 +66,7 @@ export async function compile(project: string, cell: Cell, files: readonly strin
   };
 }
 
-/** Compiles a folder of the project to JavaScript; returns what the compiler finds. */
+/** Compiles a folder of the project, but for its canary, to JavaScript; returns what the compiler finds. */
 export async function emit(
   project: string,
   folder: string,
@@ -81,14 +81,26 @@ export async function emit(
     outDir,
     ...(compiler === "typescript" ? { rewriteRelativeImportExtensions: true } : {}),
   };
-  writeFileSync(join(project, "tsconfig.emit.json"), JSON.stringify({ compilerOptions, include: [folder] }));
-  const output = await runCompiler(compiler, project, "tsconfig.emit.json");
-  return output === "" ? [] : [`emit: ${output}`];
+  writeFileSync(
+    join(project, "tsconfig.emit.json"),
+    JSON.stringify({ compilerOptions, include: [folder], exclude: [`${folder}/canary.ts`] }),
+  );
+  const ran = await runCompiler(compiler, project, "tsconfig.emit.json");
+  return [...silentFailure(ran), ...(ran.output === "" ? [] : [ran.output])].map((finding) => `emit: ${finding}`);
 }
 
-async function runCompiler(compiler: Cell["compiler"], project: string, config: string): Promise<string> {
-  const { output } = await run("node", [pathOf(compiler), "--pretty", "false", "--project", config], project);
-  return output;
+type Ended = Pick<RunResult, "exitCode" | "output">;
+
+function runCompiler(compiler: Cell["compiler"], project: string, config: string): Promise<Ended> {
+  return run("node", [pathOf(compiler), "--pretty", "false", "--project", config], project);
+}
+
+const errorLine = /^(.*)\((\d+),\d+\): error (TS\d+): /;
+
+/** A compiler that failed and names no error in a file: killed, or never started. */
+export function silentFailure({ exitCode, output }: Ended): string[] {
+  if (exitCode === 0 || output.split("\n").some((line) => errorLine.test(line))) return [];
+  return [`the compiler ended with ${exitCode} and named no error in a file: ${output.trim() || "it printed nothing"}`];
 }
 
 const versions = new Map<string, string>();
@@ -126,7 +138,7 @@ export function compareErrors(output: string, wanted: readonly ExpectedError[]):
   const findings = output.split("\n").filter((line) => {
     // The lines behind an error's first one are indented.
     if (line === "" || line.startsWith(" ")) return false;
-    const [, file, lineNumber, code = ""] = /^(.*)\((\d+),\d+\): error (TS\d+): /.exec(line) ?? [];
+    const [, file, lineNumber, code = ""] = errorLine.exec(line) ?? [];
     const match = wanted.find(({ place, codes }) => place === `${file}(${lineNumber})` && codes.includes(code));
     if (match !== undefined) seen.add(match);
     return match === undefined;

@@ -1,6 +1,6 @@
 // The consumers' check sees what a compiler says: errors that were to come, others, and silence.
 import { describe, expect, it } from "vitest";
-import { cells, compareErrors, errorsIn } from "../consumers/compile.ts";
+import { cells, compareErrors, errorsIn, silentFailure } from "../consumers/compile.ts";
 
 const text = `const a: string = 1; // error TS2322
 const b = 1;
@@ -40,6 +40,13 @@ describe("errors to come", () => {
 it("a compiler that does not run is a finding", () => {
   expect(compareErrors("error TS5023: Unknown compiler option 'x'.\n", [])).toHaveLength(1);
   expect(compareErrors("node: cannot find module tsc\n", [])).toHaveLength(1);
+});
+
+it("a compiler that fails without a word of an error in a file is a finding", () => {
+  expect(silentFailure({ exitCode: 137, output: "" })).toEqual([expect.stringContaining("ended with 137")]);
+  expect(silentFailure({ exitCode: 1, output: "\nKilled\n" })).toEqual([expect.stringMatching(/file: Killed$/)]);
+  expect(silentFailure({ exitCode: 2, output: `${first}\n` })).toEqual([]);
+  expect(silentFailure({ exitCode: 0, output: "" })).toEqual([]);
 });
 
 it("the cells are two compilers, two resolutions, with and without the DOM", () => {

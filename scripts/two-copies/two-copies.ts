@@ -29,7 +29,8 @@ export async function checkTwoCopies(installation: Installation): Promise<string
     const app = await makeTree(join(installation.root, `two-copies-${index}`), installation, variant);
     for (const cell of cells.filter(({ dom }) => !dom)) {
       const compiled = await compile(app, cell, ["app/*.ts"]);
-      console.log(`two copies, ${variant.name}, ${compiled.cell}: findings: ${compiled.findings.length}`);
+      const counts = `findings: ${compiled.findings.length}, errors to come: ${compiled.expected}`;
+      console.log(`two copies, ${variant.name}, ${compiled.cell}: ${counts}`);
       findings.push(...compiled.findings.map((finding) => `two copies, ${compiled.cell}: ${finding}`));
     }
     findings.push(...(await emit(app, "app", "out")));

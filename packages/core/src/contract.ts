@@ -65,7 +65,7 @@ export interface Former<S> {
   readonly name?: string;
   /** The device's old place; without one, the section's idstr was the bare name. */
   readonly path?: string;
-  /** Its old instance id; the default is the present one. */
+  /** Its old instance id; the default is 0 with a `path`, else the device's own `instance` (0 if it has just a path). */
   readonly instance?: number;
   /** Pure: the present state. `version` is what the section was written in. */
   readonly convert?: (state: AnyRecord, version: number) => S;
@@ -241,6 +241,7 @@ export interface ManifestSection {
   readonly instance: number;
   readonly version: number;
   readonly minimumVersion: number;
+  /** Their names, and those of subsections in them and in structs. */
   readonly subsections: readonly string[];
   /** The section is sent only when its state needs it, and means something when it is not. */
   readonly optional: boolean;
@@ -284,7 +285,10 @@ export interface SectionSummary {
   readonly offset: number;
 }
 
-/** One attempt to send this machine; the registry is frozen from its beginning to its end. The phases are called in this order; each yields the stream's next bytes. */
+/**
+ * One attempt to send this machine; the registry is frozen from its beginning to its end. The phases are called in this
+ * order; each yields the stream's next bytes.
+ */
 export interface OutgoingAttempt {
   /** Header, configuration, early_setup sections, START sections. */
   setup(): Iterable<Uint8Array>;
@@ -326,7 +330,10 @@ export interface LoadReport {
   readonly sections: readonly SectionSummary[];
   /** Sections in the order in which they were checked and loaded, as `idstr/instance`. */
   readonly loadOrder: readonly string[];
-  /** `no-vmdesc`, and what devices amended. */
+  /**
+   * `no-vmdesc`: the stream ends without a description of itself. `plugged`: a kind made the device because the stream
+   * names it. `former`: the state was made of an earlier release's sections. `amended`: the device's check changed it.
+   */
   readonly notes: readonly { readonly code: string; readonly section?: string; readonly text: string }[];
   readonly bytes: number;
 }

@@ -61,7 +61,8 @@ export class Writer {
   }
   /** What was written since the last call, as a copy; the buffer starts again. */
   flush(): Uint8Array {
-    const copy = this.bytes.slice(0, this.pos);
+    // A Node Buffer's own `slice` would share the memory.
+    const copy = Uint8Array.prototype.slice.call(this.bytes, 0, this.pos);
     this.pos = 0;
     return copy;
   }

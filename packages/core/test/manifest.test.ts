@@ -8,20 +8,30 @@ import { haveStreams, readStream, manifest as streams } from "@godwit/testkit/st
 import { describe, expect, it } from "vitest";
 import { busy, saveOf } from "../examples/releases/golden.ts";
 import {
+  array,
   contract,
   createKernel,
+  type Field,
   former,
   isMigrationError,
   type Manifest,
-  type MigrationError,
+  MigrationError,
+  named,
+  pointer,
+  pointers,
+  since,
   stateless,
+  struct,
   subsection,
+  tmp,
   u8,
   virtualClock,
   vmstate,
+  vstruct,
 } from "../src/index.ts";
 import { findVmdesc, manifestOf, readManifest, StreamReader, type Vmdesc, vmdescText } from "../src/stream/index.ts";
 import { memory } from "./machine.ts";
+import { markedList } from "./vmstate-plan.ts";
 
 const qemuBinary = "qemu-system-x86_64";
 const cell = vmstate({ name: "cell", version: 3, minimumVersion: 2, fields: { x: u8 } });
@@ -143,6 +153,58 @@ describe("a kernel's manifest", () => {
   });
 });
 
+describe("the subsections that a manifest names", () => {
+  const sub = (name: string) => subsection({ name, version: 1, fields: { n: u8 }, absent: { n: 0 } });
+  const deep = sub("a/b/c");
+  const nested = subsection({
+    name: "a/b",
+    version: 1,
+    fields: { n: u8 },
+    subsections: { deep },
+    absent: { n: 0, deep: { n: 0 } },
+  });
+  const part = vmstate({ name: "part", version: 1, fields: { lead: u8 }, subsections: { own: sub("part/own") } });
+
+  it.each<[string, Field, string[]]>([
+    ["a struct", struct(part), ["part/own"]],
+    ["a struct of a struct", struct(vmstate({ name: "p", version: 1, fields: { in: struct(part) } })), ["part/own"]],
+    ["a struct of a given version", vstruct(part, 1), ["part/own"]],
+    ["an array", array(struct(part), 2), ["part/own"]],
+    ["pointers", pointers(pointer(struct(part)), 2, () => false), ["part/own"]],
+    ["what stands on the wire in another shape", tmp(part, { save: (v) => v as never, load: (v) => v }), ["part/own"]],
+    ["a field that may be missing", since(1, struct(part), { absent: { lead: 0, own: { n: 0 } } }), ["part/own"]],
+    ["a field under another name", named("regs[0]", struct(part)), ["part/own"]],
+    ["a list that says what it holds", markedList(struct(part)), ["part/own"]],
+    ["a number", u8, []],
+  ])("are those of %s, and of subsections in subsections", (_, field, names) => {
+    const of = vmstate({ name: "a", version: 1, fields: { field }, subsections: { nested } });
+    const kernel = machine();
+    kernel.device(of, { save: () => ({}) as never, load: () => {} });
+    expect(kernel.manifest().sections.at(-1)?.subsections).toEqual(["a/b", "a/b/c", ...names]);
+  });
+});
+
+describe("a handler whose ramBlocks throws", () => {
+  it.each([
+    [new Error("boom"), "DEVICE_FAILED"],
+    [new MigrationError("RAM_BLOCK_MISMATCH", "another length"), "RAM_BLOCK_MISMATCH"],
+  ])("%s is told with its section, and ends the save", async (thrown, code) => {
+    const kernel = machine();
+    kernel.iterable({
+      ...memory({ bytes: new Uint8Array(64), staged: 0, committed: 0 }),
+      idstr: "more",
+      ramBlocks: () => {
+        throw thrown;
+      },
+    });
+    const error = await refusal(saveOf({ kernel }));
+    expect([error.code, error.location]).toEqual([code, { side: "source", section: "more/0" }]);
+    if (code === "DEVICE_FAILED") expect(error.cause).toBe(thrown);
+    expect(errorOf(() => kernel.manifest()).location.section).toBe("more/0");
+    kernel.device({ ...cell, name: "later" }, init);
+  });
+});
+
 describe("readManifest", () => {
   it("gives the manifest of a save", async () => {
     const kernel = machine({ name: "emulator", version: "7.1" });
@@ -204,29 +266,39 @@ describe("readManifest", () => {
   it.each<[string, unknown, string, string]>([
     ["godwit", null, "an object", "null"],
     ["godwit", [], "an object", "a list"],
-    ["godwit", "x", "an object", "string"],
-    ["producer", 1, "an object", "number"],
-    ["producer.name", 1, "a string", "number"],
+    ["godwit", "x", "an object", '"x"'],
+    ["producer", 1, "an object", "1"],
+    ["producer.name", 1, "a string", "1"],
     ["producer.version", undefined, "a string", "undefined"],
-    ["contract", "2", "a count", "string"],
-    ["contract", -1, "a count", "number"],
-    ["contract", 1.5, "a count", "number"],
+    ["contract", "2", "a count", '"2"'],
+    ["contract", -1, "a count", "-1"],
+    ["contract", 1.5, "a count", "1.5"],
     ["machineType", undefined, "a string", "undefined"],
     ["sections", {}, "a list", "object"],
     ["sections[1]", null, "an object", "null"],
-    ["sections[1].idstr", 1, "a string", "number"],
-    ["sections[1].instance", 2 ** 60, "a count", "number"],
-    ["sections[1].optional", 1, "true or false", "number"],
-    ["sections[1].subsections", "x", "a list", "string"],
-    ["sections[1].subsections[0]", 1, "a string", "number"],
-    ["reads", 1, "a list", "number"],
+    ["sections[1].idstr", 1, "a string of 1 to 255 bytes", "1"],
+    ["sections[1].idstr", "", "a string of 1 to 255 bytes", '""'],
+    ["sections[1].idstr", "é".repeat(128), "a string of 1 to 255 bytes", JSON.stringify("é".repeat(99))],
+    ["sections[1].instance", 2 ** 32, "an integer from 0 to 4294967295", "4294967296"],
+    ["sections[1].instance", -1, "an integer from 0 to 4294967295", "-1"],
+    ["sections[1].version", 0.5, "an integer from 0 to 4294967295", "0.5"],
+    ["sections[0].minimumVersion", 3, "an integer from 0 to 2", "3"],
+    ["sections[2]", { ...whole.sections[1] }, "each of them once", '"memory/0"'],
+    ["reads[1]", { ...whole.reads[0] }, "each of them once", '"old/0"'],
+    ["reads[0].minimumVersion", 4, "an integer from 0 to 3", "4"],
+    ["kinds[1]", { ...whole.kinds[0] }, "each of them once", '"card"'],
+    ["kinds[0].name", "", "a string of 1 to 255 bytes", '""'],
+    ["sections[1].optional", 1, "true or false", "1"],
+    ["sections[1].subsections", "x", "a list", '"x"'],
+    ["sections[1].subsections[0]", 1, "a string", "1"],
+    ["reads", 1, "a list", "1"],
     ["reads[1].into", undefined, "a list", "undefined"],
     ["reads[1].with[0]", null, "a string", "null"],
-    ["kinds[0].name", null, "a string", "null"],
-    ["kinds[0].version", true, "a count", "boolean"],
-    ["ramBlocks[0].bytes", "64", "a count", "string"],
+    ["kinds[0].name", null, "a string of 1 to 255 bytes", "null"],
+    ["kinds[0].version", true, "an integer from 0 to 4294967295", "boolean"],
+    ["ramBlocks[0].bytes", "64", "a count", '"64"'],
     ["plugins[0].contract", null, "a count", "null"],
-    ["plugins[0]", 3, "an object", "number"],
+    ["plugins[0]", 3, "an object", "3"],
   ])("refuses %s = %j by its path", async (path, value, expected, found) => {
     const save = await saveOf({ kernel: machine({ name: "e", version: "1" }) });
     const bad = withVmdesc(save, (vmdesc) => {
@@ -239,9 +311,9 @@ describe("readManifest", () => {
     });
     const error = errorOf(() => readManifest(bad));
     const full = path === "godwit" ? path : `godwit.${path}`;
-    expect([error.code, error.location.path, error.expected, error.found]).toEqual([
+    expect([error.code, error.location, error.expected, error.found]).toEqual([
       "VMDESC_INVALID",
-      full,
+      { side: "destination", section: "vmdesc", path: full, offset: findVmdesc(bad)?.at },
       expected,
       found,
     ]);
@@ -252,7 +324,49 @@ describe("readManifest", () => {
     const at = findVmdesc(save)?.at as number;
     const bad = save.slice();
     bad[at + 6] = 0x21;
-    expect(errorOf(() => readManifest(bad)).code).toBe("VMDESC_INVALID");
+    const error = errorOf(() => readManifest(bad));
+    expect(error.code).toBe("VMDESC_INVALID");
+    expect(error.location).toEqual({ side: "destination", section: "vmdesc", offset: at });
+    // A reader of the whole stream refuses it as well.
+    const reader = new StreamReader({ open: () => undefined, footerScan: true });
+    const read = () => [reader.push(bad), reader.end()];
+    expect(errorOf(read).code).toBe("VMDESC_INVALID");
+  });
+});
+
+describe("the longest description", () => {
+  const called = (bytes: number) => machine({ name: "n".repeat(bytes), version: "1" });
+
+  it("is the same for who writes and who reads", async () => {
+    const kernel = called(9 << 20);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of kernel.save()) chunks.push(chunk);
+    const save = new Uint8Array(Buffer.concat(chunks));
+    expect((await kernel.load(save)).bytes).toBe(save.length);
+    expect(readManifest(save)?.producer?.name.length).toBe(9 << 20);
+    const attempt = called(64 << 20).outgoing();
+    expect([...attempt.setup()].length).toBeGreaterThan(0);
+    const error = errorOf(() => [...attempt.complete()]);
+    expect([error.code, error.location, error.expected]).toEqual([
+      "LENGTH_BOUND",
+      { side: "source", section: "vmdesc", path: "vmdesc.length" },
+      `at most ${64 << 20}`,
+    ]);
+  });
+
+  it("is refused where it is longer, before it is looked at", () => {
+    const length = (64 << 20) + 1;
+    const bytes = new Uint8Array(length + 6).fill(0x20);
+    bytes.set([0, 6], 0);
+    new DataView(bytes.buffer).setUint32(2, length);
+    bytes[6] = 0x7b;
+    bytes[bytes.length - 1] = 0x7d;
+    const error = errorOf(() => readManifest(bytes));
+    expect([error.code, error.location, error.found]).toEqual([
+      "LENGTH_BOUND",
+      { side: "destination", section: "vmdesc", path: "vmdesc.length", offset: 1 },
+      String(length),
+    ]);
   });
 });
 
@@ -294,6 +408,15 @@ describe.skipIf(!haveStreams())("a stream of QEMU's", () => {
     expect(await loadInQemu(raw.with(timer + 1, 0x54))).not.toBe("completed");
   });
 });
+
+async function refusal(work: Promise<unknown>): Promise<MigrationError> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (isMigrationError(error)) return error;
+  throw error ?? new Error("no error");
+}
 
 function errorOf(work: () => unknown): MigrationError {
   try {

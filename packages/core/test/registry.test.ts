@@ -100,6 +100,20 @@ describe("registry", () => {
     for (let i = 0; i < 10_000; i++) expect(registry.add(entry("dma", { instance: "auto" })).instance).toBe(i);
   });
 
+  it.each([
+    [{ instance: -1 }, "-1"],
+    [{ instance: 2 ** 32 }, "4294967296"],
+    [{ path: "slot", instance: 0.5 }, "0.5"],
+    [{ alias: 2 ** 32 }, "4294967296"],
+    [{ path: "slot", alias: -3 }, "-3"],
+  ])("refuses ids that no stream can carry: %j", (ids, found) => {
+    const registry = new Registry();
+    const add = () => registry.add(entry("card", ids));
+    expect(add).toThrow("DEFINITION_INVALID");
+    expect(add).toThrow(`found ${found}`);
+    expect(registry.size).toBe(0);
+  });
+
   it("numbers automatically only when asked", () => {
     const registry = new Registry();
     registry.add(entry("dma", { instance: 4 }));

@@ -178,7 +178,7 @@ describe("a golden save", () => {
       "former rtc/0: from clock-chip/0 version 2",
       "former psg/0: from sound/0 version 1",
       "former mixer/0: from sound/0 version 1",
-      "former input/0: from keyboard/0 version 1",
+      "former input/0: from keyboard/0 version 1, joystick/0 version 1",
     ]);
   });
 

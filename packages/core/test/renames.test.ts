@@ -176,6 +176,64 @@ describe("a renamed device", () => {
     }
   });
 
+  it("with a place and no instance had instance 0, whichever device is registered first", () => {
+    const disk = { ...cell, name: "disk" };
+    for (const order of [
+      ["slot-1", "slot-2"],
+      ["slot-2", "slot-1"],
+    ]) {
+      const kernel = emptyKernel();
+      // What the devices say is theirs, and not a number that the other gave them.
+      const said: Record<string, object> = { "slot-1": {}, "slot-2": { instance: 1 } };
+      const disks = order.map((path) => ({
+        path,
+        own: held(kernel, cell, { x: 0 }, { path, formerly: ["disk"], ...said[path] }),
+      }));
+      kernel.restore(
+        saveOf([
+          [disk, { x: 1 }],
+          [disk, { x: 2 }, { instance: 1 }],
+        ]),
+      );
+      expect(Object.fromEntries(disks.map(({ path, own }) => [path, own.state.x]))).toEqual({
+        "slot-1": 1,
+        "slot-2": 2,
+      });
+    }
+    const silent = emptyKernel();
+    held(silent, cell, { x: 0 }, { path: "slot-1", formerly: ["disk"] });
+    const error = errorOf(() => held(silent, cell, { x: 0 }, { path: "slot-2", formerly: ["disk"] }));
+    expect([error.code, error.location.section]).toEqual(["SECTION_DUPLICATE", "disk/0"]);
+    const second = held(silent, cell, { x: 0 }, { path: "slot-2", formerly: [{ name: "disk", instance: 1 }] });
+    silent.restore(
+      saveOf([
+        [disk, { x: 1 }],
+        [disk, { x: 2 }, { instance: 1 }],
+      ]),
+    );
+    expect(second.state).toEqual({ x: 2 });
+  });
+
+  it('with the instance "auto" was numbered in the order of registration, and says so', () => {
+    const disk = { ...cell, name: "disk" };
+    const kernel = emptyKernel();
+    const disks = ["b", "a"].map((path) =>
+      held(kernel, cell, { x: 0 }, { path, instance: "auto", formerly: ["disk"] }),
+    );
+    kernel.restore(
+      saveOf([
+        [disk, { x: 1 }],
+        [disk, { x: 2 }, { instance: 1 }],
+      ]),
+    );
+    expect(disks.map(({ state }) => state.x)).toEqual([1, 2]);
+  });
+
+  it.each([-1, 0.5, 2 ** 32, Number.NaN])("cannot have had the instance %s", (instance) => {
+    const error = errorOf(() => held(emptyKernel(), cell, { x: 0 }, { formerly: [{ name: "old", instance }] }));
+    expect([error.code, error.location.side, error.found]).toEqual(["DEFINITION_INVALID", "define", String(instance)]);
+  });
+
   it("takes an old name before another device's legacy name", () => {
     const kernel = emptyKernel();
     const other = held(kernel, { ...cell, name: "net" }, { x: 1 }, { path: "slot" });

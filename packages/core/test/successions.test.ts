@@ -199,6 +199,36 @@ describe("a merge", () => {
     expect(own.state).toEqual({ total: 1 });
   });
 
+  it("names all parts where what they become is refused, one where only one came", () => {
+    for (const [convert, code, path] of [
+      [() => ({}), "FIELD_MISSING", "total"],
+      [() => ({ total: -1 }), "BITS_RANGE", "total"],
+      [() => JSON.parse("{"), "DEVICE_FAILED", undefined],
+    ] as const) {
+      const kernel = emptyKernel();
+      const own = held(kernel, sum, { total: 0 });
+      kernel.merged(own.registration, { from: { c: { description: cell }, z: { description: optional } }, convert });
+      const both = saveOf([c, [optional, { x: 1 }]]);
+      const error = errorOf(() => kernel.restore(both));
+      expect(placeOf(error, both, "cell/0")).toEqual([code, "sum/0", path, undefined]);
+      expect(error.detail).toMatch(/ \(made of cell\/0, optional\/0\)$/);
+      const one = saveOf([c]);
+      expect(
+        placeOf(
+          errorOf(() => kernel.restore(one)),
+          one,
+          "cell/0",
+        ),
+      ).toEqual([code, "cell/0", path, 0]);
+      expect(own.loads).toBe(0);
+    }
+  });
+
+  it("names of the parts that others miss only those that came", () => {
+    const { kernel } = merging({ third: { description: { ...cell, name: "third" } } });
+    expect(errorOf(() => kernel.restore(saveOf([c]))).detail).toBe("the stream has cell/0, which go with this section");
+  });
+
   it("is one instant", () => {
     const kernel = emptyKernel();
     const own = held(kernel, sum, { total: 0 });
@@ -206,20 +236,18 @@ describe("a merge", () => {
     kernel.merged(own.registration, { from: { c: { description: cell }, o: { description: other } }, convert });
     const save = saveOf([o, c]);
     const error = errorOf(() => kernel.restore(save));
-    // The error is told of the first part that the merge names and that came.
-    expect(placeOf(error, save, "cell/0")).toEqual(["DEVICE_ASYNC", "cell/0", undefined, 0]);
+    // Nobody knows which part is at fault: all are named, and no place of one.
+    expect(placeOf(error, save, "cell/0")).toEqual(["DEVICE_ASYNC", "sum/0", undefined, undefined]);
+    expect(error.detail).toMatch(/ \(made of cell\/0, other\/0\)$/);
+    expect(error.location.version).toBeUndefined();
   });
 
   it("beside the present section is refused", () => {
     const { kernel } = merging();
     const save = saveOf([c, o, [sum, { total: 1 }]]);
-    expect(
-      placeOf(
-        errorOf(() => kernel.restore(save)),
-        save,
-        "cell/0",
-      ).slice(0, 2),
-    ).toEqual(["SECTION_DUPLICATE", "cell/0"]);
+    const error = errorOf(() => kernel.restore(save));
+    expect(placeOf(error, save, "cell/0")).toEqual(["SECTION_DUPLICATE", "sum/0", undefined, undefined]);
+    expect(error.detail).toBe('"sum/0" comes under an older name as well (made of cell/0, other/0)');
   });
 });
 

@@ -1,4 +1,4 @@
-// The comparison of two machines before the first page: everything that would not fit, at once.
+// The comparison of two machines before the first page: everything that their manifests tell would not fit, at once.
 import type { Manifest, ManifestSection, MigrationError } from "@godwit/core";
 import { migrationError } from "./codes.ts";
 
@@ -57,44 +57,41 @@ type Destination = Omit<Manifest, "reads" | "kinds"> & Partial<Pick<Manifest, "r
 
 const keyOf = (section: { idstr: string; instance: number }): string => `${section.idstr}/${section.instance}`;
 
+/** A section that is sent only when its state needs it may not come, and then nothing is said against it. */
 function* sectionMisfits(source: Manifest["sections"], destination: Destination): Iterable<Misfit> {
   const { reads = [], kinds = [] } = destination;
   const here = new Map(destination.sections.map((section) => [keyOf(section), section]));
   const earlier = new Map(reads.map((section) => [keyOf(section), section]));
-  const there = new Set(source.map(keyOf));
-  const seen = new Set<string>();
-  /** Present sections that sections of an earlier release become. */
-  const succeeded = new Map<string, Reads>();
-  const missing = new Set<string>();
+  const there = new Map(source.map((section) => [keyOf(section), section]));
+  const seen = new Map<string, ManifestSection>();
+  const arriving = new Arriving(there);
+  const missing = new Map<string, Misfit>();
   for (const found of source) {
     const key = keyOf(found);
     const subject = `section ${key}`;
     const former = here.has(key) ? undefined : earlier.get(key);
     const own: Readable | undefined = here.get(key) ?? former ?? kindOf(found, kinds);
-    if (seen.has(key)) yield refusal("SECTION_DUPLICATE", subject, "one", "two");
-    seen.add(key);
-    for (const into of former?.into ?? []) {
-      const other = succeeded.get(into);
-      if (there.has(into) || (other !== undefined && !other.with.includes(key))) {
-        yield { ...refusal("SECTION_DUPLICATE", subject, "one", `${into} as well`), refuses: !found.optional };
-      }
-      succeeded.set(into, former as Reads);
+    const refuses = !found.optional;
+    const first = seen.get(key);
+    if (first !== undefined) {
+      yield { ...refusal("SECTION_DUPLICATE", subject, "one", "two"), refuses: refuses && !first.optional };
     }
+    seen.set(key, found);
+    if (former !== undefined) yield* arriving.as(former, found);
     for (const part of former?.with ?? []) {
       const old = earlier.get(part);
-      if (there.has(part) || missing.has(part) || old === undefined || old.optional) continue;
-      missing.add(part);
-      const lack = refusal("SECTION_MISSING", `section ${part}`, `version ${old.version}`, none);
-      yield { ...lack, refuses: !found.optional };
+      const other = there.get(part);
+      if (old === undefined || old.optional || other?.optional === false) continue;
+      const isCertain = missing.get(part)?.refuses === true || (refuses && other === undefined);
+      missing.set(part, { ...lack(part, old, other), refuses: isCertain });
     }
     if (own === undefined) {
-      // Whether an optional section will be sent is not known yet.
-      yield { ...refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`), refuses: !found.optional };
+      yield { ...refusal("SECTION_UNKNOWN", subject, none, `version ${found.version}`), refuses };
       continue;
     }
     if (found.version > own.version || found.version < own.minimumVersion) {
       const readable = `version ${own.minimumVersion} to ${own.version}`;
-      yield refusal("SECTION_VERSION", subject, readable, `version ${found.version}`);
+      yield { ...refusal("SECTION_VERSION", subject, readable, `version ${found.version}`), refuses };
     }
     for (const name of found.subsections) {
       if (own.subsections.includes(name)) continue;
@@ -108,9 +105,45 @@ function* sectionMisfits(source: Manifest["sections"], destination: Destination)
       };
     }
   }
+  yield* missing.values();
   for (const [key, own] of here) {
-    if (!there.has(key) && !succeeded.has(key) && !own.optional) {
-      yield refusal("SECTION_MISSING", `section ${key}`, `version ${own.version}`, none);
+    const from = [there.get(key), arriving.from(key)].filter((one) => one !== undefined);
+    if (own.optional || from.some(({ optional }) => !optional)) continue;
+    yield { ...lack(key, own, from[0]), refuses: from.length === 0 };
+  }
+}
+
+/** What is not there, or may not come. */
+function lack(key: string, { version }: ManifestSection, found: ManifestSection | undefined): Misfit {
+  const maybe = found && `version ${found.version} of ${keyOf(found)}, if its state needs it`;
+  return refusal("SECTION_MISSING", `section ${key}`, `version ${version}`, maybe ?? none);
+}
+
+/** Which present sections the source's sections become, as far as these have another name here. */
+class Arriving {
+  readonly #there: ReadonlyMap<string, ManifestSection>;
+  readonly #into = new Map<string, { readonly former: Reads; readonly found: ManifestSection }>();
+
+  constructor(there: ReadonlyMap<string, ManifestSection>) {
+    this.#there = there;
+  }
+
+  /** The source's section that becomes the present one: the surest of them. */
+  from(key: string): ManifestSection | undefined {
+    return this.#into.get(key)?.found;
+  }
+
+  *as(former: Reads, found: ManifestSection): Iterable<Misfit> {
+    const key = keyOf(found);
+    for (const into of former.into) {
+      const before = this.#into.get(into);
+      const together = before?.former.with.includes(key) === true;
+      const twice = this.#there.get(into) ?? (together ? undefined : before?.found);
+      if (twice !== undefined) {
+        const refuses = !found.optional && !twice.optional;
+        yield { ...refusal("SECTION_DUPLICATE", `section ${key}`, "one", `${into} as well`), refuses };
+      }
+      if (before === undefined || before.found.optional) this.#into.set(into, { former, found });
     }
   }
 }

@@ -12,18 +12,30 @@ const count = fc.maxSafeNat();
 const duration = fc.double({ min: 0, max: 1e9, noNaN: true });
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 
-const versions = { version: count, minimumVersion: count, subsections: fc.array(text, { maxLength: 4 }) };
-const section = { idstr: text, instance: count, ...versions, optional: fc.boolean() };
+const u32 = fc.nat(0xffff_ffff);
+const idstr = fc.string({ unit: "grapheme", minLength: 1, maxLength: 5 });
+const subsections = fc.array(text, { maxLength: 4 });
+const oldest = <T extends { readonly version: number }>(of: T) => ({
+  ...of,
+  minimumVersion: Math.floor(of.version / 2),
+});
+const section = { idstr, instance: u32, version: u32, subsections, optional: fc.boolean() };
+const keyOf = (of: { readonly idstr: string; readonly instance: number }) => `${of.idstr}/${of.instance}`;
 const manifest = fc.record({
   producer: fc.record({ name: text, version: text }),
   contract: count,
   machineType: text,
-  sections: fc.array(fc.record(section), { maxLength: 6 }),
-  reads: fc.array(
-    fc.record({ ...section, into: fc.array(text, { maxLength: 2 }), with: fc.array(text, { maxLength: 2 }) }),
-    { maxLength: 2 },
+  sections: fc.uniqueArray(fc.record(section).map(oldest), { maxLength: 6, selector: keyOf }),
+  reads: fc.uniqueArray(
+    fc
+      .record({ ...section, into: fc.array(text, { maxLength: 2 }), with: fc.array(text, { maxLength: 2 }) })
+      .map(oldest),
+    { maxLength: 2, selector: keyOf },
   ),
-  kinds: fc.array(fc.record({ name: text, ...versions }), { maxLength: 2 }),
+  kinds: fc.uniqueArray(fc.record({ name: idstr, version: u32, subsections }).map(oldest), {
+    maxLength: 2,
+    selector: ({ name }) => name,
+  }),
   ramBlocks: fc.array(fc.record({ idstr: text, bytes: count }), { maxLength: 3 }),
   plugins: fc.array(fc.record({ name: text, version: text, contract: count }), { maxLength: 3 }),
 });

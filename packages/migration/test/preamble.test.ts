@@ -141,12 +141,77 @@ describe("misfits", () => {
       "SECTION_MISSING section nic-queues/0",
     ]);
     expect(misfits({ ...base, sections: [queues, disk, card, filter] }, here)).toEqual([]);
-    // A part that may not be sent misses nothing yet.
+    // A part that may not be sent misses nothing yet, nor is what they become sure to come.
     const rare = { ...base, sections: [disk, { ...card, optional: true }] };
-    expect(misfits(rare, here).map(({ code, refuses }) => [code, refuses])).toEqual([
-      ["SECTION_MISSING", false],
-      ["SECTION_MISSING", false],
+    expect(misfits(rare, here).map(({ subject, refuses }) => [subject, refuses])).toEqual([
+      ["section nic-filter/0", false],
+      ["section nic-queues/0", false],
+      ["section nic/0", false],
     ]);
+    // One that is sure to come misses them, wherever it stands.
+    for (const sections of [
+      [{ ...card, optional: true }, queues],
+      [queues, { ...card, optional: true }],
+    ]) {
+      expect(misfits({ ...base, sections: [disk, ...sections] }, here)).toMatchObject([
+        ...(sections[0] === queues ? [{ subject: "section 0000:00:03.0/virtio-net/0", refuses: false }] : []),
+        { subject: "section nic-filter/0", refuses: true, found: "none" },
+        ...(sections[0] === queues ? [] : [{ subject: "section 0000:00:03.0/virtio-net/0", refuses: false }]),
+      ]);
+    }
+  });
+
+  const optional = <T extends object>(of: T) => ({ ...of, optional: true });
+  it.each<[string, Manifest["sections"], Partial<Manifest>, string, string]>([
+    [
+      "another version",
+      [disk, optional({ ...card, version: 12 })],
+      { sections: [disk, optional(card)] },
+      "SECTION_VERSION",
+      "version 12",
+    ],
+    [
+      "what the destination needs",
+      [disk, optional(card)],
+      {},
+      "SECTION_MISSING",
+      "version 11 of 0000:00:03.0/virtio-net/0, if its state needs it",
+    ],
+    [
+      "what becomes something that the destination needs",
+      [disk, optional(card)],
+      renamedHere,
+      "SECTION_MISSING",
+      "version 11 of 0000:00:03.0/virtio-net/0, if its state needs it",
+    ],
+    [
+      "a part that others miss",
+      [disk, card, queues, optional(filter)],
+      mergedHere,
+      "SECTION_MISSING",
+      "version 11 of nic-filter/0, if its state needs it",
+    ],
+    [
+      "one part of what was split, under its own name as well",
+      [disk, card, optional(present)],
+      {
+        ...renamedHere,
+        sections: [disk, present, { ...card, idstr: "mac" }],
+        reads: [{ ...oldCard, into: ["nic/0", "mac/0"] }],
+      },
+      "SECTION_DUPLICATE",
+      "nic/0 as well",
+    ],
+    [
+      "an earlier name of a device that comes under another, first",
+      [disk, optional(card), { ...card, idstr: "ne2k" }],
+      { ...renamedHere, reads: [oldCard, { ...oldCard, idstr: "ne2k" }] },
+      "SECTION_DUPLICATE",
+      "nic/0 as well",
+    ],
+    ["the same twice", [disk, optional(card), card], {}, "SECTION_DUPLICATE", "two"],
+  ])("do not refuse what may not be sent: %s", (_, sections, here, code, text) => {
+    expect(misfits({ ...base, sections }, { ...base, ...here })).toMatchObject([{ code, refuses: false, found: text }]);
   });
 
   it("name a device that comes under two names", () => {

@@ -1,6 +1,8 @@
 // Pages in headless Chromium under the strictest content-security policy: found, served, opened, and listened to.
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { type PageSite, type PageSiteInit, servePage } from "./page-site.ts";
+import { absent, environmentValue } from "./required.ts";
 
 export { type BrowserBundle, bundleForBrowser } from "./browser-bundle.ts";
 export { type PageSite, type PageSiteInit, servePage, strictPolicy } from "./page-site.ts";
@@ -52,30 +54,56 @@ const quiet = [
 
 /** The program: `GODWIT_CHROMIUM`, else the first of its usual names on the path. */
 export function chromiumPath(): string | undefined {
-  const named = process.env["GODWIT_CHROMIUM"];
-  if (named !== undefined && named !== "") return named;
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const named = environmentValue("GODWIT_CHROMIUM");
+  if (named !== undefined) return named;
+  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isProgram);
 }
 
 /**
  * Whether there is a Chromium, for `describe.skipIf(!haveChromium())`; says so in a line when there is none.
- * With `GODWIT_REQUIRE_CHROMIUM=1` it throws instead, so that no run in CI passes by skipping.
+ * With `GODWIT_REQUIRE_CHROMIUM=1` or `CI=true` it throws instead, so that no run in CI passes by skipping.
  */
 export function haveChromium(): boolean {
   const path = chromiumPath();
   if (path !== undefined && isProgram(path)) return true;
-  const problem = `no Chromium: ${path ?? names.join(", ")} not found (GODWIT_CHROMIUM names the program)`;
-  if (process.env["GODWIT_REQUIRE_CHROMIUM"] === "1") throw new Error(problem);
-  console.warn(`${problem}; the tests in a browser page are skipped`);
-  return false;
+  const problem =
+    path === undefined
+      ? `no Chromium: none of ${names.join(", ")} is on the path (GODWIT_CHROMIUM names the program)`
+      : `no Chromium: GODWIT_CHROMIUM names ${path}, which is no program`;
+  return absent("chromium", problem, "the tests in a browser page");
+}
+
+/**
+ * Serves a page, opens it, and ends both with `work`, however that ends. The site hears the page's problems; `onProblem`
+ * hears them in its stead.
+ */
+export async function withPage<T>(
+  chromium: Chromium,
+  init: PageSiteInit,
+  work: (site: PageSite) => Promise<T>,
+  onProblem?: (problem: string) => void,
+): Promise<T> {
+  const site = await servePage(init);
+  try {
+    const page = await chromium.open(site.url, onProblem ?? site.report);
+    try {
+      return await work(site);
+    } finally {
+      await page.close();
+    }
+  } finally {
+    await site.close();
+  }
 }
 
 /** Starts a headless Chromium; `launcher` is `chromium` of playwright-core. */
 export async function openChromium(launcher: ChromiumLauncher): Promise<Chromium> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) throw new Error("no Chromium: ask haveChromium first");
-  const browser = await launcher.launch({ executablePath, headless: true, chromiumSandbox: false, args: quiet });
+  // Chromium refuses to start in its sandbox as root, and only then.
+  const chromiumSandbox = process.getuid?.() !== 0;
+  const browser = await launcher.launch({ executablePath, headless: true, chromiumSandbox, args: quiet });
   return {
     version: browser.version(),
     async open(url, onProblem) {
@@ -85,7 +113,12 @@ export async function openChromium(launcher: ChromiumLauncher): Promise<Chromium
       });
       page.on("pageerror", (error) => onProblem(`page error: ${error.message}`));
       page.on("crash", () => onProblem("the page crashed"));
-      await page.goto(url);
+      try {
+        await page.goto(url);
+      } catch (error) {
+        await page.close();
+        throw error;
+      }
       return { close: () => page.close() };
     },
     close: () => browser.close(),
@@ -95,7 +128,7 @@ export async function openChromium(launcher: ChromiumLauncher): Promise<Chromium
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
     return false;
   }

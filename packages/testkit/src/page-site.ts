@@ -1,5 +1,6 @@
 // A site for one page: its scripts under a content-security policy, and a mailbox for both sides. The page fetches what
 // the test gives and posts what it has to tell, so that nothing has to be evaluated in it.
+import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -13,9 +14,12 @@ export interface PageSiteInit {
   readonly entry: string;
   /** The default is `strictPolicy`. */
   readonly policy?: string;
+  /** What one message may hold; the default is 64 MiB. A longer one is refused, and a problem. */
+  readonly maxBodyBytes?: number;
 }
 
 export interface PageSite {
+  /** The page's address, under a path that nobody can guess. It ends in a slash. */
   readonly url: string;
   /**
    * What the policy has refused in the page and in its workers, as `directive: blocked`. Chromium reports on the side:
@@ -41,7 +45,14 @@ interface Waiting {
 }
 
 /** Cross-origin isolated, so that the page has shared memory. */
-export async function servePage({ files, entry, policy = strictPolicy }: PageSiteInit): Promise<PageSite> {
+export async function servePage({
+  files,
+  entry,
+  policy = strictPolicy,
+  maxBodyBytes = 64 * 2 ** 20,
+}: PageSiteInit): Promise<PageSite> {
+  // Whoever else finds the port, a page of an earlier test included, is not taken for this page.
+  const root = `/${randomBytes(16).toString("hex")}/`;
   const given = new Map<string, Uint8Array>();
   const asked = new Map<string, ServerResponse>();
   const told = new Map<string, Uint8Array>();
@@ -49,7 +60,7 @@ export async function servePage({ files, entry, policy = strictPolicy }: PageSit
   const problems: string[] = [];
   const violations: string[] = [];
   const headers = {
-    "Content-Security-Policy": `${policy}; report-uri /violation`,
+    "Content-Security-Policy": `${policy}; report-uri ${root}violation`,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cache-Control": "no-store",
@@ -64,32 +75,47 @@ export async function servePage({ files, entry, policy = strictPolicy }: PageSit
     waiting.clear();
   };
 
-  const post = async (path: string, request: IncomingMessage): Promise<void> => {
-    const body = await bodyOf(request);
-    if (path === "/violation") violations.push(violationOf(body));
-    else if (path === "/problem") report(Buffer.from(body).toString());
-    else {
-      const name = path.slice("/told/".length);
+  /** The status to answer with. */
+  const post = async (path: string, request: IncomingMessage): Promise<number> => {
+    const [, kind, name] = /^(violation|problem|told)(?:\/(.+))?$/.exec(path) ?? [];
+    if (kind === undefined || (kind === "told") !== (name !== undefined)) return 404;
+    const body = await bodyOf(request, maxBodyBytes);
+    if (body === undefined) {
+      report(`${path}: a message of more than ${maxBodyBytes} bytes`);
+      return 413;
+    }
+    if (name !== undefined) {
       told.set(name, body);
       waiting.get(name)?.resolve(body);
       waiting.delete(name);
+    } else if (kind === "problem") report(Buffer.from(body).toString());
+    else {
+      const violation = violationOf(body);
+      if (violation === undefined) {
+        report(`a report of a violation that is none: ${Buffer.from(body).toString()}`);
+        return 400;
+      }
+      violations.push(violation);
     }
+    return 204;
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const path = request.url ?? "/";
-    const file = files.get(path.slice(1));
-    if (request.method === "POST") {
-      await post(path, request);
-      send(response, 204, "text/plain", "");
-    } else if (path === "/") {
-      send(response, 200, "text/html", `<!doctype html><script type="module" src="/${entry}"></script>`);
-    } else if (file !== undefined) send(response, 200, "text/javascript", file);
-    else if (path.startsWith("/given/")) {
-      const name = path.slice("/given/".length);
+    const { method, url = "/" } = request;
+    const isOwn = url.startsWith(root);
+    const path = url.slice(isOwn ? root.length : 1);
+    // Scripts are no secret: a page may name its worker's from the origin's root.
+    const file = files.get(path);
+    if (method === "POST" && isOwn) send(response, await post(path, request), "text/plain", "");
+    else if (method !== "GET") send(response, isOwn ? 405 : 404, "text/plain", "");
+    else if (file !== undefined) send(response, 200, "text/javascript", file);
+    else if (isOwn && path === "") {
+      send(response, 200, "text/html", `<!doctype html><script type="module" src="${entry}"></script>`);
+    } else if (isOwn && path.startsWith("given/")) {
+      const name = path.slice("given/".length);
       const bytes = given.get(name);
       if (bytes === undefined) asked.set(name, response);
       else send(response, 200, "application/octet-stream", bytes);
-    } else send(response, path === "/favicon.ico" ? 204 : 404, "text/plain", "");
+    } else send(response, url === "/favicon.ico" ? 204 : 404, "text/plain", "");
   };
 
   const server = createServer((request, response) => {
@@ -100,7 +126,7 @@ export async function servePage({ files, entry, policy = strictPolicy }: PageSit
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${root}`,
     async violations(atLeast = 0) {
       for (let left = patienceMs; violations.length < atLeast && left > 0; left -= momentMs) await moment();
       await moment();
@@ -141,15 +167,26 @@ export async function servePage({ files, entry, policy = strictPolicy }: PageSit
   };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
+/** Undefined where there is more than `maxBytes`; what is beyond them is read, and dropped. */
+async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of request) chunks.push(chunk as Uint8Array);
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes <= maxBytes) chunks.push(chunk);
+  }
   // A plain view: Node's Buffer would compare unequal to a Uint8Array of the same bytes in tests.
-  return Uint8Array.from(Buffer.concat(chunks));
+  return bytes > maxBytes ? undefined : Uint8Array.from(Buffer.concat(chunks));
 }
 
-function violationOf(body: Uint8Array): string {
-  const report = JSON.parse(Buffer.from(body).toString()) as { "csp-report": Readonly<Record<string, string>> };
-  const { "effective-directive": directive, "blocked-uri": blocked } = report["csp-report"];
-  return `${directive}: ${blocked}`;
+/** As `directive: blocked`; undefined where the body is no report of a violation. */
+function violationOf(body: Uint8Array): string | undefined {
+  let parsed: { readonly "csp-report"?: Readonly<Record<string, unknown>> } | null;
+  try {
+    parsed = JSON.parse(Buffer.from(body).toString());
+  } catch {
+    return undefined;
+  }
+  const { "effective-directive": directive, "blocked-uri": blocked } = parsed?.["csp-report"] ?? {};
+  return typeof directive === "string" && typeof blocked === "string" ? `${directive}: ${blocked}` : undefined;
 }

@@ -47,10 +47,12 @@ describe("a folder of streams", () => {
   });
 
   it("is ../shared/streams beside the repository by default", () => {
-    vi.stubEnv("GODWIT_STREAMS", undefined);
     const root = join(import.meta.dirname, "../../..");
     expect(existsSync(join(root, "turbo.json"))).toBe(true);
-    expect(streamsFolder()).toBe(join(root, "../shared/streams"));
+    for (const unset of [undefined, ""]) {
+      vi.stubEnv("GODWIT_STREAMS", unset);
+      expect(streamsFolder()).toBe(join(root, "../shared/streams"));
+    }
   });
 
   it("gives the manifest's cases and a file's raw bytes", () => {

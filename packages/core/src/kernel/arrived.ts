@@ -8,7 +8,7 @@ import type { StreamEvent } from "../stream/events.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { WireRecord } from "../vmstate/types.ts";
 import { refuseOther } from "./configure.ts";
-import { type ArrivedRecord, begun } from "./succeed.ts";
+import { type ArrivedRecord, successionsOf } from "./succeed.ts";
 
 type Note = LoadReport["notes"][number];
 
@@ -87,7 +87,7 @@ export class Arrived {
       });
     }
     const { former, records, sections } = this;
-    const successions = begun(former, (entry) => records.has(entry), end);
+    const successions = successionsOf(former, (entry) => records.has(entry), end);
     const succeeded = new Set([...successions].flatMap(({ into }) => into));
     for (const entry of registry.inSaveOrder()) {
       const optional = entry.description?.needed !== undefined;

@@ -1,5 +1,5 @@
 // Looks at every state that came, before any device is touched. What is refused is told as it stood on the wire.
-import { isMigrationError, MigrationError } from "../errors.ts";
+import { type ErrorLocation, isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import { toState } from "../vmstate/codec.ts";
@@ -7,17 +7,17 @@ import type { AnyRecord, Description } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
 import type { Arrived } from "./arrived.ts";
 import { offsetOf } from "./locate.ts";
-import type { ArrivedRecord, Succeeded } from "./succeed.ts";
+import { type ArrivedPart, type ArrivedRecord, naming, placeOf, type Succeeded } from "./succeed.ts";
 import { atOnce } from "./synchronous.ts";
 import type { CheckedStates } from "./view.ts";
 
 /** A state that came, and where errors about it are on the wire. */
 interface Incoming {
-  readonly section: string;
-  readonly version: number;
   readonly state: () => AnyRecord;
-  /** Offset in the stream of the field at `path`. */
-  readonly offsetAt: (path: string | undefined) => number;
+  /** The place in the stream of the field at `path`. */
+  readonly placeOf: (path: string | undefined) => ErrorLocation;
+  /** What the state was made of, where it did not come as it is. */
+  readonly parts: readonly ArrivedPart[];
 }
 
 /** Asks the device's `check` what it thinks of its state; what is good is entered into `states`. */
@@ -31,10 +31,9 @@ export function check(
   const successor = succeeded.get(entry);
   if (record !== undefined) ask(entry, ofRecord(entry, record), arrived, states);
   else if (successor !== undefined) {
-    const { old, arrived: from } = successor;
-    const text = `from ${sectionKey(old)} version ${from.version}`;
-    arrived.notes.push({ code: "former", section: sectionKey(entry), text });
-    ask(entry, ofSuccessor(successor), arrived, states);
+    const from = successor.parts.map((part) => `${sectionKey(part.old)} version ${part.arrived.version}`);
+    arrived.notes.push({ code: "former", section: sectionKey(entry), text: `from ${from.join(", ")}` });
+    ask(entry, ofSuccessor(entry, successor), arrived, states);
   } else if (entry.description?.needed !== undefined) {
     // What was not needed on the source is what its absence means, whatever the device holds here.
     states.set(entry, cloneValue(entry.description.absent as AnyRecord));
@@ -44,27 +43,27 @@ export function check(
 function ofRecord(entry: Entry, { record, version, offset }: ArrivedRecord): Incoming {
   const description = entry.description as Description;
   return {
-    section: sectionKey(entry),
-    version,
     state: () => toState(description, record, version) as AnyRecord,
-    offsetAt: (path) => offset + offsetOf(description, record, version, path),
+    placeOf: (path) => ({
+      section: sectionKey(entry),
+      version,
+      offset: offset + offsetOf(description, record, version, path),
+    }),
+    parts: [],
   };
 }
 
-/** The old section, and in it the field, where both have the same. */
-function ofSuccessor({ state, old, arrived }: Succeeded): Incoming {
+/** The old section, and in it the field, where both have the same; the present one, where it was made of several. */
+function ofSuccessor(entry: Entry, { state, parts }: Succeeded): Incoming {
+  const [{ old, arrived }] = parts as readonly [ArrivedPart];
   const { record, version, offset } = arrived;
-  return {
-    section: sectionKey(old),
-    version,
-    state: () => state,
-    offsetAt: (path) =>
-      old.succession.keepsPaths ? offset + offsetOf(old.description, record, version, path) : offset,
-  };
+  const within = (path: string | undefined) =>
+    old.succession.keepsPaths ? { offset: offset + offsetOf(old.description, record, version, path) } : {};
+  return { state: () => state, placeOf: (path) => ({ ...placeOf(parts, entry), ...within(path) }), parts };
 }
 
 function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: CheckedStates): void {
-  const { section, version, offsetAt } = incoming;
+  const { parts } = incoming;
   try {
     const state = incoming.state();
     const result = atOnce(entry.device?.check?.(state, states.viewOf(entry)), "DEVICE_ASYNC", "check");
@@ -78,10 +77,14 @@ function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: Checked
     }
     states.set(entry, result === undefined ? state : result.amended);
   } catch (error) {
-    const at = { side: "destination" as const, section, version };
+    const side = "destination" as const;
     if (!isMigrationError(error)) {
-      throw new MigrationError("DEVICE_FAILED", "the device's check threw", { ...at, cause: error });
+      const { offset: _, ...at } = incoming.placeOf(undefined);
+      throw naming(
+        new MigrationError("DEVICE_FAILED", "the device's check threw", { side, ...at, cause: error }),
+        parts,
+      );
     }
-    throw error.at({ ...at, offset: offsetAt(error.location.path) });
+    throw naming(error.at({ side, ...incoming.placeOf(error.location.path) }), parts);
   }
 }

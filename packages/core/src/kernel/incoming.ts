@@ -13,7 +13,7 @@ import { Writer } from "../writer.ts";
 import { Arrived } from "./arrived.ts";
 import { check } from "./checking.ts";
 import type { VirtualClock } from "./clock.ts";
-import { type HandOn, succeed } from "./succeed.ts";
+import { type HandOn, presentStates } from "./succeed.ts";
 import { Takeover } from "./takeover.ts";
 import { CheckedStates } from "./view.ts";
 
@@ -116,7 +116,7 @@ export class Incoming implements IncomingAttempt {
     this.#guarded(() => {
       const { registry, first, order: known } = this.#host;
       const order = this.#registry === registry ? known : schedule(this.#registry, first).order;
-      const succeeded = succeed(this.#arrived.former, this.#successions);
+      const succeeded = presentStates(this.#arrived.former, this.#successions);
       const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
       for (const entry of order) check(entry, this.#arrived, succeeded.states, states);
       this.#prepared = { order, states, handOns: succeeded.handOns };

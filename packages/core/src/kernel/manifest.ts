@@ -1,9 +1,11 @@
 // What a machine is made of, as plain data.
 import { contract, type Manifest, type ManifestSection, type Producer } from "../contract.ts";
+import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { Description } from "../vmstate/types.ts";
 import type { Kinds } from "./kinds.ts";
+import { subsectionNames } from "./subsection-names.ts";
 
 interface Identity {
   readonly machineType: string;
@@ -27,9 +29,19 @@ export function manifestOf(
       const { optional: _, ...versions } = versionsOf(description);
       return { name: description.name, ...versions };
     }),
-    ramBlocks: entries.flatMap(({ iterable }) => [...(iterable?.ramBlocks?.() ?? [])]),
+    ramBlocks: entries.flatMap(ramBlocksOf),
     plugins: plugins.map((plugin) => ({ ...plugin })),
   };
+}
+
+function ramBlocksOf(entry: Entry): Manifest["ramBlocks"] {
+  try {
+    return [...(entry.iterable?.ramBlocks?.() ?? [])];
+  } catch (cause) {
+    const section = sectionKey(entry);
+    if (isMigrationError(cause)) throw cause.at({ section });
+    throw new MigrationError("DEVICE_FAILED", "the handler's ramBlocks threw", { section, cause });
+  }
 }
 
 function* formerReads(registry: Registry): Iterable<Manifest["reads"][number]> {
@@ -57,7 +69,7 @@ function versionsOf(of: Description | Entry): Omit<ManifestSection, "idstr" | "i
   return {
     version: of.version,
     minimumVersion: description?.minimumVersion ?? of.version,
-    subsections: Object.values(description?.subsections ?? {}).map((own) => own.description.name),
+    subsections: description === undefined ? [] : [...subsectionNames(description)],
     optional: description?.needed !== undefined,
   };
 }

@@ -7,6 +7,7 @@ import { type Phase, sectionKey } from "../stream/sections.ts";
 import { StreamWriter, type StreamWriterOptions } from "../stream/writer.ts";
 import { holds } from "../vmstate/values.ts";
 import type { VirtualClock } from "./clock.ts";
+import { differenceOf } from "./difference.ts";
 import { atOnce } from "./synchronous.ts";
 
 /** A chunk is handed on once this much is written. Bytes. */
@@ -95,7 +96,7 @@ export class Outgoing implements OutgoingAttempt {
       this.#refuseRunning();
       if (!entry.description?.earlySetup) yield* this.#section(entry, "full");
     }
-    this.#writer.finish();
+    this.#finish();
     yield* this.#flush(0);
     this.#step = "completed";
   }
@@ -120,7 +121,7 @@ export class Outgoing implements OutgoingAttempt {
       this.#writer.footer(entry.sectionId);
     }
     for (const entry of entries) if (!entry.description?.earlySetup) this.#full(entry);
-    this.#writer.finish();
+    this.#finish();
     this.#step = "completed";
     return out.written();
   }
@@ -184,10 +185,7 @@ export class Outgoing implements OutgoingAttempt {
       if (description.needed === undefined || description.needed(state)) {
         this.#writer.full(entry, description, state);
       } else if (!holds(state, description.absent)) {
-        throw new MigrationError(
-          "ABSENT_MISMATCH",
-          "the section is not needed, yet differs from what its absence means",
-        );
+        throw differenceOf(state, description.absent) as MigrationError;
       }
     } catch (error) {
       const at = { side: "source" as const, section: sectionKey(entry), version: description.version };
@@ -199,6 +197,14 @@ export class Outgoing implements OutgoingAttempt {
   #close(entry: Entry, phase: Phase, from: number): void {
     this.#writer.footer(entry.sectionId);
     this.#summarise(entry, phase, from);
+  }
+
+  #finish(): void {
+    try {
+      this.#writer.finish();
+    } catch (error) {
+      throw isMigrationError(error) ? error.at({ side: "source" }) : error;
+    }
   }
 
   #summarise({ idstr, instance, version }: Entry, phase: Phase, from: number): void {

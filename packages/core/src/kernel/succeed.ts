@@ -1,5 +1,5 @@
 // What sections of earlier releases become: complete present states, as if the present release had saved them.
-import { isMigrationError, MigrationError } from "../errors.ts";
+import { type ErrorLocation, isMigrationError, MigrationError } from "../errors.ts";
 import type { OldSection, OldState, Succession } from "../registry/former.ts";
 import type { Entry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
@@ -14,11 +14,16 @@ export interface ArrivedRecord {
   readonly offset: number;
 }
 
-/** A present state, and the section of an earlier release that the errors about it name. */
-export interface Succeeded {
-  readonly state: AnyRecord;
+/** A section of an earlier release that came. */
+export interface ArrivedPart {
   readonly old: OldSection;
   readonly arrived: ArrivedRecord;
+}
+
+/** A present state, and what it was made of. */
+export interface Succeeded {
+  readonly state: AnyRecord;
+  readonly parts: readonly ArrivedPart[];
 }
 
 /** A retired device's state, for the function that takes it. */
@@ -33,7 +38,7 @@ export interface Successors {
 }
 
 /** The successions that sections arrived for. A part that is missing, or has come in two ways, is refused. */
-export function begun(
+export function successionsOf(
   arrived: ReadonlyMap<OldSection, ArrivedRecord>,
   has: (entry: Entry) => boolean,
   end: number,
@@ -43,8 +48,8 @@ export function begun(
   for (const { from, into } of successions) {
     for (const old of from) {
       if (arrived.has(old) || old.description.needed !== undefined) continue;
-      const others = from.filter((one) => one !== old).map(sectionKey);
-      throw new MigrationError("SECTION_MISSING", `the stream has ${others.join(", ")}, which go with this section`, {
+      const there = from.filter((one) => arrived.has(one)).map(sectionKey);
+      throw new MigrationError("SECTION_MISSING", `the stream has ${there.join(", ")}, which go with this section`, {
         section: sectionKey(old),
         offset: end,
       });
@@ -54,45 +59,62 @@ export function begun(
         fed.add(entry);
         continue;
       }
-      const twice = from.find((old) => arrived.has(old)) as OldSection;
-      throw new MigrationError("SECTION_DUPLICATE", `"${sectionKey(entry)}" comes under an older name as well`, {
-        section: sectionKey(twice),
-        offset: arrived.get(twice)?.offset,
-      });
+      const parts = partsOf(from, arrived);
+      const detail = `"${sectionKey(entry)}" comes under an older name as well`;
+      throw naming(new MigrationError("SECTION_DUPLICATE", detail, placeOf(parts, entry)), parts);
     }
   }
   return successions;
 }
 
-export function succeed(
+export function presentStates(
   arrived: ReadonlyMap<OldSection, ArrivedRecord>,
   successions: Iterable<Succession>,
 ): Successors {
   const states = new Map<Entry, Succeeded>();
   const handOns: HandOn[] = [];
   for (const { from, into, convert, handOn, isRename } of successions) {
-    const old = from.find((one) => arrived.has(one)) as OldSection;
-    const first = arrived.get(old) as ArrivedRecord;
+    const parts = partsOf(from, arrived);
     try {
       const olds = from.map((one) => oldState(one, arrived.get(one)));
       const made = convert(olds);
       for (const [i, entry] of into.entries()) {
-        const state = isRename ? (made[i] as AnyRecord) : complete(entry, made[i]);
-        states.set(entry, { state, old, arrived: first });
+        const state = isRename ? (made[i] as AnyRecord) : completeState(entry, made[i]);
+        states.set(entry, { state, parts });
       }
       const [only] = olds;
-      if (handOn !== undefined) handOns.push({ old, take: () => handOn(only as OldState) });
+      if (handOn !== undefined) handOns.push({ old: from[0] as OldSection, take: () => handOn(only as OldState) });
     } catch (error) {
-      const at = { section: sectionKey(old), version: first.version, offset: first.offset };
-      if (isMigrationError(error)) throw error.at(at);
-      throw new MigrationError("DEVICE_FAILED", "the conversion of an earlier release's section threw", {
-        ...at,
-        found: error instanceof Error ? error.message : String(error),
-        cause: error,
-      });
+      const at = placeOf(parts, into[0]);
+      if (isMigrationError(error)) throw naming(error.at(at), parts);
+      const found = error instanceof Error ? error.message : String(error);
+      const detail = "the conversion of what an earlier release wrote threw";
+      throw naming(new MigrationError("DEVICE_FAILED", detail, { ...at, found, cause: error }), parts);
     }
   }
   return { states, handOns };
+}
+
+function partsOf(from: readonly OldSection[], arrived: ReadonlyMap<OldSection, ArrivedRecord>): readonly ArrivedPart[] {
+  return from.flatMap((old) => {
+    const own = arrived.get(old);
+    return own === undefined ? [] : [{ old, arrived: own }];
+  });
+}
+
+/** Where errors about what these became are: in the old section, but in the present one where several might be at fault. */
+export function placeOf([part, ...others]: readonly ArrivedPart[], into: Entry | undefined): ErrorLocation {
+  if (part === undefined || others.length > 0) return { section: into && sectionKey(into) };
+  const { version, offset } = part.arrived;
+  return { section: sectionKey(part.old), version, offset };
+}
+
+/** The error, with all that the state was made of where `placeOf` names none of it. */
+export function naming(error: MigrationError, parts: readonly ArrivedPart[]): MigrationError {
+  if (parts.length < 2) return error;
+  const { code, detail, location, expected, found, cause } = error;
+  const text = `${detail} (made of ${parts.map(({ old }) => sectionKey(old)).join(", ")})`;
+  return new MigrationError(code, text, { ...location, expected, found, cause });
 }
 
 function oldState({ description }: OldSection, arrived: ArrivedRecord | undefined): OldState {
@@ -102,7 +124,7 @@ function oldState({ description }: OldSection, arrived: ArrivedRecord | undefine
 }
 
 /** Through bytes once: what a conversion forgot is named, and devices that share its arrays get their own. */
-function complete(entry: Entry, state: unknown): AnyRecord {
+function completeState(entry: Entry, state: unknown): AnyRecord {
   const description = entry.description as Description;
   try {
     return decodeState(description, encodeState(description, state as AnyRecord)) as AnyRecord;

@@ -68,10 +68,12 @@ export function succession({ from, ...rest }: SuccessionInit): Succession {
 /** Old sections that may all be missing, for a device that may not, would leave old saves without a meaning. */
 function refuseMeaningless({ from, into }: Succession): void {
   const [first] = from;
-  const refuse = (why: string): never => {
-    throw new MigrationError("DEFINITION_INVALID", why, { side: "define", section: first && sectionKey(first) });
+  const refuse = (why: string, found?: string): never => {
+    throw new MigrationError("DEFINITION_INVALID", why, { side: "define", section: first && sectionKey(first), found });
   };
   if (first === undefined) refuse("no section of an earlier release is named");
+  const bad = from.find(({ instance }) => !(Number.isInteger(instance) && instance >= 0 && instance <= 0xffff_ffff));
+  if (bad !== undefined) refuse("an instance id is an integer from 0 to 2^32 - 1", String(bad.instance));
   if (new Set(into).size < into.length) refuse("one device is named twice");
   const strict = into.find((entry) => entry.description?.needed === undefined);
   if (strict !== undefined && from.every((old) => old.description.needed !== undefined)) {
@@ -91,7 +93,7 @@ export function successionOf(entry: Entry, given: string | Former<AnyRecord>): S
     });
   }
   const old = description ?? renamed(own, name ?? own.name);
-  const number = instance ?? (path === undefined ? (entry.compat?.instance ?? entry.instance) : 0);
+  const number = instance ?? (path === undefined ? bareInstance(entry) : 0);
   return succession({
     from: [{ ...placeOf(old.name, { ...(path === undefined ? {} : { path }), instance: number }), description: old }],
     into: [entry],
@@ -103,6 +105,15 @@ export function successionOf(entry: Entry, given: string | Former<AnyRecord>): S
     },
     handOn: undefined,
   });
+}
+
+/**
+ * The instance that a device's old name without a path had. The order of registration may differ between machines: it
+ * says nothing here, unless the device asked for that with "auto".
+ */
+function bareInstance({ compat, device, instance }: Entry): number {
+  if (compat === undefined) return instance;
+  return device?.instance === undefined ? 0 : compat.instance;
 }
 
 /** A conversion is one instant, as `check` and `load` are. */

@@ -254,18 +254,18 @@ export class Registry {
     return this.#ordered;
   }
 
-  #instance(idstr: string, { instance = 0, path }: NewEntry): number {
-    // A path is unique by itself; the instance that was asked for is what streams without paths carry.
-    if (path !== undefined) return 0;
-    if (instance === "auto") return this.#plain.next(idstr);
-    if (!isInstance(instance)) {
+  #instance(idstr: string, { instance = 0, alias = 0, path }: NewEntry): number {
+    for (const id of [instance, alias]) {
+      if (id === "auto" || isInstance(id)) continue;
       throw new MigrationError("DEFINITION_INVALID", "an instance id is an integer from 0 to 2^32 - 1", {
         side: "define",
         section: idstr,
-        found: String(instance),
+        found: String(id),
       });
     }
-    return instance;
+    // A path is unique by itself; the instance that was asked for is what streams without paths carry.
+    if (path !== undefined) return 0;
+    return instance === "auto" ? this.#plain.next(idstr) : instance;
   }
 
   #compat({ name, path, instance, isNamed = false }: NewEntry): Entry["compat"] {

@@ -25,6 +25,7 @@ import {
   streamMagic,
   streamVersion,
 } from "./sections.ts";
+import { boundVmdesc } from "./vmdesc-record.ts";
 import type { Vmdesc } from "./vmdesc-types.ts";
 
 export interface BareOptions {
@@ -57,9 +58,6 @@ export interface Delimited {
   readonly by: DelimitedBy;
   readonly decoder: BodyDecoder<Uint8Array>;
 }
-
-/** The longest vmdesc that is read. Bytes; QEMU 10.0's largest machines need about 1 MB. */
-const vmdescBound = 8 * 1024 * 1024;
 
 /** Magic and version. */
 const headerBytes = 8;
@@ -259,13 +257,7 @@ export class BareReader {
       case "vmdesc": {
         if (cursor.available < 4) return false;
         const length = cursor.view.getUint32(cursor.pos);
-        if (length > vmdescBound) {
-          throw new MigrationError("LENGTH_BOUND", "the stream's description is too long", {
-            path: "vmdesc.length",
-            expected: `at most ${vmdescBound}`,
-            found: String(length),
-          });
-        }
+        boundVmdesc(length);
         if (cursor.available < 4 + length) return false;
         const from = cursor.pos + 4;
         const vmdesc = this.#tools?.parse(cursor.bytes.subarray(from, from + length));

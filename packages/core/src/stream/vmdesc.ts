@@ -2,6 +2,7 @@
 // sections end. Source: wire reference 1.7 and 1.8.
 import { MigrationError } from "../errors.ts";
 import { utf8Decode, utf8Length } from "../utf8.ts";
+import { boundVmdesc, vmdescAt } from "./vmdesc-record.ts";
 import type { Vmdesc, VmdescDevice, VmdescMembers } from "./vmdesc-types.ts";
 
 /** Compact JSON on one line, `": "` behind keys and `", "` between members, as QEMU prints it. */
@@ -108,13 +109,8 @@ function membersBytes({ fields = [], subsections = [] }: Partial<VmdescMembers>)
  * type, a length that reaches exactly to the end, and JSON. Undefined where `tail` does not hold one whole.
  */
 export function findVmdesc(tail: Uint8Array): { readonly vmdesc: Vmdesc; readonly at: number } | undefined {
-  const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
-  if (tail[tail.length - 1] !== 0x7d) return undefined;
-  for (let at = tail.length - 7; at >= 0; at--) {
-    if (tail[at] !== 0x06 || tail[at + 5] !== 0x7b) continue;
-    if (at > 0 && tail[at - 1] !== 0x00) continue;
-    if (view.getUint32(at + 1) !== tail.length - at - 5) continue;
-    return { vmdesc: parseVmdesc(tail.subarray(at + 5)), at };
-  }
-  return undefined;
+  const at = vmdescAt(tail);
+  if (at === undefined) return undefined;
+  boundVmdesc(tail.length - at - 5);
+  return { vmdesc: parseVmdesc(tail.subarray(at + 5)), at };
 }

@@ -18,6 +18,7 @@ import {
   writeHead,
 } from "./sections.ts";
 import { vmdescText } from "./vmdesc.ts";
+import { boundVmdesc } from "./vmdesc-record.ts";
 import type { Vmdesc, VmdescDevice, VmdescMembers } from "./vmdesc-types.ts";
 
 export interface StreamWriterOptions {
@@ -91,10 +92,12 @@ class FramingWriter {
     this.out.raw(payload);
   }
 
-  /** EOF, and behind it the description of what was written. */
+  /** EOF, and behind it the description of what was written. `LENGTH_BOUND` where nobody would read that. */
   finish(): void {
-    this.out.u8(sectionType.eof);
-    if (!this.#describe) return;
+    if (!this.#describe) {
+      this.out.u8(sectionType.eof);
+      return;
+    }
     const vmdesc: Vmdesc = {
       ...(this.#configuration === undefined ? {} : { configuration: this.#configuration }),
       page_size: this.#pageBytes,
@@ -102,6 +105,8 @@ class FramingWriter {
       ...(this.#manifest === undefined ? {} : { godwit: this.#manifest() }),
     };
     const text = utf8Encode(vmdescText(vmdesc));
+    boundVmdesc(text.length, { section: "vmdesc" });
+    this.out.u8(sectionType.eof);
     this.out.u8(sectionType.vmdescription);
     this.out.u32(text.length);
     this.out.raw(text);

@@ -1,5 +1,11 @@
 // Core in a browser page.
+// biome-ignore assist/source/organizeImports: the count must begin before core's modules are evaluated
+import { attemptsSoFar } from "./attempts.ts";
 import { runPage, tell } from "@godwit/testkit/page";
 import { exercise } from "./exercise.ts";
 
-runPage(async () => tell("bytes", await exercise()));
+runPage(async () => {
+  const bytes = await exercise();
+  await tell("attempts", String(attemptsSoFar()));
+  await tell("bytes", bytes);
+});
