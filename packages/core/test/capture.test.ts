@@ -1,5 +1,5 @@
 // Capture and restore between described states and instances of classes: what is copied, what stays, what is refused.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   array,
   bitmap,
@@ -8,6 +8,7 @@ import {
   type CustomItem,
   capture,
   checked,
+  cloneValue,
   cpudouble,
   customField,
   type Description,
@@ -283,6 +284,18 @@ describe("capture", () => {
     expect(refusal(() => looseRestore(one, { value: good[0] }, {}))).toEqual(["FIELD_MISSING", "value"]);
   });
 
+  it("makes nothing to find out whether a number fits", () => {
+    const classes = [Uint8Array, Int8Array, Uint16Array, Uint32Array, BigUint64Array, BigInt64Array];
+    const spies = classes.map((one) => vi.spyOn(one as typeof Uint8Array, "of"));
+    const four = vmstate({ name: "four", version: 1, fields: { a: u8, b: u32, c: u64, d: i64 } });
+    const source = { a: 1, b: 0xffff_ffff, c: 1n, d: -1n };
+    const state = capture(four, source);
+    const calls = spies.map((spy) => spy.mock.calls.length);
+    vi.restoreAllMocks();
+    expect(state).toEqual(source);
+    expect(calls).toEqual(classes.map(() => 0));
+  });
+
   it("says with its path what is missing", () => {
     const at = (edit: (source: Record<string, never>) => unknown): readonly [string, string | undefined] => {
       const source = new Device();
@@ -535,6 +548,97 @@ describe("lists and data of other kinds", () => {
   });
 });
 
+/** A view whose memory went elsewhere, as a WebAssembly memory's does when it grows. */
+function detached<T extends ArrayBufferView>(view: T): T {
+  structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+  return view;
+}
+
+describe("what looks like data and is none", () => {
+  const free = vmstate({ name: "free", version: 1, fields: { data: customField(anyData()) as Field } });
+  const rows = vmstate({ name: "rows", version: 1, fields: { words: array(u16, 2), safe: array(u64n, 2) } });
+  const whole = { words: [1, 2], safe: [1, 2] };
+
+  it("a view without its memory", () => {
+    for (const view of [new Uint16Array(2), new Uint8Array(2), new Float64Array(2)]) {
+      const gone = detached(view);
+      expect(refusal(() => loose(rows, { ...whole, words: gone }))).toEqual(["BITS_RANGE", "words"]);
+      expect(refusal(() => loose(rows, { ...whole, safe: gone }))).toEqual(["BITS_RANGE", "safe"]);
+      expect(refusal(() => loose(free, { data: { deep: gone } }))).toEqual(["BITS_RANGE", "data.deep"]);
+      expect(refusal(() => looseRestore(rows, { ...whole }, { ...whole, words: gone }))).toEqual([
+        "BITS_RANGE",
+        "words",
+      ]);
+    }
+  });
+
+  it("a DataView", () => {
+    const view = new DataView(new ArrayBuffer(2));
+    expect(refusal(() => loose(free, { data: [view] }))).toEqual(["BITS_RANGE", "data[0]"]);
+    expect(refusal(() => loose(rows, { ...whole, words: view }))).toEqual(["BITS_RANGE", "words"]);
+  });
+
+  it("a function, of which the error says only that it is one", () => {
+    const data = () => "its text is nobody's business";
+    for (const description of [free, vmstate({ name: "one", version: 1, fields: { data: u8 } })]) {
+      expect(() => loose(description, { data })).toThrow(expect.objectContaining({ found: "function" }));
+    }
+  });
+
+  it("a name that would be the copy's prototype", () => {
+    const data = JSON.parse('{"a":{"__proto__":{"b":1}}}') as unknown;
+    expect(refusal(() => loose(free, { data }))).toEqual(["BITS_RANGE", "data.a.__proto__"]);
+    expect(refusal(() => cloneValue(data))).toEqual(["BITS_RANGE", "a.__proto__"]);
+  });
+
+  it("an array-like whose length is none, or longer than what it has", () => {
+    for (const length of [-1, 1.5, Number.NaN, 2 ** 32, "2", 2n]) {
+      expect(refusal(() => loose(rows, { ...whole, safe: { length } }))).toEqual(["BITS_RANGE", "safe"]);
+    }
+    let reads = 0;
+    const get = (_: object, key: string | symbol): unknown => {
+      reads++;
+      return key === "length" ? 5e7 : undefined;
+    };
+    expect(refusal(() => loose(rows, { ...whole, words: new Proxy({}, { get }) }))).toEqual([
+      "FIELD_MISSING",
+      "words[0]",
+    ]);
+    expect(reads).toBeLessThan(10);
+  });
+
+  it("is not an array-like that iterates in its own way: its indices count", () => {
+    const ring = {
+      length: 2,
+      0: 7,
+      1: 8,
+      *[Symbol.iterator]() {
+        yield 9;
+      },
+    };
+    expect(loose(rows, { words: ring, safe: ring })).toEqual({ words: Uint16Array.of(7, 8), safe: [7, 8] });
+  });
+
+  it("is refused by cloneValue too, whole or with its path", () => {
+    const view = new DataView(new ArrayBuffer(2));
+    for (const odd of [new Map(), new Set(), new Date(0), new ArrayBuffer(1), /x/, view, detached(new Uint8Array(1))]) {
+      expect(refusal(() => cloneValue(odd))).toEqual(["BITS_RANGE", undefined]);
+      expect(refusal(() => cloneValue({ list: [{ odd }] }))).toEqual(["BITS_RANGE", "list[0].odd"]);
+    }
+    const loop: unknown[] = [];
+    loop.push({ loop });
+    expect(refusal(() => cloneValue(loop))).toEqual(["RECORD_CYCLE", "[0].loop"]);
+    const inside = { f: () => 1 };
+    expect(refusal(() => cloneValue(inside))).toEqual(["BITS_RANGE", "f"]);
+    expect(cloneValue(inside.f)).toBe(inside.f);
+    const data = { a: [1n, null, undefined, "x", { b: true }], bytes: Uint8Array.of(1, 2) };
+    const copy = cloneValue(data);
+    expect(copy).toStrictEqual(data);
+    expect([copy.a === data.a, copy.bytes.buffer === data.bytes.buffer]).toEqual([false, false]);
+    expect([1, 2].map(cloneValue)).toEqual([1, 2]);
+  });
+});
+
 describe("restore", () => {
   it("fills in place: instances and memory keep their identity", () => {
     const target = new Device();
@@ -705,6 +809,77 @@ describe("restore", () => {
     expect(refusal(() => restore(fifo, frozen, { level: 2, bytes: new Uint8Array(4) }))).toEqual([
       "FIELD_CHECK",
       "level",
+    ]);
+  });
+
+  it("fills an array whose elements are not there yet", () => {
+    const lists = vmstate({
+      name: "lists",
+      version: 1,
+      fields: { safe: array(u64n, 2), rows: array(struct(fifo), 1) },
+    });
+    const target = { safe: new Array<number>(2), rows: new Array<StateOf<typeof fifo>>(1) };
+    const { safe, rows } = target;
+    const state = { safe: [1, 2], rows: [{ level: 1, bytes: Uint8Array.of(1, 2, 3, 4) }] };
+    restore(lists, target, state);
+    expect(target).toStrictEqual(state);
+    expect([target.safe === safe, target.rows === rows, rows[0] === state.rows[0]]).toEqual([true, true, false]);
+  });
+
+  it("reads all of the state before it writes: a target's own arrays may stand in it, exchanged", () => {
+    const two = vmstate({ name: "two", version: 1, fields: { a: buffer(2), b: buffer(2), c: array(u64n, 2) } });
+    const memory = Uint8Array.of(1, 2, 3, 4);
+    const target = { a: memory.subarray(0, 2), b: memory.subarray(2), c: [5, 6] };
+    restore(two, target, { a: target.b, b: target.a, c: target.c });
+    expect([[...target.a], [...target.b], target.c]).toEqual([
+      [3, 4],
+      [1, 2],
+      [5, 6],
+    ]);
+  });
+
+  it("finds out that one thing stands under two names, unless their states agree", () => {
+    const pair = vmstate({
+      name: "pair",
+      version: 1,
+      fields: {
+        a: struct(vmstate({ name: "a", version: 1, fields: { raw: buffer(1), list: array(u64n, 1), n: u8 } })),
+        b: struct(vmstate({ name: "b", version: 1, fields: { raw: buffer(1), list: array(u64n, 1), n: u8 } })),
+      },
+    });
+    const part = (value: number) => ({ raw: Uint8Array.of(value), list: [value], n: value });
+    const raw = new Uint8Array(1);
+    const list = [0];
+    const one = part(0);
+    const targets: readonly (readonly [string, StateOf<typeof pair>])[] = [
+      ["a.raw", { a: { ...part(0), raw }, b: { ...part(0), raw } }],
+      ["a.list", { a: { ...part(0), list }, b: { ...part(0), list } }],
+      ["a", { a: one, b: one }],
+    ];
+    for (const [path, target] of targets) {
+      const found = refusal(() => restore(pair, target, { a: part(1), b: part(2) }));
+      expect(found[0]).toBe("FIELD_CHECK");
+      expect(found[1]).toMatch(new RegExp(`^${path}`));
+      restore(pair, target, { a: part(3), b: part(3) });
+      expect(target).toEqual({ a: part(3), b: part(3) });
+    }
+  });
+
+  it("refuses a read-only property that differs before it assigns anything", () => {
+    const inner = Object.defineProperty({ level: 1, bytes: new Uint8Array(4) }, "level", { writable: false });
+    const outer = vmstate({ name: "outer", version: 1, fields: { first: u8, fifo: struct(fifo), words: buffer(1) } });
+    const target = { first: 1, fifo: inner, words: Uint8Array.of(1) };
+    const state = { first: 2, fifo: { level: 3, bytes: Uint8Array.of(1, 2, 3, 4) }, words: Uint8Array.of(2) };
+    const before = capture(outer, target);
+    expect(refusal(() => restore(outer, target, state))).toEqual(["FIELD_CHECK", "fifo.level"]);
+    expect(capture(outer, target)).toEqual(before);
+    state.fifo.level = 1;
+    restore(outer, target, state);
+    expect(capture(outer, target)).toEqual(state);
+    const frozen = Object.freeze({ level: 1, bytes: new Uint8Array(3) });
+    expect(refusal(() => looseRestore(fifo, frozen, { level: 1, bytes: new Uint8Array(4) }))).toEqual([
+      "FIELD_CHECK",
+      "bytes",
     ]);
   });
 
