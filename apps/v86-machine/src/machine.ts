@@ -30,14 +30,15 @@ export interface V86Machine extends Emulator {
   ram(): Uint8Array;
   /** What the guest has sent on COM1 in this machine. */
   sent(): string;
-  /** Runs the guest until `done`; one that was paused is paused again. */
-  runUntil(done: () => boolean): Promise<void>;
+  /** Runs the guest until `done`; one that was paused is paused again. Rejects after `limitMs`, a minute by default. */
+  runUntil(done: () => boolean, limitMs?: number): Promise<void>;
   destroy(): Promise<void>;
 }
 
 const defaultRamBytes = 4 * 1024 * 1024;
 /** How often `runUntil` looks. Milliseconds. */
 const pollMs = 2;
+const defaultLimitMs = 60_000;
 
 /** v86's clock, in milliseconds, is monotonic and begins with the process. */
 function hostNow(): bigint {
@@ -112,6 +113,7 @@ export async function v86Machine(options: MachineOptions): Promise<V86Machine> {
   fwCfgDevice(kernel, cpu);
   restDevice(kernel, engine);
 
+  let destroyed = false;
   let sent = "";
   emulator.emulator.add_listener("serial0-output-byte", (byte) => {
     sent += String.fromCharCode(byte);
@@ -125,12 +127,23 @@ export async function v86Machine(options: MachineOptions): Promise<V86Machine> {
     kernel,
     ram: ramOf,
     sent: () => sent,
-    async runUntil(done) {
+    async runUntil(done, limitMs = defaultLimitMs) {
       const ran = clock.running;
+      const end = performance.now() + limitMs;
       if (!ran) kernel.resume();
-      while (!done()) await new Promise((resolve) => setTimeout(resolve, pollMs));
-      if (!ran) kernel.pause();
+      try {
+        while (!done()) {
+          if (destroyed) throw new Error("the machine was switched off before the guest got there");
+          if (performance.now() > end) throw new Error(`the guest did not get there within ${limitMs / 1000} s`);
+          await new Promise((resolve) => setTimeout(resolve, pollMs));
+        }
+      } finally {
+        if (!ran && !destroyed) kernel.pause();
+      }
     },
-    destroy: () => emulator.emulator.destroy(),
+    destroy() {
+      destroyed = true;
+      return emulator.emulator.destroy();
+    },
   };
 }

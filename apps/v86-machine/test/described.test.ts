@@ -1,6 +1,6 @@
 // What is described is what the guest gets: one value of a stream is changed, and the guest shows it.
 import { type AnyRecord, type Description, decodeState, type StateOf } from "@godwit/core";
-import { describe, expect } from "vitest";
+import { afterEach, describe, expect, vi } from "vitest";
 import { dma } from "../src/devices/dma.ts";
 import { i8254 } from "../src/devices/i8254.ts";
 import { i8259 } from "../src/devices/i8259.ts";
@@ -302,6 +302,91 @@ describe("every described value", () => {
   }
 });
 
+describe("an interrupt of the clock that was to come in an hour", () => {
+  const dayMs = 86_400_000;
+  const hourMs = 3_600_000;
+  const marginMs = 60_000;
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  /** A guest whose clock has this one interrupt before it. Register B, and what C says once it has come. */
+  const kinds = {
+    periodic: { b: 0x42, c: 0xc0, arm: { periodic_interrupt: true, update_interrupt: false } },
+    alarm: { b: 0x22, c: 0xa0, arm: { periodic_interrupt: false, update_interrupt: false } },
+    update: { b: 0x12, c: 0x90, arm: { periodic_interrupt: false, update_interrupt: true } },
+  } as const;
+
+  itWithSeabios.each([
+    ["periodic", -10, "follow", 1],
+    ["periodic", 10, "follow", 1],
+    ["update", -10, "follow", 1],
+    ["update", 10, "follow", 1],
+    ["alarm", -10, "freeze", 1],
+    ["alarm", 10, "freeze", 1],
+    // An alarm is a date: where the date follows the host's, ten days back it is ten days and an hour away.
+    ["alarm", -10, "follow", 241],
+  ] as const)("comes then on another host (%s)", async (seabios, [kind, days, date, hours]) => {
+    const { b, c, arm } = kinds[kind];
+    const source = await countingMachine(seabios, { date });
+    const sourceRtc = source.engine.cpu.devices.rtc;
+    source.kernel.resume();
+    const inAnHour = Date.now() + hourMs;
+    Object.assign(sourceRtc, arm, { cmos_b: b, cmos_c: 0, next_interrupt: inAnHour, update_interrupt_time: inAnHour });
+    sourceRtc.next_interrupt_alarm = kind === "alarm" ? inAnHour : 0;
+    source.kernel.pause();
+    const stream = await streamOf(source);
+
+    const base = Date.now() + days * dayMs;
+    const hostNow = vi.spyOn(Date, "now").mockReturnValue(base);
+    const machine = await loaded(seabios, stream, { date });
+    const { rtc } = machine.engine.cpu.devices;
+    // In one turn: v86's own loop does not run meanwhile.
+    machine.kernel.resume();
+    const registerCAt = (ms: number) => {
+      hostNow.mockReturnValue(base + ms);
+      rtc.timer();
+      return rtc.cmos_c;
+    };
+    const due = hours * hourMs;
+    expect([registerCAt(0), registerCAt(due - marginMs), registerCAt(due + marginMs)]).toEqual([0, 0, c]);
+    machine.kernel.pause();
+    const ran = await letRun(machine, (since) => since.rtc >= 1);
+    expect(ran.rtc).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe("channel 0 of the 8254", () => {
+  itWithSeabios("holds 65535 where the guest writes 0, and never counts from 0", async (seabios) => {
+    const { stream } = await saved(seabios);
+    const section = { idstr: "i8254", description: i8254 };
+    const machine = await loaded(seabios, stream);
+    const written = (...bytes: number[]) => {
+      machine.inside(() => {
+        machine.engine.cpu.io.port_write8(0x43, 0x34);
+        for (const byte of bytes) machine.engine.cpu.io.port_write8(0x40, byte);
+      });
+    };
+    written(0, 0);
+    const whole = await streamOf(machine);
+    expect(stateIn(whole, section).channels[0]).toMatchObject({ count: 65535, count_load_value: 65535, enabled: 1 });
+    written(5, 0);
+    written(0);
+    const half = await streamOf(machine);
+    expect(stateIn(half, section).channels[0]).toMatchObject({ count: 0, enabled: 1, next_low: 0 });
+    await machine.kernel.load(half);
+    const zero = withState(whole, section, ({ channels }) => ({
+      channels: channels.map((one, index) => (index === 0 ? { ...one, count: 0 } : one)),
+    }));
+    const error = await refusal(() => machine.kernel.load(zero));
+    expect([error.code, error.location.section, error.location.path]).toEqual([
+      "DEVICE_CHECK",
+      "i8254/0",
+      "channels[0].count",
+    ]);
+  });
+});
+
 describe("the section of all other devices", () => {
   itWithSeabios("has none of the described ones in it", async (seabios) => {
     const { stream } = await saved(seabios);
@@ -331,6 +416,32 @@ describe("the section of all other devices", () => {
     // Nothing of either has reached the machine.
     await target.runUntil(() => linesOf(target) >= 5);
     expect(judge(sent + target.sent()).problem).toBeUndefined();
+  });
+
+  itWithSeabios("is refused where one slot is of another kind", async (seabios) => {
+    const { stream } = await saved(seabios);
+    let at = -1;
+    const other = withState(stream, { idstr: "v86-rest", description: rest }, (state) => {
+      const infoBytes = new DataView(state.blob.buffer, state.blob.byteOffset).getInt32(12, true);
+      const info = JSON.parse(Buffer.from(state.blob.subarray(16, 16 + infoBytes)).toString()) as {
+        state: [string, unknown[]][];
+      };
+      const slots = info.state.find(([name]) => name === "vga")?.[1] as unknown[];
+      at = slots.findIndex((slot) => typeof slot === "object" && slot !== null && !Array.isArray(slot));
+      slots[at] = 0;
+      const blob = state.blob.slice();
+      blob.set(Buffer.from(JSON.stringify(info).padEnd(infoBytes)), 16);
+      return { ...state, blob };
+    });
+    const target = await loaded(seabios, stream);
+    const error = await refusal(() => target.kernel.load(other));
+    expect(at).toBeGreaterThanOrEqual(0);
+    expect([error.code, error.location.section, error.location.path]).toEqual([
+      "DEVICE_CHECK",
+      "v86-rest/0",
+      `blob.vga[${at}]`,
+    ]);
+    expect(error.found).toBe("value");
   });
 
   itWithSeabios("is taken back as a whole where v86 throws after all", async (seabios) => {

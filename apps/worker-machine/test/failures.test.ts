@@ -85,6 +85,23 @@ describe("a load that fails", () => {
     ]);
   });
 
+  it("for a hart that is neither halted nor not is refused, too", async () => {
+    const machine = await startMachine();
+    const bytes = await saved(machine.kernel);
+    const name = Buffer.from("worker-hart");
+    // Behind the version: 32 registers, pc, instret.
+    const at = Buffer.from(bytes).indexOf(name) + name.length + 8 + 32 * 4 + 4 + 8;
+    expect(bytes[at]).toBe(0);
+    bytes[at] = 2;
+    const error = await refusal(() => machine.kernel.load(bytes));
+    expect([error.code, error.location.path, error.location.offset, error.found]).toEqual([
+      "DEVICE_CHECK",
+      "halted",
+      at,
+      "2",
+    ]);
+  });
+
   it("in a device that does not get ready takes registers and memory back, and the CPU goes on", async () => {
     const source = await startMachine();
     addNeighbour(source);

@@ -1,11 +1,11 @@
 // Saves cross from the runtime of the tests to Bun and to Deno, and back.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { progress, records, runTo, saved, stand } from "./support/drive.ts";
 import { startMachine } from "./support/rig.ts";
 
@@ -16,14 +16,42 @@ const commands = {
   deno: [`${root}node_modules/.bin/deno`, "run", "-A", condition],
 } as const;
 
+/** A process that has not ended by then is ended. */
+const limitMs = 50_000;
+const children = new Set<ChildProcess>();
+
+// A test that failed or ran out of time does not wait for its processes any more.
+afterEach(() => {
+  for (const child of children) end(child);
+});
+
+/** With what it has started: Deno's command starts Deno. */
+function end({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // It has ended meanwhile.
+    if ((error as { code?: string }).code !== "ESRCH") throw error;
+  }
+}
+
 async function runMain(runtime: keyof typeof commands, ...args: string[]): Promise<string> {
   const [command, ...before] = commands[runtime];
-  const child = spawn(command, [...before, `${root}apps/worker-machine/src/main.ts`, ...args], { cwd: root });
+  const child = spawn(command, [...before, `${root}apps/worker-machine/src/main.ts`, ...args], {
+    cwd: root,
+    detached: true,
+  });
+  children.add(child);
+  const limit = setTimeout(() => end(child), limitMs);
   let told = "";
   let failed = "";
   child.stdout.on("data", (chunk) => (told += chunk));
   child.stderr.on("data", (chunk) => (failed += chunk));
-  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve)).finally(() => {
+    clearTimeout(limit);
+    children.delete(child);
+  });
   if (code !== 0) throw new Error(`${runtime} ended with ${code}: ${failed}`);
   return told;
 }

@@ -1,9 +1,23 @@
 // The 8254 timer: three channels, QEMU's names where the registers are the same. Its times are on the virtual clock.
-import { array, type Description, i64, type KernelForPlugins, range, struct, u8, u16, vmstate } from "@godwit/core";
+import {
+  array,
+  type Description,
+  i64,
+  type KernelForPlugins,
+  MigrationError,
+  range,
+  struct,
+  u8,
+  u16,
+  vmstate,
+} from "@godwit/core";
 import type { V86Pit } from "../emulator/v86-objects.ts";
 
 export interface I8254Channel {
-  /** The reload value. */
+  /**
+   * The reload value. v86 holds 65535 where the guest has written 0, which is 65536 in a real chip. 0 is a channel that has
+   * not been programmed, or one between the two bytes of a new value.
+   */
   count: number;
   /** What the counter held at `count_load_time`; virtual nanoseconds. */
   count_load_value: number;
@@ -43,6 +57,7 @@ const channel: Description<I8254Channel> = vmstate({
 });
 
 const channels = 3;
+const bothBytes = 3;
 
 export const i8254: Description<I8254State> = vmstate({
   name: "i8254",
@@ -57,6 +72,20 @@ export function i8254Device(kernel: KernelForPlugins, pit: V86Pit): void {
   kernel.device(i8254, {
     after: ["i8259"],
     save: () => ({ channels: Array.from({ length: channels }, (_, index) => save(pit, index)) }),
+    check: (state) => {
+      for (const [index, { count, enabled, next_low, rw_mode }] of state.channels.entries()) {
+        const isHalfWritten = rw_mode === bothBytes && next_low === 0;
+        if (count === 0 && enabled === 1 && !isHalfWritten) {
+          const path = `channels[${index}].count`;
+          throw new MigrationError("DEVICE_CHECK", "a channel that counts has a value to count from", {
+            path,
+            expected: "1 to 65535",
+            found: "0",
+          });
+        }
+      }
+      return undefined;
+    },
     load: (state) => {
       for (const [index, one] of state.channels.entries()) load(pit, index, one);
     },

@@ -53,6 +53,8 @@ export interface V86Rtc {
   cmos_c: number;
   cmos_diag_status: number;
   nmi_disabled: number;
+  /** Fires what is due by the host's date; how long the next one takes. Milliseconds. */
+  timer(): number;
 }
 
 /** A device that v86 saves as an array of slots. */

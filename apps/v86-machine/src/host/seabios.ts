@@ -14,14 +14,28 @@ const installed = "/usr/share/seabios";
 const biosFile = "bios.bin";
 const vgaBiosFile = "vgabios-stdvga.bin";
 
+/** The firmware, or a sentence that says why there is none. */
+export type FoundSeabios = { readonly seabios: Seabios } | { readonly problem: string };
+
 /**
- * `GODWIT_SEABIOS` names a folder that holds the files of Debian's package `seabios`; without it, the installed package
- * is used, or one that apt downloads. Undefined where there is none of these.
+ * `GODWIT_SEABIOS` names a folder that holds the files of Debian's package `seabios`; without it, or where it is empty, the
+ * installed package is used, or one that apt downloads.
  */
-export function findSeabios(): Seabios | undefined {
+export function findSeabios(): FoundSeabios {
   const named = process.env["GODWIT_SEABIOS"];
-  if (named !== undefined) return readSeabios(named);
-  return existsSync(join(installed, biosFile)) ? readSeabios(installed) : downloaded();
+  if (named !== undefined && named !== "") {
+    const lacking = lackingIn(named);
+    if (lacking === undefined) return { seabios: readSeabios(named) };
+    return { problem: `no SeaBIOS: the folder ${named}, which GODWIT_SEABIOS names, has no file ${lacking}` };
+  }
+  const seabios = lackingIn(installed) === undefined ? readSeabios(installed) : downloaded();
+  if (seabios !== undefined) return { seabios };
+  const lacking = `neither in ${installed} nor to be had from apt`;
+  return { problem: `no SeaBIOS: Debian's package seabios is ${lacking} (GODWIT_SEABIOS may name its folder)` };
+}
+
+function lackingIn(folder: string): string | undefined {
+  return [biosFile, vgaBiosFile].find((name) => !existsSync(join(folder, name)));
 }
 
 function readSeabios(folder: string): Seabios {

@@ -2,16 +2,16 @@
 import { it, type TestContext } from "vitest";
 import { findSeabios, type Seabios } from "../../src/host/seabios.ts";
 
-const seabios: Seabios | undefined = findSeabios();
-const why = "Debian's package seabios is neither installed nor to be had from apt";
+const found = findSeabios();
+const isRequired = process.env["GODWIT_REQUIRE_SEABIOS"] === "1" || process.env["CI"] === "true";
 
 type Test<A extends unknown[]> = (seabios: Seabios, ...args: A) => Promise<void>;
 
 async function runOrSkip<A extends unknown[]>(context: TestContext, test: Test<A>, args: A): Promise<void> {
-  if (seabios !== undefined) return test(seabios, ...args);
-  if (process.env["GODWIT_REQUIRE_SEABIOS"] === "1") throw new Error(`${why}, and it is required here`);
-  console.warn(`"${context.task.name}" did not run: ${why}`);
-  return context.skip(why);
+  if ("seabios" in found) return test(found.seabios, ...args);
+  if (isRequired) throw new Error(`${found.problem}; it is required here`);
+  console.warn(`"${context.task.name}" did not run: ${found.problem}`);
+  return context.skip(found.problem);
 }
 
 export function itWithSeabios(name: string, test: Test<[]>): void {
