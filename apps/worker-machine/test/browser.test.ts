@@ -1,7 +1,14 @@
 // The machine in a page of headless Chromium, under a policy that forbids `eval`; saves cross between the page and here.
 
 import { fileURLToPath } from "node:url";
-import { bundleForBrowser, type Chromium, haveChromium, openChromium, servePage } from "@godwit/testkit/chromium";
+import {
+  bundleForBrowser,
+  type Chromium,
+  haveChromium,
+  openChromium,
+  type PageSite,
+  withPage,
+} from "@godwit/testkit/chromium";
 import { chromium as launcher } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Told } from "./page/machine-page.ts";
@@ -20,9 +27,7 @@ describe.skipIf(!haveChromium())("in a browser page", () => {
   it("pauses, saves and resumes, and exchanges saves with this process", async () => {
     const bundle = await bundleForBrowser([path("page/machine-page.ts"), path("../src/cpu/worker-web.ts")]);
     expect(bundle.foreign).toEqual([]);
-    const site = await servePage({ files: bundle.files, entry: "machine-page.js" });
-    const page = await chromium.open(site.url, site.report);
-    try {
+    await withPage(chromium, { files: bundle.files, entry: "machine-page.js" }, async (site) => {
       const source = await startMachine();
       source.kernel.resume();
       await progress(source, 30_000);
@@ -53,10 +58,7 @@ describe.skipIf(!haveChromium())("in a browser page", () => {
       expect(told.recordsAtTheEnd).toBeGreaterThanOrEqual(arrived + 5000);
       expect(told.recordsGoneOn).toBeGreaterThanOrEqual(told.recordsReceived + 5000);
       expect(await site.violations()).toEqual([]);
-    } finally {
-      await page.close();
-      await site.close();
-    }
+    });
   });
 
   it("would be seen to evaluate text: a page and a worker that do are refused, and reported", async () => {
@@ -74,25 +76,17 @@ describe.skipIf(!haveChromium())("in a browser page", () => {
     ["has an error on its console", "console.error('planted')", "console: planted"],
     ["lacks a module", "import '/missing.js'", "console: Failed to load resource"],
   ])("would be heard where it %s", async (_what, text, problem) => {
-    const site = await servePage({ files: new Map([["page.js", Buffer.from(text)]]), entry: "page.js" });
-    const page = await chromium.open(site.url, site.report);
-    try {
+    await withPage(chromium, { files: new Map([["page.js", Buffer.from(text)]]), entry: "page.js" }, async (site) => {
       await expect(site.told("anything")).rejects.toThrow(problem);
-    } finally {
-      await page.close();
-      await site.close();
-    }
+    });
   });
 
   async function evaluate(files: ReadonlyMap<string, Uint8Array>, refusals: number, policy?: string) {
-    const site = await servePage({ files, entry: "eval-page.js", ...(policy === undefined ? {} : { policy }) });
-    const page = await chromium.open(site.url, () => {});
-    try {
+    const init = { files, entry: "eval-page.js", ...(policy === undefined ? {} : { policy }) };
+    const evaluated = async (site: PageSite) => {
       const told = JSON.parse(Buffer.from(await site.told("done")).toString()) as unknown;
       return { told, violations: await site.violations(refusals) };
-    } finally {
-      await page.close();
-      await site.close();
-    }
+    };
+    return withPage(chromium, init, evaluated, () => {});
   }
 });
