@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   allocate,
   array,
+  createKernel,
   decodeRecord,
   encodeState,
   isMigrationError,
@@ -138,4 +139,40 @@ it("the clock is set only while it stands", () => {
   clock.start();
   expect(errorOf(() => clock.adjust(9n)).code).toBe("CLOCK_RUNNING");
   expect(clock.now()).toBe(5n);
+});
+
+describe("what a device's own code throws while its state is looked at", () => {
+  const boom = () => {
+    throw new Error("planted");
+  };
+  const field = { x: u8 };
+  it.each([
+    ["the device's check", vmstate({ name: "own", version: 1, fields: field }), boom],
+    [
+      "the description's postLoad",
+      vmstate({ name: "own", version: 1, fields: field, postLoad: boom }),
+      () => undefined,
+    ],
+  ])("%s is told as such, with the section and where its body begins", (what, description, check) => {
+    const kernel = createKernel({
+      machineType: "m",
+      clock: virtualClock(() => 0n),
+      machine: { pause() {}, resume() {}, reset() {} },
+    });
+    let x = 7;
+    kernel.device(description, {
+      save: () => ({ x }),
+      check,
+      load: (state) => {
+        x = state.x;
+      },
+    });
+    const bytes = kernel.snapshot();
+    x = 1;
+    const error = errorOf(() => kernel.restore(bytes));
+    expect([error.code, error.detail, error.found]).toEqual(["DEVICE_FAILED", `${what} threw`, "planted"]);
+    expect(error.location.section).toBe("own/0");
+    expect(bytes[error.location.offset ?? -1]).toBe(7);
+    expect(x).toBe(1);
+  });
 });

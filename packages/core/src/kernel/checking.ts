@@ -64,8 +64,10 @@ function ofSuccessor(entry: Entry, { state, parts }: Succeeded): Incoming {
 
 function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: CheckedStates): void {
   const { parts } = incoming;
+  let asked = "the description's postLoad";
   try {
     const state = incoming.state();
+    asked = "the device's check";
     const result = atOnce(entry.device?.check?.(state, states.viewOf(entry)), "DEVICE_ASYNC", "check");
     if (result !== undefined && "missing" in result) {
       throw new MigrationError("MEMORY_UNMAPPED", "the check needs memory that did not arrive", {
@@ -79,11 +81,9 @@ function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: Checked
   } catch (error) {
     const side = "destination" as const;
     if (!isMigrationError(error)) {
-      const { offset: _, ...at } = incoming.placeOf(undefined);
-      throw naming(
-        new MigrationError("DEVICE_FAILED", "the device's check threw", { side, ...at, cause: error }),
-        parts,
-      );
+      const found = error instanceof Error ? error.message : String(error);
+      const at = { side, ...incoming.placeOf(undefined), found, cause: error };
+      throw naming(new MigrationError("DEVICE_FAILED", `${asked} threw`, at), parts);
     }
     throw naming(error.at({ side, ...incoming.placeOf(error.location.path) }), parts);
   }
