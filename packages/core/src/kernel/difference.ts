@@ -2,6 +2,7 @@
 import { joinPath, MigrationError } from "../errors.ts";
 import { describeValue } from "../vmstate/nodes/leaf.ts";
 import type { AnyRecord } from "../vmstate/types.ts";
+import { isArray, isObject } from "../vmstate/values.ts";
 
 /** The error about a state that differs; `FIELD_MISSING` where it lacks a part. Undefined where it does not differ. */
 export function differenceOf(value: unknown, assumed: unknown, path?: string): MigrationError | undefined {
@@ -11,8 +12,8 @@ export function differenceOf(value: unknown, assumed: unknown, path?: string): M
     return new MigrationError("FIELD_MISSING", "the state lacks what its description has", { path, expected });
   }
   const found = describeValue(value);
-  const [isList, size] = [isArrayLike(assumed), isArrayLike(assumed) ? assumed.length : 0];
-  const comparable = isList ? isArrayLike(value) && value.length === size : isObject(value) && isObject(assumed);
+  const [isList, size] = [isArray(assumed), isArray(assumed) ? assumed.length : 0];
+  const comparable = isList ? isArray(value) && value.length === size : isObject(value) && isObject(assumed);
   if (!comparable) {
     const detail = "the section is not needed, yet differs from what its absence means";
     return new MigrationError("ABSENT_MISMATCH", detail, { path, expected, found });
@@ -24,12 +25,4 @@ export function differenceOf(value: unknown, assumed: unknown, path?: string): M
     if (different !== undefined) return different;
   }
   return undefined;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
-}
-
-function isArrayLike(value: unknown): value is ArrayLike<unknown> {
-  return Array.isArray(value) || ArrayBuffer.isView(value);
 }

@@ -54,6 +54,7 @@ interface Lineage {
 type Step = "receiving" | "received" | "prepared" | "committing" | "committed" | "ended";
 
 const sideOf = { side: "destination" as const };
+
 export class Incoming implements IncomingAttempt {
   readonly #host: IncomingHost;
   readonly #staged: Map<Entry, StagedIterable>;

@@ -88,7 +88,10 @@ export class Outgoing implements OutgoingAttempt {
       if (entry.iterable === undefined) continue;
       const from = this.#offset();
       this.#writer.continue("end", entry.sectionId);
-      while (!this.#completes(entry)) yield* this.#flush();
+      while (!this.#completes(entry)) {
+        yield* this.#flush();
+        this.#refuseRunning();
+      }
       this.#close(entry, "end", from);
       yield* this.#flush();
     }
