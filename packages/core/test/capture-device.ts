@@ -30,7 +30,7 @@ import {
 } from "../src/index.ts";
 
 export const fifo = vmstate({ name: "fifo", version: 1, fields: { level: u8, bytes: buffer(4) } });
-export const channel = vmstate({ name: "channel", version: 1, fields: { id: u8, fifo: struct(fifo) } });
+const channel = vmstate({ name: "channel", version: 1, fields: { id: u8, fifo: struct(fifo) } });
 export const device = vmstate({
   name: "device",
   version: 2,
@@ -75,7 +75,7 @@ export class Fifo {
     return this.level + this.#reads.length;
   }
 }
-export class Channel {
+class Channel {
   id: number;
   readonly fifo: Fifo;
   parent: unknown;

@@ -109,6 +109,34 @@ describe("while a machine is saved", () => {
   });
 });
 
+it("a handler's last part is not written on while its clock runs, either", () => {
+  const { kernel, clock } = machine([]);
+  let left = 3;
+  const never = () => {
+    throw new Error("not asked for");
+  };
+  kernel.iterable({
+    idstr: "ram",
+    version: 1,
+    setup: () => {},
+    pending: () => ({ mustPrecopyBytes: 0, canPostcopyBytes: 0 }),
+    iterate: () => true,
+    complete: (out) => {
+      out.raw(new Uint8Array(300_000));
+      return --left === 0;
+    },
+    cleanup: () => {},
+    stage: never,
+  });
+  const attempt = kernel.outgoing();
+  for (const _ of attempt.setup());
+  const error = errorOf(() => {
+    for (const _ of attempt.complete()) clock.start();
+  });
+  expect([error.code, left]).toEqual(["CLOCK_RUNNING", 2]);
+  attempt.end(false);
+});
+
 describe("while a state is put in place", () => {
   it("a second one waits its turn, and the first stays", async () => {
     const door = gate();
