@@ -3,7 +3,6 @@ export type * from "./backend.ts";
 export { blkFeature, requestStatus, requestType, sectorBytes } from "./constants.ts";
 export { elementBlob, elementBlobBytes } from "./element-blob.ts";
 export { type VirtioBlkModel, type VirtioBlkOptions, virtioBlk } from "./model.ts";
-export { type VirtioBlkPciOffer, type VirtioBlkPciOptions, virtioBlkPci } from "./plugin.ts";
 export { maxRequestBytes } from "./request.ts";
 export { type CarriedRequest, type RequestListParameters, requestList } from "./request-list.ts";
-export { virtioBlkClass, virtioBlkPciFamily } from "./section.ts";
+export { virtioBlkClass } from "./section.ts";

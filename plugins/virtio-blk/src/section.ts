@@ -1,37 +1,24 @@
-// Whole sections "virtio-blk" over PCI: the class as the transport's family needs it.
-import { type DescriptionFamily, MigrationError } from "@godwit/core";
-import { type NoData, noData } from "@godwit/virtio-core";
-import {
-  type VirtioPciClass,
-  type VirtioPciDescription,
-  type VirtioPciFacts,
-  type VirtioPciParameters,
-  virtioPciFamily,
-} from "@godwit/virtio-pci";
+// virtio-blk as a class of sections, whatever the transport.
+import { MigrationError } from "@godwit/core";
+import { type NoData, noData, type VirtioClass, type VirtioClassFacts } from "@godwit/virtio-core";
 import { queuesOf } from "./configuration.ts";
 import { section } from "./constants.ts";
 import { elementBlobBytes } from "./element-blob.ts";
 import { type CarriedRequest, type RequestListParameters, requestList } from "./request-list.ts";
 
-/** virtio-blk as a class of virtio-pci sections. It has no class description: its requests stand before one would. */
-export const virtioBlkClass: VirtioPciClass<RequestListParameters, NoData, CarriedRequest[]> = {
+/** virtio-blk as a class of sections. It has no class description: its requests stand before one would. */
+export const virtioBlkClass: VirtioClass<RequestListParameters, NoData, CarriedRequest[]> = {
   ...section,
   description: () => noData,
   legacySave: requestList,
   infer: inferBlkParameters,
 };
 
-/** The sections "virtio-blk" v2 over PCI, for tools and for the codec; a device builds its own from its options. */
-export const virtioBlkPciFamily: DescriptionFamily<
-  RequestListParameters & VirtioPciParameters,
-  VirtioPciDescription<NoData, CarriedRequest[]>
-> = virtioPciFamily(virtioBlkClass);
-
 /**
  * Finds the number of queues and whether packed rings are offered: from the section's queues, from configuration space,
  * and from where the list of requests ends. An empty list is the same bytes in every case.
  */
-export function inferBlkParameters(facts: VirtioPciFacts): RequestListParameters {
+export function inferBlkParameters(facts: VirtioClassFacts): RequestListParameters {
   const queues = inferQueues(facts);
   const fits = [false, true].filter((packed) => listEnds(facts.tail, { queues, packed }));
   if (fits.length === 0) {
@@ -49,7 +36,7 @@ export function inferBlkParameters(facts: VirtioPciFacts): RequestListParameters
   return { queues, packed: fits[0] as boolean };
 }
 
-function inferQueues({ config, queues: { length } }: VirtioPciFacts): number {
+function inferQueues({ config, queues: { length } }: VirtioClassFacts): number {
   const told = queuesOf(config);
   // A device that never had more than one queue may leave the field 0.
   if (told === undefined || told[0] === 0 || told.includes(length)) return length;

@@ -1,6 +1,6 @@
 // The number of queues and the form of requests, found from a section's bytes.
 import { isMigrationError } from "@godwit/core";
-import type { VirtioPciFacts } from "@godwit/virtio-pci";
+import type { VirtioClassFacts } from "@godwit/virtio-core";
 import { describe, expect, it } from "vitest";
 import { elementBlobBytes } from "../src/element-blob.ts";
 import { inferBlkParameters } from "../src/section.ts";
@@ -14,9 +14,8 @@ function config(queues: number, bytes = 36): Uint8Array {
   return image;
 }
 
-function facts(tail: number[], queues: number, image = config(queues)): VirtioPciFacts {
+function facts(tail: number[], queues: number, image = config(queues)): VirtioClassFacts {
   return {
-    deviceId: 0x1042,
     status: 15,
     guestFeatures: 0,
     config: image,
@@ -25,7 +24,7 @@ function facts(tail: number[], queues: number, image = config(queues)): VirtioPc
   };
 }
 
-function answer(of: VirtioPciFacts): unknown {
+function answer(of: VirtioClassFacts): unknown {
   try {
     return inferBlkParameters(of);
   } catch (error) {

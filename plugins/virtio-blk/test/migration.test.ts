@@ -1,11 +1,11 @@
 // Requests under way when the device is saved: answered before, or carried and done where they arrive; never lost or
 // done twice.
 import { decodeRecord, encodeRecord, isMigrationError } from "@godwit/core";
+import { machine, move } from "@godwit/virtio-testkit";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { virtioBlk } from "../src/model.ts";
 import { DiskDriver, image, type Request, sectorOf, slowImage } from "./support/disk.ts";
-import { machine, move } from "./support/guest.ts";
 
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 

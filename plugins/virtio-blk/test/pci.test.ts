@@ -1,9 +1,9 @@
 // The device as a PCI function in machines of the real kernel: driven by its registers, saved, and gone on with.
 import { decodeRecord, encodeRecord, toState } from "@godwit/core";
+import { pciMachine, sectionOf } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
-import { virtioBlkPci, virtioBlkPciFamily } from "../src/index.ts";
+import { virtioBlkPci, virtioBlkPciFamily } from "../src/pci.ts";
 import { DiskDriver, image, sectorOf, slowImage } from "./support/disk.ts";
-import { pciMachine, sectionOf } from "./support/pci-machine.ts";
 
 const slot = "00:02.0";
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));

@@ -2,7 +2,7 @@
 import { decodeRecord, encodeRecord, encodeState, type SectionSample, toState } from "@godwit/core";
 import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
-import { virtioBlkPciFamily } from "../src/index.ts";
+import { virtioBlkPciFamily } from "../src/pci.ts";
 
 const read = new Map<string, Uint8Array>();
 

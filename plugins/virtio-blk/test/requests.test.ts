@@ -1,8 +1,9 @@
 // The device at work: what a driver asks for, and what it gets.
+
+import { machine } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { virtioBlk } from "../src/model.ts";
 import { DiskDriver, image, sectorOf, slowImage } from "./support/disk.ts";
-import { machine } from "./support/guest.ts";
 
 const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 

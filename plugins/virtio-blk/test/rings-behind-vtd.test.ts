@@ -1,10 +1,8 @@
 // Linux ran with VT-d on when QEMU saved it. The virtqueue of its disk is found through its own page tables, in the
 // memory that migrated; what stands in them must agree with what the device said of itself.
 import { decodeRecord, toState } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/testkit/streams";
 import { checkQueues, ringProgress } from "@godwit/virtio-core";
-import { beforeAll, describe, expect, it } from "vitest";
-import { virtioBlkPciFamily } from "../src/index.ts";
 import {
   descriptor,
   descriptorFlag,
@@ -13,7 +11,9 @@ import {
   qemuGuest,
   queuesOf,
   ringAddresses,
-} from "./support/qemu-guest.ts";
+} from "@godwit/virtio-testkit";
+import { beforeAll, describe, expect, it } from "vitest";
+import { virtioBlkPciFamily } from "../src/pci.ts";
 
 const bdf = "00:02.0";
 
@@ -30,7 +30,7 @@ describe
   let state: ReturnType<typeof stateOf>;
   let memory: ReturnType<QemuGuest["memoryOf"]>;
   beforeAll(() => {
-    guest = qemuGuest(raw);
+    guest = qemuGuest(readStream(raw));
     state = stateOf(guest);
     memory = guest.memoryOf(bdf);
   });

@@ -10,9 +10,11 @@ export {
   ringOf,
   ringRules,
 } from "./check.ts";
+export type * from "./class.ts";
 export * from "./constants.ts";
 export type * from "./dma.ts";
 export * from "./element.ts";
+export { decodePrefix, inferVirtio, misread, type VirtioReading, type VirtioRecord } from "./infer.ts";
 export type * from "./model.ts";
 export * from "./no-data.ts";
 export {

@@ -17,5 +17,4 @@ export {
   virtioNetDevice,
 } from "./device-state.ts";
 export { type Received, type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
-export { type VirtioNetPciOffer, type VirtioNetPciOptions, virtioNetPci } from "./plugin.ts";
-export { type VirtioNetParameters, virtioNetClass, virtioNetPciFamily } from "./section.ts";
+export { type VirtioNetParameters, virtioNetClass } from "./section.ts";

@@ -1,13 +1,6 @@
-// Whole sections "virtio-net" over PCI: the class as the transport's family needs it.
-import { type DescriptionFamily, MigrationError } from "@godwit/core";
-import type { NoData } from "@godwit/virtio-core";
-import {
-  type VirtioPciClass,
-  type VirtioPciDescription,
-  type VirtioPciFacts,
-  type VirtioPciParameters,
-  virtioPciFamily,
-} from "@godwit/virtio-pci";
+// virtio-net as a class of sections, whatever the transport.
+import { MigrationError } from "@godwit/core";
+import type { NoData, VirtioClass, VirtioClassFacts } from "@godwit/virtio-core";
 import { macBytes, netFeature, section, vlanBytes } from "./constants.ts";
 import { type VirtioNetState, virtioNetDevice } from "./device-state.ts";
 
@@ -20,7 +13,7 @@ const macTableAt = 18;
 const pairsInConfigAt = 8;
 
 /** Finds how many queue pairs the device has: from what its bytes add up to, and from configuration space. */
-export function inferNetParameters(facts: VirtioPciFacts): VirtioNetParameters {
+export function inferNetParameters(facts: VirtioClassFacts): VirtioNetParameters {
   const { tail, config } = facts;
   const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength);
   const pairsAt =
@@ -78,15 +71,9 @@ function subsectionsFollow(tail: Uint8Array, at: number): boolean {
 
 const prefix = Uint8Array.from("virtio", (character) => character.charCodeAt(0));
 
-/** virtio-net, as a class of virtio-pci sections. */
-export const virtioNetClass: VirtioPciClass<VirtioNetParameters, VirtioNetState, NoData> = {
+/** virtio-net, as a class of sections. */
+export const virtioNetClass: VirtioClass<VirtioNetParameters, VirtioNetState, NoData> = {
   ...section,
   description: virtioNetDevice,
   infer: inferNetParameters,
 };
-
-/** The sections "virtio-net" v11 over PCI, for tools and for the codec; a device builds its own from its options. */
-export const virtioNetPciFamily: DescriptionFamily<
-  VirtioNetParameters & VirtioPciParameters,
-  VirtioPciDescription<VirtioNetState, NoData>
-> = virtioPciFamily(virtioNetClass);

@@ -1,8 +1,9 @@
 // The device at work: frames out, frames in, and what the driver wants of those.
+
+import { machine } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { controlAck, controlClass, macCommand, mqCommand, rxCommand, vlanCommand } from "../src/constants.ts";
 import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "../src/model.ts";
-import { machine } from "./support/guest.ts";
 import { frame, mac, NetDriver, numberOf, own } from "./support/net-driver.ts";
 
 interface Rig {

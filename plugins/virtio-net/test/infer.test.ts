@@ -1,19 +1,19 @@
 // The number of queue pairs, found from what a section's bytes add up to.
 import { isMigrationError } from "@godwit/core";
-import type { VirtioPciFacts } from "@godwit/virtio-pci";
+import type { VirtioClassFacts } from "@godwit/virtio-core";
 import { describe, expect, it } from "vitest";
 import { inferNetParameters } from "../src/section.ts";
 
 /** Class bytes up to the queue pairs, with an empty MAC table; then `rest`. */
-function facts(rest: number[], more: Partial<VirtioPciFacts> = {}): VirtioPciFacts {
+function facts(rest: number[], more: Partial<VirtioClassFacts> = {}): VirtioClassFacts {
   const tail = Uint8Array.of(...new Array(6 + 4 + 4 + 2 + 2 + 4 + 512 + 4 + 6 + 1).fill(0), ...rest);
-  return { deviceId: 0x1041, status: 15, guestFeatures: 0, config: new Uint8Array(8), queues: [], tail, ...more };
+  return { status: 15, guestFeatures: 0, config: new Uint8Array(8), queues: [], tail, ...more };
 }
 
 const subsection = [5, 20, ...Array.from("virtio/64bit_features", (character) => character.charCodeAt(0))];
 const footer = [0x7e, 0, 0, 0, 1];
 
-function answer(of: VirtioPciFacts): unknown {
+function answer(of: VirtioClassFacts): unknown {
   try {
     return inferNetParameters(of).queuePairs;
   } catch (error) {

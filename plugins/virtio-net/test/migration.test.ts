@@ -1,11 +1,11 @@
 // The device moves between frames: what the guest set up goes with it, and no frame is lost or repeated.
 import { isMigrationError } from "@godwit/core";
+import { machine, move } from "@godwit/virtio-testkit";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { controlClass, macCommand, mqCommand, rxCommand, vlanCommand } from "../src/constants.ts";
 import type { VirtioNetState } from "../src/device-state.ts";
 import { virtioNet } from "../src/model.ts";
-import { machine, move } from "./support/guest.ts";
 import { frame, mac, NetDriver, numberOf, own } from "./support/net-driver.ts";
 
 describe("a move", () => {

@@ -1,10 +1,10 @@
 // The device as a PCI function in machines of the real kernel: driven by its registers, saved, and gone on with.
 import { decodeRecord, encodeRecord, toState } from "@godwit/core";
+import { pciMachine, sectionOf } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { controlClass, rxCommand } from "../src/constants.ts";
-import { virtioNetPci, virtioNetPciFamily } from "../src/index.ts";
+import { virtioNetPci, virtioNetPciFamily } from "../src/pci.ts";
 import { frame, mac, NetDriver, numberOf, own } from "./support/net-driver.ts";
-import { pciMachine, sectionOf } from "./support/pci-machine.ts";
 
 const slot = "00:01.0";
 

@@ -1,11 +1,8 @@
 // Linux ran with VT-d on when QEMU saved it. The virtqueues of its network card are found through its own page tables, in the
 // memory that migrated; what stands in them must agree with what the device said of itself.
 import { decodeRecord, isMigrationError, toState } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/testkit/streams";
 import { checkQueues, type RingAddresses, readRing, ringOf, ringProgress, ringRules } from "@godwit/virtio-core";
-import { beforeAll, describe, expect, it } from "vitest";
-import { virtioNetPciFamily } from "../src/index.ts";
-import { mac, own } from "./support/net-driver.ts";
 import {
   descriptor,
   descriptorFlag,
@@ -14,7 +11,10 @@ import {
   qemuGuest,
   queuesOf,
   ringAddresses,
-} from "./support/qemu-guest.ts";
+} from "@godwit/virtio-testkit";
+import { beforeAll, describe, expect, it } from "vitest";
+import { virtioNetPciFamily } from "../src/pci.ts";
+import { mac, own } from "./support/net-driver.ts";
 
 const bdf = "00:01.0";
 /** virtio-blk's. */
@@ -33,7 +33,7 @@ describe
   let state: ReturnType<typeof stateOf>;
   let memory: ReturnType<QemuGuest["memoryOf"]>;
   beforeAll(() => {
-    guest = qemuGuest(raw);
+    guest = qemuGuest(readStream(raw));
     state = stateOf(guest);
     memory = guest.memoryOf(bdf);
   });

@@ -1,14 +1,6 @@
 // What the PCI transport takes and gives: a device model in, a PCI function and a section out.
-import type { Description, Field, Registration } from "@godwit/core";
-import type {
-  Dma,
-  NoData,
-  VirtioDevice,
-  VirtioDialect,
-  VirtioModel,
-  VirtioParameters,
-  VirtqueueState,
-} from "@godwit/virtio-core";
+import type { Registration } from "@godwit/core";
+import type { Dma, VirtioDevice, VirtioDialect, VirtioModel, VirtioParameters } from "@godwit/virtio-core";
 
 /** A PCI function as the machine routes accesses to it. Values are little-endian numbers of 1, 2 or 4 bytes. */
 export interface PciFunction {
@@ -66,31 +58,4 @@ export interface VirtioPciParameters extends VirtioParameters {
   readonly modern: boolean;
   /** False: a machine type older than 2.4, which sends no extra state. The default is true. */
   readonly migrateExtra?: boolean;
-}
-
-/** What of a section is known before the device class's own part. */
-export interface VirtioPciFacts {
-  /** The PCI device id. */
-  readonly deviceId: number;
-  readonly status: number;
-  /** The low 32 bits of the negotiated features. */
-  readonly guestFeatures: number;
-  /** Image of the device's configuration space. */
-  readonly config: Uint8Array;
-  readonly queues: readonly VirtqueueState<unknown>[];
-  /** From the first byte that the device class writes; goes on beyond its end. */
-  readonly tail: Uint8Array;
-}
-
-/** A device class as the family of its sections needs it. `P` are parameters of its own. */
-export interface VirtioPciClass<P, S, L = NoData> {
-  /** The section's name, such as `virtio-net`. */
-  readonly name: string;
-  readonly version: number;
-  readonly minimumVersion: number;
-  readonly deviceId: number;
-  readonly description: (parameters: P & VirtioPciParameters) => Description<S>;
-  readonly legacySave?: (parameters: P & VirtioPciParameters) => Field<L>;
-  /** Parameters of the class; `PARAMETER_AMBIGUOUS` or `PARAMETER_WRONG` where they cannot be told. */
-  readonly infer: (facts: VirtioPciFacts) => P;
 }

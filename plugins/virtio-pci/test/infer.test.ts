@@ -1,19 +1,13 @@
 // Parameters that the wire does not say: found where they can be, refused where they cannot.
 import { decodeState, encodeState, isMigrationError, type StateOf, u8, vmstate } from "@godwit/core";
-import { feature, noVector } from "@godwit/virtio-core";
+import { feature, noVector, type VirtioClass } from "@godwit/virtio-core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { noModernState } from "../src/descriptions.ts";
-import {
-  type VirtioPciClass,
-  type VirtioPciParameters,
-  type VirtioPciState,
-  virtioPciFamily,
-  virtioPciSection,
-} from "../src/index.ts";
+import { type VirtioPciParameters, type VirtioPciState, virtioPciFamily, virtioPciSection } from "../src/index.ts";
 
 const thing = vmstate({ name: "virtio-thing-device", version: 1, fields: { value: u8 } });
-const kind: VirtioPciClass<Record<never, never>, StateOf<typeof thing>> = {
+const kind: VirtioClass<Record<never, never>, StateOf<typeof thing>> = {
   name: "virtio-thing",
   version: 1,
   minimumVersion: 1,

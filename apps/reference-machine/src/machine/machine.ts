@@ -3,8 +3,9 @@
 import { createKernel, type Dependency, type Kernel, timerQueue, virtualClock } from "@godwit/core";
 import { vtdIommu } from "@godwit/iommu-vtd";
 import { barrierTracker, type RamStatistics, ram, ramBlock } from "@godwit/ram-dirty-tracker";
-import { type BlockBackend, virtioBlkPci } from "@godwit/virtio-blk";
-import { virtioNetPci } from "@godwit/virtio-net";
+import type { BlockBackend } from "@godwit/virtio-blk";
+import { virtioBlkPci } from "@godwit/virtio-blk/pci";
+import { virtioNetPci } from "@godwit/virtio-net/pci";
 import { type BootParameters, writeBootBlock } from "../guest/boot-block.ts";
 import { guestImage } from "../guest/load-image.ts";
 import { Hart } from "../hart/hart.ts";

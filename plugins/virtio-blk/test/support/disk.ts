@@ -1,6 +1,7 @@
 // A driver of virtio-blk, and back ends that count, wait and fail as a test wants.
+
+import { type Bench, type Buffer, Driver, type Machine } from "@godwit/virtio-testkit";
 import type { BlockBackend, Outcome } from "../../src/backend.ts";
-import { type Bench, type Buffer, Driver, type Machine } from "./guest.ts";
 
 export interface Request {
   readonly head: number;

@@ -1,5 +1,5 @@
 // A driver of virtio-net with one queue pair or more: sends frames, gives buffers, and commands the receive filter.
-import { type Bench, Driver, type Machine } from "./guest.ts";
+import { type Bench, Driver, type Machine } from "@godwit/virtio-testkit";
 
 const header = 12;
 

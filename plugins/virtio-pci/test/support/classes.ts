@@ -1,12 +1,11 @@
 // Device classes that these tests need and no plugin has yet, as the wire reference gives them (13.8).
 import { type Description, subsection, u32, vmstate } from "@godwit/core";
-import { type NoData, noData } from "@godwit/virtio-core";
-import type { VirtioPciClass } from "../../src/index.ts";
+import { type NoData, noData, type VirtioClass } from "@godwit/virtio-core";
 
 type NoParameters = Record<never, never>;
 
 /** An empty class: its section is what the virtio core and the transport write. */
-const empty = (name: string, version: number, deviceId: number): VirtioPciClass<NoParameters, NoData> => ({
+const empty = (name: string, version: number, deviceId: number): VirtioClass<NoParameters, NoData> => ({
   name,
   version,
   minimumVersion: version,
@@ -40,7 +39,7 @@ const balloonDevice = vmstate({
 });
 type BalloonState = typeof balloonDevice extends Description<infer S> ? S : never;
 
-export const balloon: VirtioPciClass<NoParameters, BalloonState> = {
+export const balloon: VirtioClass<NoParameters, BalloonState> = {
   name: "virtio-balloon",
   version: 1,
   minimumVersion: 1,

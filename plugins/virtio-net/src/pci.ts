@@ -1,9 +1,17 @@
-// virtioNetPci(): the network device as a PCI function of a machine.
-import type { Plugin } from "@godwit/core";
+// @godwit/virtio-net/pci: the network device as a PCI function of a machine.
+import type { DescriptionFamily, Plugin } from "@godwit/core";
 import type { NoData } from "@godwit/virtio-core";
-import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
+import {
+  type VirtioPciDescription,
+  type VirtioPciOffer,
+  type VirtioPciOptions,
+  type VirtioPciParameters,
+  virtioPci,
+  virtioPciFamily,
+} from "@godwit/virtio-pci";
 import type { VirtioNetState } from "./device-state.ts";
 import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
+import { type VirtioNetParameters, virtioNetClass } from "./section.ts";
 import { version } from "./version.ts";
 
 export interface VirtioNetPciOptions
@@ -20,3 +28,9 @@ export function virtioNetPci(options: VirtioNetPciOptions): Plugin<VirtioNetPciO
   const plugin = virtioPci({ ...options, model: net });
   return { ...plugin, name: "@godwit/virtio-net", version, setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
 }
+
+/** The sections "virtio-net" v11 over PCI, for tools and for the codec; a device builds its own from its options. */
+export const virtioNetPciFamily: DescriptionFamily<
+  VirtioNetParameters & VirtioPciParameters,
+  VirtioPciDescription<VirtioNetState, NoData>
+> = virtioPciFamily(virtioNetClass);

@@ -1,9 +1,17 @@
-// virtioBlkPci(): the block device as a PCI function of a machine.
-import type { Plugin } from "@godwit/core";
+// @godwit/virtio-blk/pci: the block device as a PCI function of a machine.
+import type { DescriptionFamily, Plugin } from "@godwit/core";
 import type { NoData } from "@godwit/virtio-core";
-import { type VirtioPciOffer, type VirtioPciOptions, virtioPci } from "@godwit/virtio-pci";
+import {
+  type VirtioPciDescription,
+  type VirtioPciOffer,
+  type VirtioPciOptions,
+  type VirtioPciParameters,
+  virtioPci,
+  virtioPciFamily,
+} from "@godwit/virtio-pci";
 import { type VirtioBlkModel, type VirtioBlkOptions, virtioBlk } from "./model.ts";
-import type { CarriedRequest } from "./request-list.ts";
+import type { CarriedRequest, RequestListParameters } from "./request-list.ts";
+import { virtioBlkClass } from "./section.ts";
 import { version } from "./version.ts";
 
 export interface VirtioBlkPciOptions
@@ -20,3 +28,9 @@ export function virtioBlkPci(options: VirtioBlkPciOptions): Plugin<VirtioBlkPciO
   const plugin = virtioPci({ ...options, model: disk });
   return { ...plugin, name: "@godwit/virtio-blk", version, setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
 }
+
+/** The sections "virtio-blk" v2 over PCI, for tools and for the codec; a device builds its own from its options. */
+export const virtioBlkPciFamily: DescriptionFamily<
+  RequestListParameters & VirtioPciParameters,
+  VirtioPciDescription<NoData, CarriedRequest[]>
+> = virtioPciFamily(virtioBlkClass);

@@ -3,7 +3,6 @@ import { recordDecoder, type SectionSample, toState } from "@godwit/core";
 import { findVmdesc, StreamReader } from "@godwit/core/stream";
 import { type Translator, translator, type VtdState, vtd } from "@godwit/iommu-vtd";
 import { type RamPhase, type RamSection, ramWalker } from "@godwit/ram-dirty-tracker";
-import { readStream } from "@godwit/testkit/streams";
 import {
   type AnyVirtioState,
   type DmaReader,
@@ -30,8 +29,7 @@ const pageBytes = 4096;
 const vmdescTailBytes = 1 << 20;
 
 /** Guests of up to 2 GiB, whose `pc.ram` stands at guest-physical 0. */
-export function qemuGuest(raw: string): QemuGuest {
-  const bytes = readStream(raw);
+export function qemuGuest(bytes: Uint8Array): QemuGuest {
   let ram = new Uint8Array(0);
   const walker = ramWalker({
     onBlock: ({ idstr, length }) => {
@@ -60,7 +58,7 @@ export function qemuGuest(raw: string): QemuGuest {
   );
   const found = (idstr: string) => {
     const section = sections.get(idstr);
-    if (section === undefined) throw new Error(`${raw} has no section ${idstr}`);
+    if (section === undefined) throw new Error(`there is no section ${idstr}`);
     return section;
   };
   const memory = {
