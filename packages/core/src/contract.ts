@@ -144,8 +144,8 @@ export interface IterableInit {
   readonly version: number;
   readonly instance?: number;
   readonly after?: readonly Dependency[];
-  /** The data of the START section. Begins a fresh attempt. */
-  setup(out: Writer): void;
+  /** The data of the START section, which begins at `offset` of the stream. Begins a fresh attempt. */
+  setup(out: Writer, offset: number): void;
   /** `exact` synchronises the dirty state first; otherwise an estimate is enough. */
   pending(exact: boolean): Pending;
   /** The data of one PART section, about `budgetBytes` of it. True: nothing is left to send at the moment. */

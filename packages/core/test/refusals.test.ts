@@ -18,7 +18,7 @@ import {
   vmstate,
 } from "../src/index.ts";
 import { StreamWriter } from "../src/stream/index.ts";
-import { smallMachine } from "./machine.ts";
+import { memory, smallMachine } from "./machine.ts";
 
 function errorOf(work: () => unknown): MigrationError {
   try {
@@ -121,6 +121,33 @@ describe("a load", () => {
       "configuration",
       "capabilities",
     ]);
+  });
+
+  it("goes on where both have the same capabilities switched on, in whichever order", async () => {
+    const at: number[] = [];
+    const machine = (...capabilities: string[]) => {
+      const kernel = createKernel({
+        machineType: "able",
+        capabilities,
+        clock: virtualClock(() => 0n),
+        machine: { pause() {}, resume() {}, reset() {} },
+      });
+      const store = { bytes: new Uint8Array(64).fill(7), staged: 0, committed: 0 };
+      const handler = memory(store);
+      kernel.iterable({
+        ...handler,
+        setup(out, offset) {
+          at.push(offset);
+          handler.setup(out, offset);
+        },
+      });
+      return kernel;
+    };
+    const bytes = machine("x-ignore-shared", "mapped-ram").snapshot();
+    await machine("mapped-ram", "x-ignore-shared").load([bytes]);
+    await expect(machine("mapped-ram").load([bytes])).rejects.toThrow("CAPABILITY_MISMATCH");
+    // A format that holds file offsets must know where its data stands.
+    expect(bytes.subarray(at[0], (at[0] as number) + 64)).toEqual(new Uint8Array(64).fill(7));
   });
 
   it("does not pass over a command that it cannot serve", () => {

@@ -50,6 +50,8 @@ export interface KernelOptions {
   /** Which QEMU's vmdesc is written; the default is 10.0. */
   readonly dialect?: VmdescDialect;
   readonly uuid?: Uint8Array;
+  /** What both ends must have switched on, by QEMU's names, such as `x-ignore-shared`; it stands in the configuration. */
+  readonly capabilities?: readonly string[];
   /** The emulator and its release, for the manifest that saves carry. */
   readonly producer?: Producer;
   /** The range of plugin contracts that are accepted; the default is from `oldestContract` to `contract`. */
@@ -465,7 +467,8 @@ class KernelImplementation implements Kernel {
   }
 
   #configuration(): Configuration {
-    return { machineType: this.#options.machineType, pageBits: 0, capabilities: [], uuid: this.#options.uuid };
+    const { machineType, capabilities = [], uuid } = this.#options;
+    return { machineType, pageBits: 0, capabilities, uuid };
   }
 
   #register(init: NewEntry): Registration<never> {

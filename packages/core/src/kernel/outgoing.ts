@@ -171,7 +171,7 @@ export class Outgoing implements OutgoingAttempt {
   #start(entry: Entry): void {
     this.#writer.start(entry);
     this.#begun.push(entry.iterable as IterableInit);
-    guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out));
+    guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out, this.#offset()));
     this.#writer.footer(entry.sectionId);
   }
 
