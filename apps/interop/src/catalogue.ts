@@ -1,8 +1,20 @@
 // Which plugin describes which section: by the section's name, and by the path before it.
 import type { Description, DescriptionFamily, SectionSample } from "@godwit/core";
 import { vtdFamily } from "@godwit/iommu-vtd";
+import { virtioBalloonCcwFamily } from "@godwit/virtio-balloon/ccw";
+import { virtioBalloonPciFamily } from "@godwit/virtio-balloon/pci";
+import { virtioBlkCcwFamily } from "@godwit/virtio-blk/ccw";
 import { virtioBlkPciFamily } from "@godwit/virtio-blk/pci";
+import { cssFamily } from "@godwit/virtio-ccw";
+import { virtioConsoleCcwFamily } from "@godwit/virtio-console/ccw";
+import { virtioConsolePciFamily } from "@godwit/virtio-console/pci";
+import { virtioNetCcwFamily } from "@godwit/virtio-net/ccw";
 import { virtioNetPciFamily } from "@godwit/virtio-net/pci";
+import { virtioRngCcwFamily } from "@godwit/virtio-rng/ccw";
+import { virtioRngPciFamily } from "@godwit/virtio-rng/pci";
+import { scsiDiskFamily } from "@godwit/virtio-scsi";
+import { virtioScsiCcwFamily } from "@godwit/virtio-scsi/ccw";
+import { virtioScsiPciFamily } from "@godwit/virtio-scsi/pci";
 
 interface CatalogueEntry {
   readonly plugin: string;
@@ -19,11 +31,26 @@ const entry = <P>(plugin: string, path: RegExp, family: DescriptionFamily<P>): C
 
 const alone = /^$/;
 const pci = /^(0000:00|pci@[0-9a-f]+):[^/]*\/$/;
+const channel = /^\/[0-9a-f]+\.[0-3]\.[0-9a-f]{4}\/$/;
+/** Behind a host adapter on either. */
+const scsi = /\/\d+:\d+:\d+\/$/;
 
 export const catalogue: readonly CatalogueEntry[] = [
   entry("iommu-vtd", alone, vtdFamily),
   entry("virtio-net", pci, virtioNetPciFamily),
+  entry("virtio-net", channel, virtioNetCcwFamily),
   entry("virtio-blk", pci, virtioBlkPciFamily),
+  entry("virtio-blk", channel, virtioBlkCcwFamily),
+  entry("virtio-rng", pci, virtioRngPciFamily),
+  entry("virtio-rng", channel, virtioRngCcwFamily),
+  entry("virtio-balloon", pci, virtioBalloonPciFamily),
+  entry("virtio-balloon", channel, virtioBalloonCcwFamily),
+  entry("virtio-console", pci, virtioConsolePciFamily),
+  entry("virtio-console", channel, virtioConsoleCcwFamily),
+  entry("virtio-scsi", pci, virtioScsiPciFamily),
+  entry("virtio-scsi", channel, virtioScsiCcwFamily),
+  entry("virtio-scsi", scsi, scsiDiskFamily),
+  entry("virtio-ccw", alone, cssFamily),
 ];
 
 /** A section with the description that fits its bytes. */

@@ -35,10 +35,13 @@ export interface OpenStream {
   readonly vmdesc: Vmdesc | undefined;
 }
 
-/** `STREAM_*` and `SECTION_*` errors where a stream is no stream, or a section cannot be delimited. */
-export function openStream(bytes: Uint8Array): OpenStream {
+/**
+ * `STREAM_*` and `SECTION_*` errors where a stream is no stream, or a section cannot be delimited. `given`: the vmdesc of
+ * the same machine's other stream, for one that has none.
+ */
+export function openStream(bytes: Uint8Array, given?: Vmdesc): OpenStream {
   const found = findVmdesc(bytes.subarray(-(1 << 21)))?.vmdesc;
-  const pageBytes = found?.page_size ?? 4096;
+  const pageBytes = (found ?? given)?.page_size ?? 4096;
   const blocks = new Map<string, Uint8Array>();
   const block = (idstr: string): Uint8Array => blocks.get(idstr) as Uint8Array;
   const walker = ramWalker({
@@ -53,6 +56,7 @@ export function openStream(bytes: Uint8Array): OpenStream {
   });
   const reader = new StreamReader({
     vmdesc: found,
+    givenVmdesc: given,
     // Pointer arrays that begin with a null element are listed by that element: only their footer tells where they end.
     footerScan: true,
     open: ({ idstr }, phase, previous) =>
@@ -72,7 +76,7 @@ export function openStream(bytes: Uint8Array): OpenStream {
     }
   }
   if (configuration === undefined || ram === undefined) throw new Error("a stream without configuration or RAM");
-  return { configuration, commands, sections, vmdesc: found, ram: { head: ram, pageBytes, blocks } };
+  return { configuration, commands, sections, vmdesc: found ?? given, ram: { head: ram, pageBytes, blocks } };
 }
 
 /** What a family infers its parameters from. */
