@@ -42,6 +42,7 @@ const GUEST_SOURCES: readonly string[] = [
   "status.c",
   "timer.c",
   "virtio.c",
+  "virtio_pci.c",
   "vtd.c",
 ];
 

@@ -7,12 +7,10 @@
 #include "virtio.h"
 #include "watch.h"
 
-#define DEVICE_ID 0x1042
 #define DOMAIN 1
 #define WINDOW 0x10000000
 #define CONFIG_BYTES 8
 #define CONFIG_CAPACITY 0
-#define COMMON_GENERATION 21
 
 #define REQUEST_WRITE 1
 #define STATUS_OK 0
@@ -32,26 +30,18 @@ static struct watch watch;
 static u32 sectors;
 static u32 seed;
 
-void disk_open(bool use_iommu) { virtio_open(&device, DEVICE_ID, CONFIG_BYTES, use_iommu, DOMAIN, WINDOW); }
+void disk_open(bool use_iommu) { virtio_open(&device, VIRTIO_DISK, CONFIG_BYTES, use_iommu, DOMAIN, WINDOW); }
 
-/* The capacity has 64 bits in two halves; the generation tells whether they belong together. */
 static u32 read_capacity(void) {
-  u32 low, high;
-  u8 before, after;
-  do {
-    before = read8(device.common + COMMON_GENERATION);
-    low = read32(device.specific + CONFIG_CAPACITY);
-    high = read32(device.specific + CONFIG_CAPACITY + 4);
-    after = read8(device.common + COMMON_GENERATION);
-  } while (before != after);
-  return high ? 0xffffffff : low;
+  u32 capacity[2];
+  device.transport->read_config(&device, CONFIG_CAPACITY, capacity, sizeof capacity);
+  return capacity[1] ? 0xffffffff : capacity[0];
 }
 
 void disk_start(u32 evidence_seed) {
   seed = evidence_seed;
   virtio_negotiate(&device, 0);
-  pci_msix_start(&device.function, 2, IRQ_DISK_CONFIG);
-  virtio_route_configuration(&device);
+  device.transport->interrupts(&device, 2, IRQ_DISK_CONFIG);
   virtio_queue_start(&device, &queue, 0, 1);
   if (queue.size < SLOT_COUNT * DESCRIPTORS) fatal(ERROR_VIRTIO_QUEUE, queue.size);
   headers = dma_page_new(&device.space, VTD_READ);

@@ -7,7 +7,6 @@
 #include "virtio.h"
 #include "watch.h"
 
-#define DEVICE_ID 0x1041
 #define DOMAIN 2
 #define WINDOW 0x18000000
 #define CONFIG_BYTES MAC_BYTES
@@ -38,13 +37,13 @@ static struct watch receive_watch;
 static u8 mac[MAC_BYTES];
 static u32 seed;
 
-void network_open(bool use_iommu) { virtio_open(&device, DEVICE_ID, CONFIG_BYTES, use_iommu, DOMAIN, WINDOW); }
+void network_open(bool use_iommu) { virtio_open(&device, VIRTIO_NETWORK, CONFIG_BYTES, use_iommu, DOMAIN, WINDOW); }
 
 const u8 *network_mac(void) { return mac; }
 
 static void read_mac(bool offered) {
-  for (u32 index = 0; index < MAC_BYTES; index++) mac[index] = offered ? read8(device.specific + index) : 0;
-  if (!offered) mac[0] = 2; /* locally administered */
+  mac[0] = 2; /* locally administered */
+  if (offered) device.transport->read_config(&device, 0, mac, MAC_BYTES);
 }
 
 static void post(u32 index) {
@@ -59,8 +58,7 @@ void network_start(u32 evidence_seed) {
   seed = evidence_seed;
   u32 features = virtio_negotiate(&device, FEATURE_MAC);
   read_mac((features & FEATURE_MAC) != 0);
-  pci_msix_start(&device.function, 3, IRQ_NETWORK_CONFIG);
-  virtio_route_configuration(&device);
+  device.transport->interrupts(&device, 3, IRQ_NETWORK_CONFIG);
   virtio_queue_start(&device, &receive, QUEUE_RECEIVE, 1);
   virtio_queue_start(&device, &transmit, QUEUE_TRANSMIT, 2);
   if (receive.size < RECEIVE_COUNT) fatal(ERROR_VIRTIO_QUEUE, receive.size);

@@ -62,7 +62,7 @@ export const STATUS_BLOCK_OFFSET = 0x1_1000;
 
 /** "GDWT" */
 export const BOOT_MAGIC = 0x5457_4447;
-export const BOOT_BLOCK_BYTES = 0x1c;
+export const BOOT_BLOCK_BYTES = 0x20;
 /** Offsets of the boot block's little-endian u32 fields. */
 export const BOOT_BLOCK_MAGIC = 0x00;
 export const BOOT_BLOCK_RAM_BYTES = 0x04;
@@ -76,6 +76,11 @@ export const BOOT_BLOCK_USE_IOMMU = 0x10;
 export const BOOT_BLOCK_MAX_BLOCKS = 0x14;
 /** 0: as fast as they complete. */
 export const BOOT_BLOCK_BLOCKS_PER_SECOND = 0x18;
+/** PROFILE_*: which buses and devices the machine has. */
+export const BOOT_BLOCK_PROFILE = 0x1c;
+
+/** PCI behind VT-d. */
+export const PROFILE_Q35 = 0;
 
 /** "GWST" */
 export const STATUS_MAGIC = 0x5453_5747;

@@ -281,15 +281,10 @@ describe("the page pool", () => {
 describe("boot and status blocks", () => {
   it("are where and what the guest's header says", () => {
     const ram = new Uint8Array(map.RAM_MIN_BYTES);
-    writeBootBlock(ram, {
-      seed: 0xffff_fffe,
-      useIommu: true,
-      dirtyPagesPerSecond: 1,
-      blocksPerSecond: 2,
-      maxBlocks: 3,
-    });
+    const parameters = { seed: 0xffff_fffe, useIommu: true, dirtyPagesPerSecond: 1, blocksPerSecond: 2, maxBlocks: 3 };
+    writeBootBlock(ram, parameters, 9);
     const words = new Uint32Array(ram.buffer, map.BOOT_BLOCK_OFFSET, map.BOOT_BLOCK_BYTES / 4);
-    expect([...words]).toEqual([0x5457_4447, map.RAM_MIN_BYTES, 0xffff_fffe, 1, 1, 3, 2]);
+    expect([...words]).toEqual([0x5457_4447, map.RAM_MIN_BYTES, 0xffff_fffe, 1, 1, 3, 2, 9]);
   });
 
   it("there is no status before the guest has begun", () => {

@@ -12,12 +12,8 @@ import {
   tallyArrival,
 } from "../src/evidence.ts";
 import { type GuestStatus, readStatusBlock } from "../src/guest/status-block.ts";
-import {
-  macAddress,
-  type ReferenceMachine,
-  type ReferenceMachineOptions,
-  referenceMachine,
-} from "../src/machine/machine.ts";
+import { type ReferenceMachine, type ReferenceMachineOptions, referenceMachine } from "../src/machine/machine.ts";
+import { macAddress } from "../src/profiles/profile.ts";
 
 const sectorBytes = 512;
 

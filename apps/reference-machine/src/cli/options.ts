@@ -1,8 +1,10 @@
 // The command line: what it accepts, what it means, and what --help prints. One table makes all three.
 import { parseArgs } from "node:util";
 import { RAM_MAX_BYTES, RAM_MIN_BYTES } from "../memory-map.ts";
+import { type ProfileName, profileNames } from "../profiles/profile.ts";
 
 export interface Options {
+  readonly profile: ProfileName;
   readonly seed: number;
   readonly memoryMiB: number;
   readonly dirtyRateMiBps: number;
@@ -60,6 +62,7 @@ export function helpText(): string {
     ...Object.entries(numbers).map(([name, { help, unit, default: value }]) =>
       row(`--${name} N`, `${help}${unit === "" ? "" : `, ${unit}`} (${value ?? "all RAM in a second"})`),
     ),
+    row("--profile NAME", `the machine: ${profileNames.join(", ")} (${profileNames[0]})`),
     ...Object.entries(flags).map(([name, help]) => row(`--${name}`, help)),
     "",
     "Exit: 0 migrated and all evidence whole; 1 refused, failed or evidence not whole; 2 wrong use.",
@@ -75,6 +78,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   try {
     const options = {
       ...Object.fromEntries(Object.keys(numbers).map((name) => [name, { type: "string" as const }])),
+      profile: { type: "string" as const },
       ...Object.fromEntries(Object.keys(flags).map((name) => [name, { type: "boolean" as const }])),
     };
     values = parseArgs({ args: [...args], options, allowPositionals: false, strict: true }).values as typeof values;
@@ -94,7 +98,11 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     }
     return n;
   };
+  const { profile = profileNames[0] } = values;
+  const known = profileNames.find((name) => name === profile);
+  if (known === undefined) throw new UsageError(`--profile takes one of ${profileNames.join(", ")}, not "${profile}"`);
   return {
+    profile: known,
     seed: number("seed"),
     memoryMiB: number("memory"),
     dirtyRateMiBps: number("dirty-rate"),

@@ -5,6 +5,7 @@ import {
   BOOT_BLOCK_MAGIC,
   BOOT_BLOCK_MAX_BLOCKS,
   BOOT_BLOCK_OFFSET,
+  BOOT_BLOCK_PROFILE,
   BOOT_BLOCK_RAM_BYTES,
   BOOT_BLOCK_SEED,
   BOOT_BLOCK_USE_IOMMU,
@@ -24,8 +25,8 @@ export interface BootParameters {
   maxBlocks: number;
 }
 
-/** Writes the boot block to its place in `ram`, which is the whole RAM. */
-export function writeBootBlock(ram: Uint8Array, parameters: BootParameters): void {
+/** Writes the boot block to its place in `ram`, which is the whole RAM. `profile`: PROFILE_*. */
+export function writeBootBlock(ram: Uint8Array, parameters: BootParameters, profile: number): void {
   const view = new DataView(ram.buffer, ram.byteOffset + BOOT_BLOCK_OFFSET);
   view.setUint32(BOOT_BLOCK_MAGIC, BOOT_MAGIC, true);
   view.setUint32(BOOT_BLOCK_RAM_BYTES, ram.byteLength, true);
@@ -34,4 +35,5 @@ export function writeBootBlock(ram: Uint8Array, parameters: BootParameters): voi
   view.setUint32(BOOT_BLOCK_USE_IOMMU, parameters.useIommu ? 1 : 0, true);
   view.setUint32(BOOT_BLOCK_MAX_BLOCKS, parameters.maxBlocks, true);
   view.setUint32(BOOT_BLOCK_BLOCKS_PER_SECOND, parameters.blocksPerSecond, true);
+  view.setUint32(BOOT_BLOCK_PROFILE, profile, true);
 }

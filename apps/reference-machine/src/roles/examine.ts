@@ -12,7 +12,7 @@ import {
 } from "../evidence.ts";
 import { type GuestStatus, readStatusBlock } from "../guest/status-block.ts";
 import { readDisk, readJournal, readPackets, sectorBytes } from "../host/storage.ts";
-import { macAddress } from "../machine/machine.ts";
+import { macAddress } from "../profiles/profile.ts";
 import type { Evidence } from "./messages.ts";
 
 export interface Examined {

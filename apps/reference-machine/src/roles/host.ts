@@ -39,6 +39,7 @@ export async function openHost(options: RoleOptions): Promise<Host> {
   const network = await SharedNetwork.open(options.folder);
   let failure: unknown;
   const machine = referenceMachine({
+    profile: options.profile,
     memoryBytes: options.memoryMiB * 1024 * 1024,
     disk,
     send: (frame) => network.send(frame),
