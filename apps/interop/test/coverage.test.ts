@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { haveStreams } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
 import { leavesOf } from "../src/leaves.ts";
-import { allStreams, opaqueBytes, rowsOf, tableText } from "./coverage/table.ts";
+import { allStreams, opaqueBytes, rowsOf, tableText } from "./table/table.ts";
 
 /** A ratchet: sections that no plugin describes. It may only go down. */
 const othersCeiling = 10_000_000;
