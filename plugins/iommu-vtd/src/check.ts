@@ -1,33 +1,36 @@
 // What can be wrong in a state that arrived: parts that contradict each other, or that would lead outside a table.
 import { MigrationError } from "@godwit/core";
+import { type Capability, capabilityOf, refuseOtherCapability } from "./capability.ts";
 import { csrBytes, type VtdState } from "./description.ts";
 import { hex } from "./fault.ts";
-import { faultRecord, faultStatus, global, RegisterFile, register } from "./registers.ts";
+import { descriptorBytesOf } from "./queue-shape.ts";
+import { faultRecord, global, RegisterFile, register, tableMode, WIDE_DESCRIPTORS } from "./registers.ts";
 
 /** Refuses a state that no unit can be in, with `DEVICE_CHECK`, the field, what was expected and what was found. */
 export function checkVtdState(state: VtdState): void {
   const registers = new RegisterFile(state.csr);
+  const capability = capabilityOf(registers);
+  checkStatus(registers);
   checkEnables(state, registers);
   checkTables(state, registers);
+  checkInterruptTable(state, registers, capability);
+  checkTableMode(registers, capability);
+  checkIndexes(state, registers, capability);
   if (state.qi_enabled) checkQueue(state, registers);
   checkFaultRecords(state, registers);
 }
 
 /** Refuses a state of a unit that can do other things than this one: its guest relies on what it was told. */
 export function checkSameUnit(state: VtdState, csr: Uint8Array): void {
-  const theirs = new RegisterFile(state.csr);
-  const ours = new RegisterFile(csr);
-  for (const [name, offset] of [
-    ["VER", register.VER],
-    ["CAP", register.CAP],
-    ["CAP", register.CAP + 4],
-    ["ECAP", register.ECAP],
-    ["ECAP", register.ECAP + 4],
-  ] as const) {
-    if (theirs.get(offset) === ours.get(offset)) continue;
-    const detail = `the incoming unit has other capabilities (${name}, bits ${(offset % 8) * 8} and up)`;
-    throw refusal(`csr[${offset}]`, detail, hex(ours.get(offset)), hex(theirs.get(offset)));
-  }
+  refuseOtherCapability(new RegisterFile(state.csr), new RegisterFile(csr), "the incoming unit has other capabilities");
+}
+
+/** GSTS has no bits but those that a command of this kind of unit sets. */
+function checkStatus(registers: RegisterFile): void {
+  const known = Object.values(global).reduce((bits, bit) => bits | bit, 0) >>> 0;
+  const status = registers.get(register.GSTS);
+  if ((status & ~known) === 0) return;
+  throw refusal(`csr[${register.GSTS}]`, "GSTS has bits that no unit sets", `bits of ${hex(known)}`, hex(status));
 }
 
 /** The flags that the unit acts on, and GSTS, which tells the guest of them, move together. */
@@ -58,37 +61,75 @@ function checkTables(state: VtdState, registers: RegisterFile): void {
       throw refusal(field, detail, "0x0", `0x${state[field].toString(16)}`);
     }
   }
+}
+
+/** A table that was set has a size; before, there is none of it. What it is for must be on offer. */
+function checkInterruptTable(state: VtdState, registers: RegisterFile, { intremap, eim }: Capability): void {
   const entries = state.intr_size;
-  if (entries !== 0 && !(isPowerOfTwo(entries) && entries >= 2 && entries <= 0x1_0000)) {
-    throw refusal(
-      "intr_size",
-      "no interrupt table has this size",
-      "0, or a power of two from 2 to 65536",
-      String(entries),
-    );
+  const isSet = registers.has(register.GSTS, global.INTERRUPT_POINTER);
+  if (isSet ? !(isPowerOfTwo(entries) && entries >= 2 && entries <= 0x1_0000) : entries !== 0) {
+    const expected = isSet ? "a power of two from 2 to 65536" : "0 before SIRTP has set a table";
+    throw refusal("intr_size", "no interrupt-remapping table has this size", expected, String(entries));
+  }
+  for (const [field, offered, name] of [
+    ["intr_enabled", intremap, "IR"],
+    ["intr_eime", eim && isSet, eim ? "EIM, but only a table that was set has it" : "EIM"],
+  ] as const) {
+    if (!state[field] || offered) continue;
+    throw refusal(field, `the unit's ECAP in csr[${register.ECAP}] has no ${name}`, "false", "true");
+  }
+  if (registers.has(register.GSTS, global.COMPATIBILITY_FORMAT) && !intremap) {
+    const detail = `GSTS says that CFI is set, but ECAP in csr[${register.ECAP}] has no IR`;
+    throw refusal(`csr[${register.GSTS}]`, detail, "CFIS 0", "CFIS 1");
+  }
+}
+
+/** Another mode than legacy, and descriptors of 256 bits, are for units that offer scalable mode. */
+function checkTableMode(registers: RegisterFile, { scalableMode }: Capability): void {
+  if (scalableMode) return;
+  for (const [name, offset, mask, expected] of [
+    ["RTADDR.TTM", register.RTADDR, tableMode.MASK, "0 (legacy mode)"],
+    ["IQA.DW", register.IQA, WIDE_DESCRIPTORS, "0 (descriptors of 128 bits)"],
+  ] as const) {
+    const bits = registers.get(offset) & mask;
+    if (bits === 0) continue;
+    const detail = `${name} is for scalable mode, which ECAP in csr[${register.ECAP}] does not offer`;
+    throw refusal(`csr[${offset}]`, detail, expected, hex(bits));
+  }
+}
+
+/**
+ * IQH and IQT tell in bytes what `iq_head` and `iq_tail` tell in descriptors. IQA is no witness to how wide they are: a
+ * guest may have written it since. A tail in the middle of a wide descriptor is in IQT, but was not taken over.
+ */
+function checkIndexes(state: VtdState, registers: RegisterFile, { scalableMode }: Capability): void {
+  const widths = scalableMode ? [16, 32] : [16];
+  for (const [field, offset] of [
+    ["iq_head", register.IQH],
+    ["iq_tail", register.IQT],
+  ] as const) {
+    const bytes = registers.get(offset);
+    if (widths.some((width) => bytes === state[field] * width)) continue;
+    if (field === "iq_tail" && bytes % 32 === 16 && descriptorBytesOf(state, registers) === 32) continue;
+    throw refusal(field, `it contradicts the register in csr[${offset}]`, String(bytes / 16), String(state[field]));
+  }
+  if (state.iq_last_desc_type > 0x7f) {
+    const expected = "a type of at most 7 bits";
+    throw refusal("iq_last_desc_type", "there are no such descriptors", expected, String(state.iq_last_desc_type));
   }
 }
 
 function checkQueue(state: VtdState, registers: RegisterFile): void {
   checkPage("iq", state.iq);
-  const { iq_size: size, iq_head: head, iq_tail: tail } = state;
-  if (!isPowerOfTwo(size) || size < 128) {
-    throw refusal("iq_size", "no invalidation queue has this size", "a power of two from 128 to 32768", String(size));
+  const { iq_size: size, iq_head: head } = state;
+  const wide = descriptorBytesOf(state, registers) === 32;
+  const [least, most] = wide ? [0x80, 0x4000] : [0x100, 0x8000];
+  if (!isPowerOfTwo(size) || size < least || size > most) {
+    const expected = `a power of two from ${least} to ${most}`;
+    throw refusal("iq_size", "no invalidation queue has this size", expected, String(size));
   }
+  // The tail may lie outside: a guest may write any, and it stays there when the guest has cleared IQE.
   if (head >= size) throw refusal("iq_head", "it lies outside the queue", `0 to ${size - 1}`, String(head));
-  // A guest may write any tail; a unit that found it outside stands still with IQE.
-  if (tail >= size && !registers.has(register.FSTS, faultStatus.QUEUE_ERROR)) {
-    throw refusal("iq_tail", "it lies outside the queue", `0 to ${size - 1}`, String(tail));
-  }
-  for (const [field, offset, index] of [
-    ["iq_head", register.IQH, head],
-    ["iq_tail", register.IQT, tail],
-  ] as const) {
-    const bytes = registers.get(offset);
-    // Descriptors have 16 bytes, or 32 where the guest chose so.
-    if (bytes === index * 16 || bytes === index * 32) continue;
-    throw refusal(field, `it contradicts the register in csr[${offset}]`, String(bytes / 16), String(index));
-  }
 }
 
 function checkFaultRecords(state: VtdState, registers: RegisterFile): void {

@@ -1,8 +1,11 @@
 // The messages by which the unit itself interrupts: one for faults, one for completed invalidations.
 import type { RegisterFile } from "./registers.ts";
 
-/** Delivers a message-signalled interrupt: a 32-bit `data` written to `address`. */
-export type SignalMsi = (address: number, data: number) => void;
+/**
+ * Delivers a message-signalled interrupt: a 32-bit `data` written to `address`, whose upper half comes apart: it is 0
+ * but where interrupt remapping with 32-bit destinations puts bits 31 to 8 of a destination there, in bits 63 to 40.
+ */
+export type SignalMsi = (address: number, data: number, upperAddress: number) => void;
 
 const masked = 0x8000_0000; // IM
 const pending = 0x4000_0000; // IP
@@ -27,8 +30,7 @@ export class EventMessage {
     const control = registers.get(this.#base);
     if (this.#signal === undefined || (control & pending) === 0 || (control & masked) !== 0) return;
     registers.lower(this.#base, pending);
-    const address = registers.get(this.#base + 12) * 2 ** 32 + registers.get(this.#base + 8);
-    this.#signal(address, registers.get(this.#base + 4));
+    this.#signal(registers.get(this.#base + 8), registers.get(this.#base + 4), registers.get(this.#base + 12));
   }
 
   /** The reason is gone before the message was sent. */

@@ -1,7 +1,7 @@
 // What the unit tells its guest of faults: the fault records, and the fault status register.
 import type { VtdState } from "./description.ts";
 import type { EventMessage } from "./events.ts";
-import type { TranslationFault } from "./fault.ts";
+import type { FaultRecord } from "./fault.ts";
 import { faultRecord, faultRecords, faultStatus, type RegisterFile, register } from "./registers.ts";
 
 const anyStatus = faultStatus.OVERFLOW | faultStatus.PENDING | faultStatus.QUEUE_ERROR;
@@ -18,7 +18,7 @@ export function recordFault(
   state: VtdState,
   registers: RegisterFile,
   event: EventMessage,
-  { request, reason, silent }: TranslationFault,
+  { sourceId, reason, low, high, read, silent }: FaultRecord,
 ): void {
   if (silent || registers.has(register.FSTS, faultStatus.OVERFLOW)) return;
   const index = state.next_frcd_reg;
@@ -27,10 +27,10 @@ export function recordFault(
     raiseFaultStatus(registers, event, faultStatus.OVERFLOW);
     return;
   }
-  registers.set(at, request.iova & 0xffff_f000);
-  registers.set(at + 4, Math.floor(request.iova / 2 ** 32));
-  registers.set(at + 8, request.sourceId);
-  registers.set(at + 12, faultRecord.VALID | (request.write ? 0 : faultRecord.READ) | reason);
+  registers.set(at, low);
+  registers.set(at + 4, high);
+  registers.set(at + 8, sourceId);
+  registers.set(at + 12, faultRecord.VALID | (read ? faultRecord.READ : 0) | reason);
   if (!registers.has(register.FSTS, faultStatus.PENDING)) {
     registers.lower(register.FSTS, faultStatus.RECORD_MASK);
     registers.raise(register.FSTS, index << faultStatus.RECORD_SHIFT);

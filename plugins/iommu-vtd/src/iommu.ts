@@ -1,9 +1,12 @@
 // The plugin: registers the unit with a kernel and hands out its registers and the DMA of the devices behind it.
 import type { Dependency, Plugin, Registration, View } from "@godwit/core";
+import { type CapabilityOptions, chooseCapability } from "./capability.ts";
 import { checkSameUnit, checkVtdState } from "./check.ts";
 import { vtd } from "./description.ts";
+import type { InvalidateDeviceTlb } from "./descriptor.ts";
 import { type Dma, type GuestMemory, readThrough, writeThrough } from "./dma.ts";
 import type { SignalMsi } from "./events.ts";
+import type { CompatibilityFormat, RemappedInterrupt } from "./remap.ts";
 import { sourceIdOf } from "./source-id.ts";
 import { type Translator, translator } from "./translate.ts";
 import { type IommuStatistics, Unit } from "./unit.ts";
@@ -18,18 +21,20 @@ export interface Ram {
   staged(view: View): Pick<GuestMemory, "read">;
 }
 
-export interface VtdIommuOptions {
+/** The capabilities must be those of the units whose states are to be loaded: `optionsFor(state)` tells them. */
+export interface VtdIommuOptions extends CapabilityOptions {
   readonly memory: Ram;
-  /** Bits of device addresses: 39 (three levels of tables, the default) or 48 (three or four). */
-  readonly addressWidth?: 39 | 48;
-  /** CAP.CM: the guest is to invalidate after every change of a table. */
-  readonly cachingMode?: boolean;
-  /** ECAP.PT: context entries may say "pass through". The default is true. */
-  readonly passThrough?: boolean;
   /** Devices to be checked and loaded before this one, beside the memory. */
   readonly after?: readonly Dependency[];
-  /** Delivers the unit's own interrupts. Without it they stay pending in FECTL and IECTL, for a guest that polls. */
+  /**
+   * Delivers the unit's own interrupts and those of the devices behind it. Without it the unit's own stay pending in
+   * FECTL and IECTL, for a guest that polls, and those of devices are lost.
+   */
   readonly signalMsi?: SignalMsi;
+  /** With `intremap`: whether messages that are not in remappable format pass. Default: `"cfi"`, as the guest says. */
+  readonly compatibilityFormat?: CompatibilityFormat;
+  /** With `deviceTlb`: told of every invalidation of a device's own TLB. */
+  readonly invalidateDeviceTlb?: InvalidateDeviceTlb;
 }
 
 export interface VtdIommuOffer {
@@ -47,22 +52,33 @@ export interface VtdIommuOffer {
    * before it: their checks then translate as the unit does that is already there.
    */
   dmaFor(bdf: number | string, choice?: { readonly ordered?: boolean }): Dma;
+  /**
+   * The interrupts of one device, remapped and given to `signalMsi`. A message that the guest's table does not allow is
+   * recorded as a fault and not delivered.
+   */
+  msiFor(bdf: number | string): (address: number, data: number) => void;
+  /**
+   * Remaps a message and delivers nothing: for a machine that wires its interrupts itself. `TRANSLATION_FAULT` where it
+   * is blocked; the fault is recorded.
+   */
+  remap(bdf: number | string, address: number, data: number): RemappedInterrupt;
   statistics(): IommuStatistics;
   reset(): void;
 }
 
 /**
- * An Intel VT-d unit: legacy mode, second-level tables, register and queued invalidation; no interrupt remapping and no
- * device TLB. Checks of dependents see it as a `Translator` over the state and memory that arrived.
+ * An Intel VT-d unit: legacy mode, second-level tables, register and queued invalidation, interrupt remapping. Checks of
+ * dependents see it as a `Translator` over the state and memory that arrived.
  */
 export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
-  const { memory: ram, addressWidth = 39, cachingMode = false, passThrough = true, after = [], signalMsi } = options;
+  const { memory: ram, after = [], signalMsi, invalidateDeviceTlb, compatibilityFormat = "cfi" } = options;
+  const choice = chooseCapability(options);
   return {
     name: "@godwit/iommu-vtd",
     version,
     contract: 2,
     setup(kernel) {
-      const unit = new Unit({ addressWidth, cachingMode, passThrough }, ram.memory, signalMsi);
+      const unit = new Unit(choice, { memory: ram.memory, signalMsi, invalidateDeviceTlb, compatibilityFormat });
       const registration = kernel.device(vtd, {
         after: [...ram.after, ...after],
         save: () => unit.state,
@@ -99,6 +115,11 @@ export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
             },
           };
         },
+        msiFor(bdf) {
+          const sourceId = sourceIdOf(bdf);
+          return (address, data) => unit.signal(sourceId, address, data);
+        },
+        remap: (bdf, address, data) => unit.remap(sourceIdOf(bdf), address, data),
         statistics: () => unit.statistics(),
         reset: () => unit.reset(),
       };

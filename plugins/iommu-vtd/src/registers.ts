@@ -23,6 +23,7 @@ export const register = {
   IEDATA: 0xa4,
   IEADDR: 0xa8,
   IEUADDR: 0xac,
+  IRTA: 0xb8,
   IVA: 0xf0,
   IOTLB: 0xf8,
   FRCD: 0x220,
@@ -35,6 +36,7 @@ export const global = {
   QUEUED_INVALIDATION: 0x0400_0000,
   INTERRUPT_REMAPPING: 0x0200_0000,
   INTERRUPT_POINTER: 0x0100_0000,
+  COMPATIBILITY_FORMAT: 0x0080_0000,
 } as const;
 
 export const faultStatus = {
@@ -64,30 +66,45 @@ export const maximumAddressMask = 18;
 /** How many fault records there are (CAP.NFR + 1). */
 export const faultRecords = 1;
 
-// What a guest's write may change, and what it clears by writing a one. Registers that are not named are read-only.
+// What a guest's write may change, and what it clears by writing a one. Registers that are not named are read-only, the
+// upper halves of the event addresses among them, as in QEMU's unit. GCMD keeps the last command but is never read.
 const access: Readonly<Record<number, { readonly write?: number; readonly clear?: number }>> = {
-  [register.GCMD]: { write: global.TRANSLATION | global.QUEUED_INVALIDATION },
+  [register.GCMD]: { write: 0xff80_0000 },
   [register.RTADDR]: { write: 0xffff_f000 },
-  [register.RTADDR + 4]: { write: 0x000f_ffff },
+  [register.RTADDR + 4]: { write: 0xffff_ffff },
   [register.CCMD]: { write: 0xffff_ffff },
   [register.CCMD + 4]: { write: 0xe000_0003 },
   [register.FSTS]: { clear: faultStatus.OVERFLOW | faultStatus.QUEUE_ERROR },
   [register.FECTL]: { write: 0x8000_0000 },
   [register.FEDATA]: { write: 0x0000_ffff },
   [register.FEADDR]: { write: 0xffff_fffc },
-  [register.FEUADDR]: { write: 0xffff_ffff },
   [register.IQT]: { write: 0x0007_fff0 },
   [register.IQA]: { write: 0xffff_f007 },
-  [register.IQA + 4]: { write: 0x000f_ffff },
+  [register.IQA + 4]: { write: 0xffff_ffff },
   [register.ICS]: { clear: WAIT_COMPLETE },
   [register.IECTL]: { write: 0x8000_0000 },
-  [register.IEDATA]: { write: 0x0000_ffff },
+  [register.IEDATA]: { write: 0xffff_ffff },
   [register.IEADDR]: { write: 0xffff_fffc },
-  [register.IEUADDR]: { write: 0xffff_ffff },
+  [register.IRTA]: { write: 0xffff_f00f },
+  [register.IRTA + 4]: { write: 0xffff_ffff },
   [register.IVA]: { write: 0xffff_f07f },
   [register.IVA + 4]: { write: 0xffff_ffff },
   [register.IOTLB + 4]: { write: 0xb003_ffff },
   [register.FRCD + 12]: { clear: faultRecord.VALID },
+};
+
+/** RTADDR.TTM, bits 11 and 10: 0 is legacy mode, 1 scalable mode. */
+export const tableMode = { SHIFT: 10, MASK: 0xc00 } as const;
+/** IQA.DW: descriptors have 256 bits. */
+export const WIDE_DESCRIPTORS = 0x800;
+/** IRTA.EIME: destinations of the interrupt table's entries have 32 bits. */
+export const EXTENDED_DESTINATIONS = 0x800;
+
+/** Bits that only a unit with a certain capability lets its guest change, by register: [bits, half of ECAP, its bit]. */
+const optional: Readonly<Record<number, readonly [bits: number, offset: number, bit: number]>> = {
+  [register.RTADDR]: [tableMode.MASK, register.ECAP + 4, 1 << 11],
+  [register.IQA]: [WIDE_DESCRIPTORS, register.ECAP + 4, 1 << 11],
+  [register.IRTA]: [EXTENDED_DESTINATIONS, register.ECAP, 1 << 4],
 };
 
 /** A register file over the bytes of `csr`, which it reads and writes in place. Values are unsigned 32-bit numbers. */
@@ -120,13 +137,16 @@ export class RegisterFile {
 
   /** A guest's write: only what the register allows. */
   write(offset: number, value: number): void {
-    const { write = 0, clear = 0 } = access[offset] ?? {};
+    const { write: always = 0, clear = 0 } = access[offset] ?? {};
+    const [bits, half, bit] = optional[offset] ?? [0, 0, 0];
+    const write = this.has(half, bit) ? always | bits : always;
     this.set(offset, ((this.get(offset) & ~write) | (value & write)) & ~(value & clear));
   }
 
-  /** The page that a 64-bit register points to: bits 51 to 12. */
+  /** The page that a 64-bit register points to, as far as the unit's addresses reach (CAP.MGAW), at most to bit 51. */
   pageAddress(offset: number): number {
-    return pageAddress(this.get(offset), this.get(offset + 4));
+    const addressBits = ((this.get(register.CAP) >>> 16) & 0x3f) + 1;
+    return pageAddress(this.get(offset), this.get(offset + 4)) % 2 ** addressBits;
   }
 }
 

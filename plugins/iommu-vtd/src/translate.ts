@@ -4,7 +4,7 @@ import { capabilityOf } from "./capability.ts";
 import type { VtdState } from "./description.ts";
 import { denied, describe, faultReason, hex, type Request, TranslationFault } from "./fault.ts";
 import type { ContextCache, Iotlb } from "./iotlb.ts";
-import { global, RegisterFile, register } from "./registers.ts";
+import { global, RegisterFile, register, tableMode } from "./registers.ts";
 import { sourceIdOf } from "./source-id.ts";
 import { type Context, type Mapping, type Root, readContext, type TableMemory, walkPages } from "./tables.ts";
 
@@ -49,11 +49,13 @@ const identityPageBytes = 4096;
 export function cachedTranslator(state: VtdState, memory: TableMemory, caches: Caches | undefined): Translator {
   const registers = new RegisterFile(state.csr);
   const capability = capabilityOf(registers);
+  // Latched with the root table, but not part of the state: after a load it is what RTADDR holds, as in QEMU.
+  const mode = (registers.get(register.RTADDR) & tableMode.MASK) >>> tableMode.SHIFT;
 
   function contextOf(request: Request): Context {
     const known = caches?.contexts.lookup(request.sourceId);
     if (known !== undefined) return known;
-    refuseOtherModes(registers, request);
+    refuseOtherModes(mode, request);
     const context = readContext(memory, rootOf(state, registers, request), capability, request);
     caches?.contexts.insert(request.sourceId, context);
     return context;
@@ -102,8 +104,7 @@ function asItIs(iova: number): Translation {
 }
 
 /** RTADDR.TTM: 0 is legacy mode, the one whose tables are read here. */
-function refuseOtherModes(registers: RegisterFile, request: Request): void {
-  const mode = (registers.get(register.RTADDR) >>> 10) & 0x3;
+function refuseOtherModes(mode: number, request: Request): void {
   if (mode === 0) return;
   throw new MigrationError(
     "TRANSLATION_FAULT",

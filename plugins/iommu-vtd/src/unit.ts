@@ -1,14 +1,17 @@
 // The unit: what it does when its guest writes a register, and when a device behind it accesses memory.
-import { type CapabilityChoice, writeCapability } from "./capability.ts";
+import { type CapabilityChoice, capabilityOf, writeCapability } from "./capability.ts";
 import { csrBytes, type VtdState } from "./description.ts";
+import type { InvalidateDeviceTlb } from "./descriptor.ts";
 import type { GuestMemory } from "./dma.ts";
 import { EventMessage, type SignalMsi } from "./events.ts";
-import { TranslationFault } from "./fault.ts";
+import { type FaultRecord, InterruptFault, TranslationFault } from "./fault.ts";
 import { raiseFaultStatus, recordFault, settleFaultStatus } from "./fault-status.ts";
+import { InterruptEntryCache } from "./interrupt-cache.ts";
 import { contextCommand, iotlbCommand } from "./invalidation.ts";
 import { ContextCache, Iotlb } from "./iotlb.ts";
-import { enableQueue, type QueueUnit, runQueue } from "./queue.ts";
-import { faultStatus, global, RegisterFile, register, WAIT_COMPLETE } from "./registers.ts";
+import { enableQueue, moveTail, type QueueUnit, runQueue } from "./queue.ts";
+import { EXTENDED_DESTINATIONS, faultStatus, global, RegisterFile, register, WAIT_COMPLETE } from "./registers.ts";
+import { type CompatibilityFormat, cachedRemapper, type InterruptRemapper, type RemappedInterrupt } from "./remap.ts";
 import { cachedTranslator, type Translation, type Translator } from "./translate.ts";
 
 /** Since the unit was made; a load empties the caches and leaves the counts. */
@@ -23,29 +26,46 @@ export interface IommuStatistics {
   /** What the caches hold now. */
   readonly iotlbEntries: number;
   readonly contextEntries: number;
+  readonly interruptEntries: number;
+  /** Interrupts that went through the interrupt-remapping table, and that were blocked. */
+  readonly remapped: number;
+  readonly blocked: number;
+}
+
+/** What a unit is made of, beside its capabilities. */
+export interface UnitParts {
+  readonly memory: GuestMemory;
+  readonly signalMsi: SignalMsi | undefined;
+  readonly invalidateDeviceTlb: InvalidateDeviceTlb | undefined;
+  readonly compatibilityFormat: CompatibilityFormat;
 }
 
 export class Unit {
   state: VtdState;
   #registers: RegisterFile;
   #translator: Translator;
+  #remapper: InterruptRemapper;
   readonly #choice: CapabilityChoice;
-  readonly #memory: GuestMemory;
+  readonly #parts: UnitParts;
   readonly #contexts = new ContextCache();
   readonly #iotlb = new Iotlb();
   readonly #counts = { hits: 0, misses: 0, walks: 0 };
+  readonly #interruptEntries = new InterruptEntryCache();
   #faults = 0;
+  #remapped = 0;
+  #blocked = 0;
   readonly #faultEvent: EventMessage;
   readonly #waitEvent: EventMessage;
 
-  constructor(choice: CapabilityChoice, memory: GuestMemory, signalMsi: SignalMsi | undefined) {
+  constructor(choice: CapabilityChoice, parts: UnitParts) {
     this.#choice = choice;
-    this.#memory = memory;
-    this.#faultEvent = new EventMessage(register.FECTL, signalMsi);
-    this.#waitEvent = new EventMessage(register.IECTL, signalMsi);
+    this.#parts = parts;
+    this.#faultEvent = new EventMessage(register.FECTL, parts.signalMsi);
+    this.#waitEvent = new EventMessage(register.IECTL, parts.signalMsi);
     this.state = freshState(choice);
     this.#registers = new RegisterFile(this.state.csr);
     this.#translator = this.#translate();
+    this.#remapper = this.#remap();
   }
 
   reset(): void {
@@ -56,7 +76,9 @@ export class Unit {
     this.state = state;
     this.#registers = new RegisterFile(state.csr);
     this.#translator = this.#translate();
+    this.#remapper = this.#remap();
     this.#emptyCaches();
+    this.#interruptEntries.clear();
   }
 
   translate(sourceId: number, iova: number, write: boolean): Translation {
@@ -65,15 +87,46 @@ export class Unit {
     } catch (error) {
       if (error instanceof TranslationFault) {
         this.#faults++;
-        recordFault(this.state, this.#registers, this.#faultEvent, error);
+        this.#record(error.record);
       }
       throw error;
     }
   }
 
+  remap(sourceId: number, address: number, data: number): RemappedInterrupt {
+    try {
+      const interrupt = this.#remapper.remap(sourceId, address, data);
+      if (interrupt.index !== undefined) this.#remapped++;
+      return interrupt;
+    } catch (error) {
+      if (error instanceof InterruptFault) {
+        this.#blocked++;
+        this.#record(error.record);
+      }
+      throw error;
+    }
+  }
+
+  /** A device's interrupt: delivered as the guest's table says, or blocked, which the guest finds in a fault record. */
+  signal(sourceId: number, address: number, data: number): void {
+    let interrupt: RemappedInterrupt;
+    try {
+      interrupt = this.remap(sourceId, address, data);
+    } catch (error) {
+      if (error instanceof InterruptFault) return;
+      throw error;
+    }
+    this.#parts.signalMsi?.(interrupt.address, interrupt.data, interrupt.upperAddress);
+  }
+
+  #record(fault: FaultRecord): void {
+    recordFault(this.state, this.#registers, this.#faultEvent, fault);
+  }
+
   readRegister(offset: number, size: number): number {
     if (size !== 4 || offset % 4 !== 0) return 2 ** (8 * size) - 1;
-    return offset >= 0 && offset < csrBytes ? this.#registers.get(offset) : 0;
+    const readable = offset >= 0 && offset < csrBytes && offset !== register.GCMD;
+    return readable ? this.#registers.get(offset) : 0;
   }
 
   writeRegister(offset: number, size: number, value: number): void {
@@ -91,7 +144,7 @@ export class Unit {
         iotlbCommand(registers, this.#iotlb, !this.state.qi_enabled);
         break;
       case register.IQT:
-        this.state.iq_tail = registers.get(register.IQT) / 16;
+        moveTail(this.#queue());
         runQueue(this.#queue());
         break;
       case register.FSTS:
@@ -119,18 +172,23 @@ export class Unit {
       faults: this.#faults,
       iotlbEntries: this.#iotlb.entries,
       contextEntries: this.#contexts.entries,
+      interruptEntries: this.#interruptEntries.entries,
+      remapped: this.#remapped,
+      blocked: this.#blocked,
     };
   }
 
-  /** GCMD: SRTP happens once; TE and QIE are levels, which GSTS follows. */
+  /** GCMD: SRTP and SIRTP happen once; TE, QIE, IRE and CFI are levels, which GSTS follows. */
   #globalCommand(value: number): void {
     const { state } = this;
     const registers = this.#registers;
     if ((value & global.ROOT_POINTER) !== 0) {
       state.root = BigInt(registers.pageAddress(register.RTADDR));
       registers.raise(register.GSTS, global.ROOT_POINTER);
+      this.#translator = this.#translate();
       this.#emptyCaches();
     }
+    if ((value & global.INTERRUPT_POINTER) !== 0) setInterruptTable(state, registers);
     const queue = (value & global.QUEUED_INVALIDATION) !== 0;
     if (queue !== state.qi_enabled && enableQueue(this.#queue(), queue)) {
       registers[queue ? "raise" : "lower"](register.GSTS, global.QUEUED_INVALIDATION);
@@ -142,6 +200,17 @@ export class Unit {
       registers[translation ? "raise" : "lower"](register.GSTS, global.TRANSLATION);
       this.#emptyCaches();
     }
+    if (this.#choice.intremap) this.#interruptCommand(value);
+  }
+
+  #interruptCommand(value: number): void {
+    const registers = this.#registers;
+    const enabled = (value & global.INTERRUPT_REMAPPING) !== 0;
+    this.state.intr_enabled = enabled;
+    registers[enabled ? "raise" : "lower"](register.GSTS, global.INTERRUPT_REMAPPING);
+    if (this.#parts.compatibilityFormat === "pass") return;
+    const compatible = (value & global.COMPATIBILITY_FORMAT) !== 0;
+    registers[compatible ? "raise" : "lower"](register.GSTS, global.COMPATIBILITY_FORMAT);
   }
 
   #queue(): QueueUnit {
@@ -149,9 +218,12 @@ export class Unit {
     return {
       state: this.state,
       registers,
-      memory: this.#memory,
+      capability: capabilityOf(registers),
+      memory: this.#parts.memory,
       contexts: this.#contexts,
       iotlb: this.#iotlb,
+      interruptEntries: this.#interruptEntries,
+      invalidateDeviceTlb: this.#parts.invalidateDeviceTlb,
       onError: () => raiseFaultStatus(registers, this.#faultEvent, faultStatus.QUEUE_ERROR),
       onWaitComplete: () => {
         // One interrupt until the guest has seen it.
@@ -163,17 +235,32 @@ export class Unit {
   }
 
   #translate(): Translator {
-    return cachedTranslator(this.state, this.#memory, {
+    return cachedTranslator(this.state, this.#parts.memory, {
       contexts: this.#contexts,
       iotlb: this.#iotlb,
       counts: this.#counts,
     });
   }
 
+  #remap(): InterruptRemapper {
+    const { memory, compatibilityFormat } = this.#parts;
+    return cachedRemapper(this.state, memory, compatibilityFormat, this.#interruptEntries);
+  }
+
+  /** Of translations; interrupt entries stay until the guest invalidates them. */
   #emptyCaches(): void {
     this.#contexts.clear();
     this.#iotlb.clear();
   }
+}
+
+/** SIRTP: what IRTA says is used from now on. Entries that are cached stay so until the guest invalidates them. */
+function setInterruptTable(state: VtdState, registers: RegisterFile): void {
+  const low = registers.get(register.IRTA);
+  state.intr_root = BigInt(registers.pageAddress(register.IRTA));
+  state.intr_size = 2 ** ((low & 0xf) + 1);
+  state.intr_eime = (low & EXTENDED_DESTINATIONS) !== 0;
+  registers.raise(register.GSTS, global.INTERRUPT_POINTER);
 }
 
 /** The state after reset: nothing enabled, both event messages masked. */

@@ -138,7 +138,7 @@ describe("save and load", () => {
     for (const [options, path, found] of [
       [{ addressWidth: 48 }, `csr[${CAP}]`, "0x22260206"],
       [{ cachingMode: true }, `csr[${CAP}]`, "0x22260206"],
-      [{ passThrough: false }, `csr[${ECAP}]`, "0xf00f42"],
+      [{ passThrough: false }, `csr[${ECAP}]`, "0xf42"],
     ] as const) {
       const target = machine(options);
       const before = allRegisters(target);
@@ -180,8 +180,10 @@ describe("the check of a state", () => {
     expect(() => checkVtdState(state)).not.toThrow();
     const stuck = { ...base(), iq_tail: 300 };
     set32(stuck, 0x88, 300 * 16);
-    expect(() => checkVtdState(stuck)).toThrow(expect.objectContaining({ code: "DEVICE_CHECK" }));
     set32(stuck, 0x34, 0x10);
+    expect(() => checkVtdState(stuck)).not.toThrow();
+    // The guest has cleared IQE, and QEMU's unit does not look at the tail again before the guest moves it.
+    set32(stuck, 0x34, 0);
     expect(() => checkVtdState(stuck)).not.toThrow();
   });
 
@@ -193,15 +195,16 @@ describe("the check of a state", () => {
     ["root", () => ({ root: 1n << 52n }), "a page's address below 2^52", "0x10000000000000"],
     ["root", (state) => void set32(state, 0x1c, 0x8400_0000), "0x0", "0x100000"],
     ["intr_root", () => ({ intr_root: 0x5000n }), "0x0", "0x5000"],
-    ["intr_size", () => ({ intr_size: 3 }), "0, or a power of two from 2 to 65536", "3"],
-    ["intr_size", () => ({ intr_size: 0x2_0000 }), "0, or a power of two from 2 to 65536", "131072"],
+    ["intr_size", () => ({ intr_size: 2 }), "0 before SIRTP has set a table", "2"],
     ["iq", () => ({ iq: 0x10n }), "a page's address below 2^52", "0x10"],
-    ["iq_size", () => ({ iq_size: 200 }), "a power of two from 128 to 32768", "200"],
-    ["iq_size", () => ({ iq_size: 0 }), "a power of two from 128 to 32768", "0"],
-    ["iq_head", () => ({ iq_head: 256 }), "0 to 255", "256"],
-    ["iq_tail", () => ({ iq_tail: 256 }), "0 to 255", "256"],
+    ["iq_size", () => ({ iq_size: 200 }), "a power of two from 256 to 32768", "200"],
+    ["iq_size", () => ({ iq_size: 0 }), "a power of two from 256 to 32768", "0"],
+    ["iq_size", () => ({ iq_size: 128 }), "a power of two from 256 to 32768", "128"],
+    ["iq_head", (state) => Object.assign(state, { iq_head: 256 }, set32(state, 0x80, 0x1000)), "0 to 255", "256"],
     ["iq_head", () => ({ iq_head: 5 }), "2", "5"],
     ["iq_tail", () => ({ iq_tail: 5 }), "3", "5"],
+    ["iq_last_desc_type", () => ({ iq_last_desc_type: 0x80 }), "a type of at most 7 bits", "128"],
+    ["csr[28]", (state) => void set32(state, 0x1c, 0xc408_0000), "bits of 0xc7800000", "0xc4080000"],
     ["next_frcd_reg", () => ({ next_frcd_reg: 1 }), "0 to 0", "1"],
     ["csr[8]", (state) => void set32(state, CAP, 0x2326_0206), "an end of at most 0x230", "1 from 0x230 on"],
   ])("refuses a wrong %s", (path, damage, expected, found) => {
@@ -228,7 +231,7 @@ describe("the check of a state", () => {
   it("keeps a queue that passes inside its memory", () => {
     let passed = 0;
     const queueFields = fc.record({
-      iq_size: fc.constantFrom(0, 128, 256, 300),
+      iq_size: fc.constantFrom(0, 128, 256, 300, 512),
       iq_head: fc.nat(300),
       iq_tail: fc.nat(300),
     });

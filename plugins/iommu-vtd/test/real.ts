@@ -4,7 +4,13 @@ import type { SectionSample } from "@godwit/core";
 import { readStream } from "@godwit/testkit/streams";
 import { TestMemory } from "./support.ts";
 
-export type Release = "7.2" | "10.0";
+export type Release = "7.2" | "10.0" | "10.0-retarget";
+
+const files: Readonly<Record<Release, string>> = {
+  "7.2": "q35-vtd-virtio-7.2.stream",
+  "10.0": "q35-vtd-virtio-10.0.stream",
+  "10.0-retarget": "q35-retarget-10.0.stream",
+};
 
 export interface RealStream {
   /** The body of the section "iommu-intel". */
@@ -15,6 +21,8 @@ export interface RealStream {
   readonly ram: TestMemory;
   /** The rings that are in use by a virtio device, by idstr. Addresses are the device's. */
   rings(idstr: string): { readonly avail: number; readonly used: number }[];
+  /** The messages in remappable format in a PCI device's MSI-X table that are not masked. */
+  messages(idstr: string): { readonly address: number; readonly data: number }[];
 }
 
 const streams = new Map<Release, RealStream>();
@@ -22,7 +30,7 @@ const streams = new Map<Release, RealStream>();
 export function realStream(release: Release): RealStream {
   let stream = streams.get(release);
   if (stream === undefined) {
-    stream = open(readStream(`q35-vtd-virtio-${release}.stream`));
+    stream = open(readStream(files[release]));
     streams.set(release, stream);
   }
   return stream;
@@ -45,6 +53,16 @@ function open(bytes: Uint8Array): RealStream {
         if (avail !== 0n) rings.push({ avail: Number(avail), used: Number(used) });
       }
       return rings;
+    },
+    messages(idstr) {
+      const messages = [];
+      const at = bodyOf(idstr);
+      for (let i = at; i < at + 1024; i++) {
+        const [address, upper, data, masked] = [0, 4, 8, 12].map((offset) => view.getUint32(i + offset, true));
+        const isMessage = ((address as number) & 0xfff0_0010) >>> 0 === 0xfee0_0010 && upper === 0 && masked === 0;
+        if (isMessage) messages.push({ address: address as number, data: data as number });
+      }
+      return messages;
     },
   };
 }

@@ -121,7 +121,7 @@ const fields: readonly [keyof VtdState, number | bigint | boolean][] = [
 ];
 
 /** The state of a unit with everything on offer, translating from `root` on. */
-export function stateAt(root: number, { cap = 0x00d2_008c_222f_0e86n, ecap = 0x00f0_0f42n, on = true } = {}): VtdState {
+export function stateAt(root: number, { cap = 0x00d2_008c_222f_0e86n, ecap = 0x0f42n, on = true } = {}): VtdState {
   const csr = new Uint8Array(0x230);
   const view = new DataView(csr.buffer);
   view.setUint32(0x00, 0x10, true);
@@ -137,7 +137,8 @@ export interface Machine {
   readonly iommu: VtdIommuOffer;
   readonly memory: TestMemory;
   readonly ram: Ram;
-  readonly messages: [address: number, data: number][];
+  /** Address and data; the upper half of an address where it is not 0. */
+  readonly messages: [address: number, data: number, upperAddress?: number][];
 }
 
 /** A machine of memory and an IOMMU. The memory does not travel: what `staged` gives is `arrived`. */
@@ -152,10 +153,14 @@ export function machine(
     machine: { pause() {}, resume() {}, reset() {} },
     clock,
   });
-  const messages: [number, number][] = [];
+  const messages: Machine["messages"] = [];
   const ram: Ram = { memory, after: [], staged: () => arrived };
   const iommu = kernel.use(
-    vtdIommu({ memory: ram, signalMsi: (address, data) => messages.push([address, data]), ...options }),
+    vtdIommu({
+      memory: ram,
+      signalMsi: (address, data, upper) => messages.push(upper === 0 ? [address, data] : [address, data, upper]),
+      ...options,
+    }),
   );
   return { kernel, iommu, memory, ram, messages };
 }
@@ -184,7 +189,7 @@ export class Driver {
 
   /** One bit of GCMD beside the enables that GSTS shows; answers GSTS. */
   command(bit: number, on = true): number {
-    const enabled = this.get(GSTS) & 0x8400_0000;
+    const enabled = this.get(GSTS) & 0x8680_0000;
     this.set(GCMD, (on ? enabled | bit : enabled & ~bit) >>> 0);
     return this.get(GSTS);
   }
@@ -226,10 +231,22 @@ export const IQT = 0x88;
 export const IQA = 0x90;
 export const ICS = 0x9c;
 export const IECTL = 0xa0;
-const IVA = 0xf0;
+export const IVA = 0xf0;
 export const IOTLB = 0xf8;
 export const FRCD = 0x220;
+export const IRTA = 0xb8;
 
 export const TE = 0x8000_0000;
 export const SRTP = 0x4000_0000;
 export const QIE = 0x0400_0000;
+export const IRE = 0x0200_0000;
+export const SIRTP = 0x0100_0000;
+export const CFI = 0x0080_0000;
+
+/** The body of the unit's section in a snapshot of its machine. */
+export function sectionOf(kernel: Kernel): Uint8Array {
+  const bytes = kernel.snapshot();
+  const idstr = Uint8Array.from("\x0biommu-intel", (character) => character.charCodeAt(0));
+  const at = bytes.findIndex((_, i) => idstr.every((byte, j) => bytes[i + j] === byte)) + idstr.length + 8;
+  return bytes.slice(at, at + 602);
+}
