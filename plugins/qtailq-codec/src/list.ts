@@ -1,22 +1,7 @@
 // QTAILQ and QLIST: the same bytes under two names. Source: wire reference 2.4; QEMU: vmstate_info_qtailq, _qlist.
-import {
-  type CustomItem,
-  customField,
-  type Description,
-  type Field,
-  MigrationError,
-  type StateOf,
-  struct,
-  vstruct,
-} from "@godwit/core";
-import { asArray, end, follows, marker, more } from "./marker.ts";
-
-/**
- * `merged`: what QEMU has had since 2.9. An element is read in the version that the list's field names.
- * `proposal`: the patch series of 2016. The vmdesc says `customized`, and an element is read in its own version.
- * The bytes are the same.
- */
-export type ListDialect = "merged" | "proposal";
+import { customField, type Description, type Field, MigrationError, type StateOf, struct, vstruct } from "@godwit/core";
+import { type ListDialect, type ListKind, listSteps, vmdescType } from "./list-steps.ts";
+import { type RecursiveListInit, recursiveList } from "./recursive-list.ts";
 
 export interface ListInit {
   readonly dialect?: ListDialect;
@@ -28,72 +13,42 @@ export interface ListInit {
   readonly version?: number;
 }
 
-/** A QTAILQ: elements in their order. The state is an array of element states. */
+/**
+ * A QTAILQ: elements in their order. The state is an array of element states. An element is a description, any field, or
+ * a function that names a description late, so that it may hold lists of itself.
+ */
 export function qtailq<D extends Description>(element: D, init?: ListInit): Field<StateOf<D>[]>;
 export function qtailq<T>(element: Field<T>, init?: Omit<ListInit, "version">): Field<T[]>;
-export function qtailq(element: Description | Field, init: ListInit = {}): Field<unknown[]> {
+export function qtailq<T>(element: () => Description<T>, init?: RecursiveListInit): Field<T[]>;
+export function qtailq(element: Element, init: ListInit & RecursiveListInit = {}): Field<unknown[]> {
   return list("qtailq", element, init);
 }
 
 /** A QLIST: the same bytes as a QTAILQ, and the same order. */
 export function qlist<D extends Description>(element: D, init?: ListInit): Field<StateOf<D>[]>;
 export function qlist<T>(element: Field<T>, init?: Omit<ListInit, "version">): Field<T[]>;
-export function qlist(element: Description | Field, init: ListInit = {}): Field<unknown[]> {
+export function qlist<T>(element: () => Description<T>, init?: RecursiveListInit): Field<T[]>;
+export function qlist(element: Element, init: ListInit & RecursiveListInit = {}): Field<unknown[]> {
   return list("qlist", element, init);
 }
 
-interface Steps {
-  readonly elements: unknown[];
-  next: "marker" | "element" | "end";
-}
+type Element = Description | Field | (() => Description);
 
-function list(kind: "qtailq" | "qlist", element: Description | Field, init: ListInit): Field<unknown[]> {
+function list(kind: ListKind, element: Element, init: ListInit & RecursiveListInit): Field<unknown[]> {
   const { dialect = "merged", version } = init;
+  if (typeof element === "function") return recursiveList(kind, element, init);
   const read = isDescription(element) ? readAs(element, dialect, version) : element;
   const written = !isDescription(element) || (version ?? element.version) === element.version ? read : struct(element);
-  return customField<unknown[], Steps>({
-    kind: dialect === "proposal" ? "customized" : kind,
-    begin: () => ({ elements: [], next: "marker" }),
-    next: (steps) => (steps.next === "marker" ? marker : steps.next === "element" ? read : undefined),
-    take(steps, value) {
-      if (steps.next === "marker") steps.next = follows(value) ? "element" : "end";
-      else {
-        steps.elements.push(value);
-        steps.next = "marker";
-      }
-    },
-    end: (steps) => steps.elements,
-    segment: (steps) => `[${steps.elements.length}]`,
-    // An array and not a generator: a list of thousands is written in half the time.
-    encode(elements): Iterable<CustomItem> {
-      const items: CustomItem[] = [];
-      let index = 0;
-      for (const value of asArray(elements, kind)) items.push(goesOn, new Element(written, value, index++));
-      items.push(ends);
-      return items;
-    },
-    map: (elements, each) => elements.map((one) => each(read, one)),
+  return customField({
+    kind: vmdescType(kind, dialect),
+    ...listSteps(
+      kind,
+      () => read,
+      () => written,
+    ),
     ...(read === written ? { marked: read } : {}),
     ...(isDescription(element) ? { elements: element } : {}),
   });
-}
-
-const goesOn: CustomItem = { field: marker, value: more };
-const ends: CustomItem = { field: marker, value: end };
-
-/** An element on its way to the wire; its path is only spelled when it is asked for. */
-class Element implements CustomItem {
-  readonly field: Field;
-  readonly value: unknown;
-  readonly index: number;
-  constructor(field: Field, value: unknown, index: number) {
-    this.field = field;
-    this.value = value;
-    this.index = index;
-  }
-  get segment(): string {
-    return `[${this.index}]`;
-  }
 }
 
 function isDescription(element: Description | Field): element is Description {
