@@ -1,6 +1,7 @@
 // Which plugin describes which section: by the section's name, and by the path before it.
 import type { Description, DescriptionFamily, SectionSample } from "@godwit/core";
 import { vtdFamily } from "@godwit/iommu-vtd";
+import { spaprFamilies } from "@godwit/spapr-drc-ccs";
 import { virtioBalloonCcwFamily } from "@godwit/virtio-balloon/ccw";
 import { virtioBalloonPciFamily } from "@godwit/virtio-balloon/pci";
 import { virtioBlkCcwFamily } from "@godwit/virtio-blk/ccw";
@@ -30,6 +31,8 @@ const entry = <P>(plugin: string, path: RegExp, family: DescriptionFamily<P>): C
 });
 
 const alone = /^$/;
+/** What stands on no bus, or on the one for virtual I/O: `nvram@71000000`. */
+const platform = /^([a-z]+@[0-9a-f]+\/)?$/;
 const pci = /^(0000:00|pci@[0-9a-f]+):[^/]*\/$/;
 const channel = /^\/[0-9a-f]+\.[0-3]\.[0-9a-f]{4}\/$/;
 /** Behind a host adapter on either. */
@@ -51,6 +54,7 @@ export const catalogue: readonly CatalogueEntry[] = [
   entry("virtio-scsi", channel, virtioScsiCcwFamily),
   entry("virtio-scsi", scsi, scsiDiskFamily),
   entry("virtio-ccw", alone, cssFamily),
+  ...spaprFamilies.map((family) => entry("spapr-drc-ccs", platform, family as unknown as DescriptionFamily<never>)),
 ];
 
 /** A section with the description that fits its bytes. */

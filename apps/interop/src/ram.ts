@@ -22,7 +22,7 @@ export function ramEncoder(out: StreamWriter, { head, pageBytes, blocks }: RamIm
   return {
     start() {
       out.start(head);
-      handler.setup(out.out);
+      handler.setup(out.out, out.out.pos);
       out.footer(head.sectionId);
     },
     part(budgetBytes) {
