@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ppc64Firmware } from "../src/guests.ts";
 import { hotPlug, pseriesOptions } from "../src/machines.ts";
-import { Sent } from "./support/agree.ts";
 import { hop } from "./support/hop.ts";
 import { fileOf, haveQemu } from "./support/live.ts";
 
@@ -22,7 +21,6 @@ describe.skipIf(!haveQemu("ppc64"))("pseries: a pending event", () => {
   it("goes on counting, and is told of the card that was plugged in before", async () => {
     const firmware = fileOf(folder, "ppc64.bin", ppc64Firmware());
     const options = pseriesOptions.map((word) => word.replace("GUEST", firmware));
-    const events: unknown[] = [];
     const described = await hop({
       target: "ppc64",
       source: { options },

@@ -1,0 +1,5 @@
+// PCI as a migration sees it: the device's body, configuration space with its masks, registers by name.
+export { capabilitiesOf, msixVectorsOf } from "./capabilities.ts";
+export { type ConfigSpaceInit, PciConfigSpace } from "./config-space.ts";
+export { type PciDeviceState, pciDevice } from "./device.ts";
+export { type ConfigBytes, configRegister, header } from "./registers.ts";
