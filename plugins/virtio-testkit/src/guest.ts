@@ -40,6 +40,8 @@ type Transport = VirtioTransport<NoData, NoData, NoData>;
 /** What a driver needs of a machine. */
 export interface Bench {
   readonly ram: Uint8Array;
+  /** The driver is one from before virtio 1.0: it knows no FEATURES_OK, and places a ring by its first page. */
+  readonly legacy?: boolean;
   readonly device: Pick<TransportedDevice, "hostFeatures" | "setFeatures" | "setRings" | "setStatus" | "kick"> & {
     readonly queues: readonly { readonly index: number; readonly size: number }[];
   };
@@ -69,7 +71,12 @@ const notHere = (): never => {
   throw new Error("only devices are registered here");
 };
 
-export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Uint8Array(1 << 20)): Machine {
+/** `moreFeatures` are offered beside the model's, VERSION_1 and RING_INDIRECT_DESC: RING_PACKED, say. */
+export function machine<S, L>(
+  model: VirtioModel<S, L>,
+  ram: Uint8Array = new Uint8Array(1 << 20),
+  moreFeatures = 0n,
+): Machine {
   const interrupts: number[] = [];
   let registered: { description: Description; init: DeviceInit<unknown> } | undefined;
   const kernel: KernelForPlugins = {
@@ -104,7 +111,7 @@ export function machine<S, L>(model: VirtioModel<S, L>, ram: Uint8Array = new Ui
     path: "test",
     model,
     dma: plainDma(ram),
-    parameters: { hostFeatures: model.features | ringFeatures, dialect: "10.0" },
+    parameters: { hostFeatures: model.features | ringFeatures | moreFeatures, dialect: "10.0" },
     transport: () => transport,
   });
   if (registered === undefined) throw new Error("the device did not register");
@@ -139,13 +146,17 @@ export class Driver<M extends Bench = Machine> {
     const { device } = to;
     device.setStatus(status.ACKNOWLEDGE | status.DRIVER);
     if (!device.setFeatures(features ?? device.hostFeatures)) throw new Error("features were refused");
-    device.setStatus(status.ACKNOWLEDGE | status.DRIVER | status.FEATURES_OK);
-    for (const { index, size } of device.queues) {
-      const ring = new Ring(this, index, size);
-      this.rings.push(ring);
-      device.setRings(index, BigInt(ring.desc), BigInt(ring.avail), BigInt(ring.used));
-    }
-    device.setStatus(status.ACKNOWLEDGE | status.DRIVER | status.FEATURES_OK | status.DRIVER_OK);
+    const agreed = to.legacy ? 0 : status.FEATURES_OK;
+    if (!to.legacy) device.setStatus(status.ACKNOWLEDGE | status.DRIVER | agreed);
+    for (const { index, size } of device.queues) this.setUp(index, size);
+    device.setStatus(status.ACKNOWLEDGE | status.DRIVER | agreed | status.DRIVER_OK);
+  }
+
+  /** Gives a queue a new ring. */
+  setUp(index: number, size: number): void {
+    const ring = new Ring(this, index, size);
+    this.rings[index] = ring;
+    this.machine.device.setRings(index, BigInt(ring.desc), BigInt(ring.avail), BigInt(ring.used));
   }
 
   ring(index: number): Ring {
@@ -155,9 +166,9 @@ export class Driver<M extends Bench = Machine> {
   }
 
   /** Memory of the guest's own, 16-byte aligned. */
-  allocate(bytes: number): number {
-    const at = this.#next;
-    this.#next += (bytes + 15) & ~15;
+  allocate(bytes: number, alignment = 16): number {
+    const at = Math.ceil(this.#next / alignment) * alignment;
+    this.#next = at + ((bytes + 15) & ~15);
     if (this.#next > this.machine.ram.length) throw new Error("the guest is out of memory");
     return at;
   }
@@ -192,9 +203,11 @@ export class Ring {
     this.#driver = driver;
     this.#index = index;
     this.#size = size;
-    this.desc = driver.allocate(16 * size);
+    const page = driver.machine.legacy ? 4096 : undefined;
+    this.desc = driver.allocate(16 * size, page);
+    // Of a legacy ring, which is one piece, the used part alone is aligned.
     this.avail = driver.allocate(6 + 2 * size);
-    this.used = driver.allocate(6 + 8 * size);
+    this.used = driver.allocate(6 + 8 * size, page);
     driver.machine.ram.fill(0, this.desc, this.used + 6 + 8 * size);
     this.#free = Array.from({ length: size }, (_, i) => size - 1 - i);
   }

@@ -1,4 +1,9 @@
 // @godwit/virtio-testkit: the guest's side of a virtio device, for tests.
+export * from "./ccw-machine.ts";
+export * from "./found-ring.ts";
 export * from "./guest.ts";
+export * from "./packed-driver.ts";
 export * from "./pci-machine.ts";
+export * from "./qemu-ccw-machine.ts";
 export * from "./qemu-guest.ts";
+export * from "./qemu-machine.ts";

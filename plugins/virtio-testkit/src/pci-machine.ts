@@ -14,11 +14,13 @@ import {
 } from "@godwit/ram-dirty-tracker";
 import type { VirtioPciOffer } from "@godwit/virtio-pci";
 import type { Bench } from "./guest.ts";
+import { legacyRegisters } from "./legacy-registers.ts";
 
 /** What the plugin under test is given by the machine. */
 export interface Wiring {
   readonly dma: Dma;
   readonly signalMsi: (address: number, data: number) => void;
+  readonly setIntx?: (level: boolean) => void;
 }
 
 export interface PciMachine<Offer> extends Bench {
@@ -26,13 +28,21 @@ export interface PciMachine<Offer> extends Bench {
   readonly offer: Offer;
   /** Data of the messages that the function has sent, in order. */
   readonly messages: number[];
+  /** Levels of the interrupt line, in order. */
+  readonly lines: boolean[];
   save(): Promise<Uint8Array>;
 }
 
 const ramBytes = 1 << 18;
-const messageAddress = 0xfee0_0000;
+/** Where messages go. */
+export const messageAddress = 0xfee0_0000;
 
-export function pciMachine<Offer extends VirtioPciOffer>(plugin: (wiring: Wiring) => Plugin<Offer>): PciMachine<Offer> {
+/** With `legacy` its driver uses the ports of BAR 0 and, as some do, no MSI-X. */
+export function pciMachine<Offer extends VirtioPciOffer>(
+  plugin: (wiring: Wiring) => Plugin<Offer>,
+  { legacy = false, msix = true }: { readonly legacy?: boolean; readonly msix?: boolean } = {},
+): PciMachine<Offer> {
+  const lines: boolean[] = [];
   const messages: number[] = [];
   const memory = new Uint8Array(ramBytes);
   let time = 0n;
@@ -56,6 +66,7 @@ export function pciMachine<Offer extends VirtioPciOffer>(plugin: (wiring: Wiring
   const offer: Offer = kernel.use(
     plugin({
       dma: directDma({ memory: guestMemory, ...rest }),
+      setIntx: (level) => lines.push(level),
       signalMsi: (address, data) => {
         if (address !== messageAddress) throw new Error(`a message to 0x${address.toString(16)}`);
         messages.push(data);
@@ -67,8 +78,10 @@ export function pciMachine<Offer extends VirtioPciOffer>(plugin: (wiring: Wiring
     kernel,
     offer,
     messages,
+    lines,
+    legacy,
     ram: memory,
-    device: registers(offer),
+    device: legacy ? legacyRegisters(offer.function, msix) : registers(offer),
     async save() {
       const chunks: Uint8Array[] = [];
       for await (const chunk of kernel.save()) chunks.push(chunk);
