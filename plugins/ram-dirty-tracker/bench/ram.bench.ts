@@ -35,7 +35,7 @@ function handlerOf(memory: Uint8Array, tracker: DirtyTracker): IterableInit {
 /** Writes the whole RAM as START and END into `out`; gives where END begins. */
 function write(handler: IterableInit, out: Writer): number {
   out.pos = 0;
-  handler.setup(out);
+  handler.setup(out, 0);
   const end = out.pos;
   while (!handler.complete(out, ramBytes));
   handler.cleanup(true);

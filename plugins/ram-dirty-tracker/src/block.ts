@@ -23,6 +23,8 @@ export interface RamBlockInit {
   readonly tracker: DirtyTracker;
   /** None for memory that only migrates (a ROM that is not mapped). */
   readonly map?: readonly GuestRange[];
+  /** The other side has the same memory (a file that both map): with `x-ignore-shared` its pages do not travel. */
+  readonly shared?: boolean;
 }
 
 export interface RamBlock {
@@ -31,6 +33,7 @@ export interface RamBlock {
   readonly length: number;
   readonly tracker: DirtyTracker;
   readonly map: readonly GuestRange[];
+  readonly shared: boolean;
   /** The memory as it is now. `RAM_BLOCK_MISMATCH` where its length has changed. */
   bytes(): Uint8Array;
   /** Makes `incoming` the block's content, and gives the memory with the content that the block had before. */
@@ -38,7 +41,7 @@ export interface RamBlock {
 }
 
 /** `DEFINITION_INVALID` for a name, length, tracker or map that cannot be. */
-export function ramBlock({ idstr, bytes, adopt, tracker, map = [] }: RamBlockInit): RamBlock {
+export function ramBlock({ idstr, bytes, adopt, tracker, map = [], shared = false }: RamBlockInit): RamBlock {
   const { length } = bytes();
   const invalid = (path: string, detail: string, expected: string, found: string): MigrationError =>
     new MigrationError("DEFINITION_INVALID", detail, { side: "define", path: `${idstr}.${path}`, expected, found });
@@ -75,6 +78,7 @@ export function ramBlock({ idstr, bytes, adopt, tracker, map = [] }: RamBlockIni
     length,
     tracker,
     map: [...map],
+    shared,
     bytes: current,
     exchange(incoming: Uint8Array): Uint8Array {
       const before = current();

@@ -1,18 +1,24 @@
 // Reads the ram sections of any machine's stream without having its RAM: for tools and tests.
 import { type BodyDecoder, MigrationError } from "@godwit/core";
-import { longerList, ramDecoder } from "./ram-decoder.ts";
-import type { ListedBlock, PageRecord, RamPhase, RamRecord, RamSection, RamSink } from "./ram-sink.ts";
+import { type ListFormat, longerList, plainList } from "./list-format.ts";
+import { PayloadAssembly } from "./payload-assembly.ts";
+import { ramDecoder } from "./ram-decoder.ts";
+import type { ListedBlock, ListedExtra, PageRecord, RamPhase, RamRecord, RamSection, RamSink } from "./ram-sink.ts";
 import { checkPageBytes, defaultPageBytes, type RamRecordKind } from "./records.ts";
 
 export interface RamWalkerInit {
   /** Bytes of a target page: `page_size` of the stream's vmdesc. The default is 4096. */
   readonly pageBytes?: number;
+  /** What the block list holds; asked at each START. The default is names and lengths. */
+  readonly list?: ListFormat | (() => ListFormat);
   /** Each block of the list, as it comes. */
-  onBlock?(block: ListedBlock): void;
-  /** Each record, complete. */
+  onBlock?(block: ListedBlock & ListedExtra): void;
+  /** Each record, complete; and each page of a mapped-ram file, as the kind `mapped`. */
   onRecord?(record: RamRecord): void;
-  /** The content of each PAGE record, whole; not to be kept. */
+  /** The content of each PAGE record and of each page of a mapped-ram file, whole; not to be kept. */
   page?(block: ListedBlock, offset: number, bytes: Uint8Array): void;
+  /** What any page's record carries, whole: a page, a delta, zlib data; not to be kept. Comes before `onRecord`. */
+  payload?(record: PageRecord, bytes: Uint8Array): void;
 }
 
 export interface RamWalker {
@@ -25,20 +31,21 @@ export interface RamWalker {
 
 /** Forks of its decoders call the same functions. `DEFINITION_INVALID` for a page that cannot be. */
 export function ramWalker(init: RamWalkerInit = {}): RamWalker {
-  const { pageBytes = defaultPageBytes } = init;
+  const { pageBytes = defaultPageBytes, list = plainList } = init;
   checkPageBytes(pageBytes);
-  return { decoder: (phase, previous) => ramDecoder(new WalkSink(init, pageBytes), phase, pageBytes, previous) };
+  const formatOf = () => (typeof list === "function" ? list() : list);
+  return {
+    decoder: (phase, previous) => ramDecoder(new WalkSink(init), phase, pageBytes, previous, formatOf()),
+  };
 }
 
 class WalkSink implements RamSink<ListedBlock> {
   readonly #init: RamWalkerInit;
-  readonly #pageBytes: number;
-  /** The page that comes in pieces. */
-  #pieces: Uint8Array | undefined;
+  readonly #payload: PayloadAssembly;
 
-  constructor(init: RamWalkerInit, pageBytes: number) {
+  constructor(init: RamWalkerInit, payload = new PayloadAssembly()) {
     this.#init = init;
-    this.#pageBytes = pageBytes;
+    this.#payload = payload;
   }
 
   listing(idstr: string): void {
@@ -47,10 +54,14 @@ class WalkSink implements RamSink<ListedBlock> {
   }
 
   listed(idstr: string, length: number): ListedBlock {
-    const block = { idstr, length };
-    this.#init.onBlock?.(block);
-    return block;
+    return { idstr, length };
   }
+
+  entry(block: ListedBlock, extra: ListedExtra): void {
+    this.#init.onBlock?.({ ...block, ...extra });
+  }
+
+  mappedComplete(): void {}
 
   listComplete(): void {}
 
@@ -58,16 +69,19 @@ class WalkSink implements RamSink<ListedBlock> {
     return true;
   }
 
+  mayPass(): boolean {
+    return true;
+  }
+
+  opening(): void {}
+
   payload(record: PageRecord, at: number, bytes: Uint8Array, from: number, to: number): void {
-    if (this.#init.page === undefined || record.kind !== "page") return;
-    const { block, offset, payloadBytes } = record;
-    if (to - from === payloadBytes) {
-      this.#init.page(block, offset, bytes.subarray(from, to));
-      return;
-    }
-    this.#pieces ??= new Uint8Array(this.#pageBytes);
-    this.#pieces.set(bytes.subarray(from, to), at);
-    if (at + to - from === payloadBytes) this.#init.page(block, offset, this.#pieces);
+    const isPage = record.kind === "page" || record.kind === "mapped";
+    if (this.#init.payload === undefined && !(isPage && this.#init.page)) return;
+    const whole = this.#payload.add(record.payloadBytes, at, bytes, from, to);
+    if (whole === undefined) return;
+    if (isPage) this.#init.page?.(record.block, record.offset, whole);
+    this.#init.payload?.({ ...record }, whole);
   }
 
   record(record: RamRecord): void {
@@ -77,8 +91,6 @@ class WalkSink implements RamSink<ListedBlock> {
   sectionComplete(): void {}
 
   fork(): WalkSink {
-    const copy = new WalkSink(this.#init, this.#pageBytes);
-    copy.#pieces = this.#pieces?.slice();
-    return copy;
+    return new WalkSink(this.#init, this.#payload.fork());
   }
 }

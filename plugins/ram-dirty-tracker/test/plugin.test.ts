@@ -1,7 +1,7 @@
 // The plugin in a kernel: a machine's RAM is saved, loaded, checked against by a device, and put back after a failure.
 import { readFileSync } from "node:fs";
 import { createKernel, type Kernel, u32, virtualClock, vmstate } from "@godwit/core";
-import { type GuestReader, type RamOffer, ram } from "@godwit/ram-dirty-tracker";
+import { type GuestReader, listFormat, type RamOffer, ram } from "@godwit/ram-dirty-tracker";
 import { describe, expect, it } from "vitest";
 import { page, pattern, sameBytes, type TestBlock, testBlock } from "./support/rig.ts";
 
@@ -147,5 +147,48 @@ describe("the ram plugin", () => {
     kernel.restore(first);
     expect([blocks[0]?.memory()[0], blocks[0]?.memory()[0x5000]]).toEqual([1, 0]);
     expect(sameBytes([kernel.snapshot()], [first])).toBe(true);
+  });
+});
+
+describe("capabilities of the configuration", () => {
+  const capable = (capabilities: readonly string[], shared = false) => {
+    const map = [{ gpa: 0x1000_0000, offset: 0, length: 16 * page }];
+    const blocks = [testBlock("mach.ram", 16 * page, { map, shared }), testBlock("mach.rom", 2 * page)];
+    const kernel = createKernel({
+      machineType: "test-1",
+      clock: virtualClock(() => 0n),
+      machine: { pause() {}, resume() {}, reset() {} },
+      capabilities,
+    });
+    kernel.use(ram({ blocks: blocks.map(({ block }) => block), list: listFormat(capabilities) }));
+    return { kernel, blocks };
+  };
+  const moved = async (capabilities: readonly string[], shared = false) => {
+    const [source, target] = [capable(capabilities, shared), capable(capabilities, shared)];
+    for (const [index, { memory }] of source.blocks.entries()) memory().set(pattern(7 + index), page);
+    const bytes = await saved(source.kernel);
+    await target.kernel.load([bytes]);
+    return { source, target, bytes };
+  };
+
+  it("mapped-ram: a save is a file whose pages stand at whole MiBs, and it loads", async () => {
+    const { source, target, bytes } = await moved(["mapped-ram"]);
+    expect(bytes.subarray((1 << 20) + page, (1 << 20) + 2 * page)).toEqual(pattern(7));
+    expect(bytes.subarray((2 << 20) + page, (2 << 20) + 2 * page)).toEqual(pattern(8));
+    expect(
+      sameBytes(
+        target.blocks.map(({ memory }) => memory()),
+        source.blocks.map(({ memory }) => memory()),
+      ),
+    ).toBe(true);
+  });
+
+  it("x-ignore-shared: shared memory stays where it is, on both sides", async () => {
+    const { target, bytes } = await moved(["x-ignore-shared"], true);
+    expect(bytes.length).toBeLessThan(2 * page);
+    expect(target.blocks[0]?.memory().every((byte) => byte === 0)).toBe(true);
+    expect(target.blocks[1]?.memory().subarray(page)).toEqual(pattern(8));
+    const chunks = [bytes.subarray(0, 80), bytes.subarray(80)];
+    await expect(capable([], true).kernel.load(chunks)).rejects.toMatchObject({ code: "CAPABILITY_MISMATCH" });
   });
 });

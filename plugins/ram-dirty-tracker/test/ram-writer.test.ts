@@ -83,7 +83,7 @@ describe("the sections' data", () => {
     const bytes = new Uint8Array(4 * 1024).fill(5);
     bytes.fill(0, 1024, 2048);
     const block = testBlock("s", bytes, { tracker: (length) => barrierTracker(length, 1024) });
-    const { handler } = rig([block.block], 1024);
+    const { handler } = rig([block.block], { pageBytes: 1024 });
     bytesOf((out) => handler.setup(out));
     const five = Array<number>(1024).fill(5);
     expect([...bytesOf((out) => handler.iterate(out, plenty))]).toEqual([
@@ -176,12 +176,14 @@ describe("the life-cycle", () => {
       dirtySyncCount: 3,
       zeroPages: 4,
       normalPages: 5,
+      xbzrlePages: 0,
       bytes,
+      multifdBytes: 0,
       remainingPages: 0,
       rounds: [
-        { dirtyPages: 6, zeroPages: 4, normalPages: 2, bytes: 6 * 8 + 4 + 2 * page + 2 + 6 },
-        { dirtyPages: 2, zeroPages: 0, normalPages: 1, bytes: 8 + page + 2 },
-        { dirtyPages: 2, zeroPages: 0, normalPages: 2, bytes: 2 * (8 + page) + 6 },
+        { dirtyPages: 6, zeroPages: 4, normalPages: 2, xbzrlePages: 0, bytes: 6 * 8 + 4 + 2 * page + 2 + 6 },
+        { dirtyPages: 2, zeroPages: 0, normalPages: 1, xbzrlePages: 0, bytes: 8 + page + 2 },
+        { dirtyPages: 2, zeroPages: 0, normalPages: 2, xbzrlePages: 0, bytes: 2 * (8 + page) + 6 },
       ],
     });
   });

@@ -63,6 +63,8 @@ describe.skipIf(!here)("RAM of real streams", () => {
       expect(offer.statistics().received).toEqual({
         zeroPages: stream.ram_records.zero,
         normalPages: stream.ram_records.page,
+        xbzrlePages: 0,
+        compressedPages: 0,
         missingPages: 0,
         allocatedBytes: stream.ram_blocks.reduce((all, block) => all + block.bytes, 0),
       });
@@ -121,14 +123,9 @@ describe.skipIf(!here)("RAM of real streams", () => {
     },
   );
 
-  it("tiny-xbzrle and tiny-compress: refused by a load at the first such record", () => {
-    for (const [raw, flag] of [
-      ["tiny-xbzrle-7.2.stream", "XBZRLE"],
-      ["tiny-compress-7.2.stream", "COMPRESS_PAGE"],
-    ] as const) {
-      const refusal = { code: "RAM_ENCODING", found: expect.stringContaining(flag) };
-      expect(() => load(raw, 1 << 20)).toThrow(expect.objectContaining(refusal));
-    }
+  it("tiny-compress: refused by a load that cannot inflate, at the first such record", () => {
+    const refusal = { code: "RAM_ENCODING", found: expect.stringContaining("COMPRESS_PAGE") };
+    expect(() => load("tiny-compress-7.2.stream", 1 << 20)).toThrow(expect.objectContaining(refusal));
   });
 
   it("tiny-mappedram: the longer block list is told from a plain one", () => {

@@ -1,13 +1,26 @@
 // What one machine sends while it writes to its memory, another one has at the end: for any memory, any writes, any
 // budgets, any chunks, either tracker, and after attempts that failed.
 import { Cursor, Writer } from "@godwit/core";
-import { barrierTracker, compareTracker, type RamPhase, ramBlock } from "@godwit/ram-dirty-tracker";
+import {
+  barrierTracker,
+  compareTracker,
+  hashTracker,
+  type RamInit,
+  type RamPhase,
+  ramBlock,
+} from "@godwit/ram-dirty-tracker";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { feed, wholeBytes } from "./support/feed.ts";
 import { bytesOf, page, pattern, rig, sameBytes, type TestBlock, testBlock } from "./support/rig.ts";
 
-const trackers = { barrier: barrierTracker, compare: compareTracker };
+const trackers = { barrier: barrierTracker, compare: compareTracker, hash: hashTracker };
+/** What the source sends beside whole pages: deltas, from a cache that holds all, or one where pages are in each other's way. */
+const modes: Record<string, Omit<RamInit, "blocks">> = {
+  whole: {},
+  deltas: { xbzrle: {} },
+  fewDeltas: { xbzrle: { cacheBytes: 4 * page } },
+};
 
 const write = fc.record({
   block: fc.nat(2),
@@ -19,7 +32,8 @@ const write = fc.record({
 const writes = fc.array(write, { maxLength: 6 });
 const machine = fc.record({
   pages: fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 3 }),
-  tracker: fc.constantFrom("barrier" as const, "compare" as const),
+  tracker: fc.constantFrom("barrier" as const, "compare" as const, "hash" as const),
+  mode: fc.constantFrom(...Object.keys(modes)),
   before: writes,
 });
 const round = fc.record({ writes, exact: fc.boolean(), budget: fc.integer({ min: 1, max: 12 * page }) });
@@ -47,11 +61,14 @@ describe("a migration of RAM", () => {
         writes,
         fc.constantFrom(1, 7, 4096, wholeBytes),
         fc.integer({ min: 1, max: 8 * page }),
-        ({ pages, tracker, before }, rounds, failing, last, chunkBytes, endBudget) => {
+        ({ pages, tracker, mode, before }, rounds, failing, last, chunkBytes, endBudget) => {
           const make = (count: number, index: number) =>
             testBlock(blockNames[index] as string, count * page, { tracker: trackers[tracker] });
           const source = pages.map(make);
-          const { handler, offer } = rig(source.map(({ block }) => block));
+          const { handler, offer } = rig(
+            source.map(({ block }) => block),
+            modes[mode],
+          );
           apply(source, before);
 
           if (failing.length > 0) {
@@ -95,6 +112,7 @@ describe("a migration of RAM", () => {
           expect(receiving.offer.statistics().received).toMatchObject({
             zeroPages: sent?.zeroPages,
             normalPages: sent?.normalPages,
+            xbzrlePages: sent?.xbzrlePages,
             missingPages: 0,
           });
         },

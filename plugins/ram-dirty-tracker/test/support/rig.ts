@@ -5,6 +5,7 @@ import {
   type DirtyTracker,
   type GuestRange,
   type RamBlock,
+  type RamInit,
   type RamOffer,
   ram,
   ramBlock,
@@ -25,7 +26,11 @@ export interface TestBlock {
 export function testBlock(
   idstr: string,
   bytes: Uint8Array | number,
-  { tracker, map }: { tracker?: (length: number) => DirtyTracker; map?: readonly GuestRange[] } = {},
+  {
+    tracker,
+    map,
+    shared,
+  }: { tracker?: (length: number) => DirtyTracker; map?: readonly GuestRange[]; shared?: boolean } = {},
 ): TestBlock {
   let memory = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
   const own = (tracker ?? barrierTracker)(memory.length);
@@ -39,6 +44,7 @@ export function testBlock(
       },
       tracker: own,
       ...(map && { map }),
+      ...(shared && { shared }),
     }),
     memory: () => memory,
     write(offset, stored) {
@@ -49,13 +55,13 @@ export function testBlock(
 }
 
 export interface RamRig {
-  readonly handler: IterableInit;
+  readonly handler: Omit<IterableInit, "setup"> & { setup(out: Writer, offset?: number): void };
   readonly offer: RamOffer;
   stage(): StagedRam;
 }
 
 /** The plugin's handler, taken as a kernel takes it. */
-export function rig(blocks: readonly RamBlock[], pageBytes?: number): RamRig {
+export function rig(blocks: readonly RamBlock[], more: Omit<RamInit, "blocks"> = {}): RamRig {
   let handler: IterableInit | undefined;
   const kernel = {
     iterable(init: IterableInit) {
@@ -63,11 +69,12 @@ export function rig(blocks: readonly RamBlock[], pageBytes?: number): RamRig {
       return { idstr: init.idstr, instance: init.instance ?? 0, sectionId: 0, remove() {} };
     },
   } as unknown as KernelForPlugins;
-  const plugin: Plugin<RamOffer> = ram({ blocks, ...(pageBytes !== undefined && { pageBytes }) });
+  const plugin: Plugin<RamOffer> = ram({ blocks, ...more });
   const offer = plugin.setup(kernel);
   if (handler === undefined) throw new Error("the plugin registered nothing");
   const registered = handler;
-  return { handler: registered, offer, stage: () => registered.stage() as StagedRam };
+  const setup = (out: Writer, offset = 0) => registered.setup(out, offset);
+  return { handler: { ...registered, setup }, offer, stage: () => registered.stage() as StagedRam };
 }
 
 /** What `write` puts out, as one array of its own. */

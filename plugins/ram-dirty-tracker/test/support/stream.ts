@@ -26,7 +26,9 @@ export function walkRam<T>(
   while (at < stream.length) {
     const type = stream[at];
     if (type === 0x08) {
-      at += 5 + view.getUint16(at + 3);
+      // PACKAGED: its payload is the length of the blob that follows.
+      const blobBytes = view.getUint16(at + 1) === 7 ? view.getUint32(at + 5) : 0;
+      at += 5 + view.getUint16(at + 3) + blobBytes;
       continue;
     }
     const phase = type === 0x01 ? "start" : type === 0x02 ? "part" : type === 0x03 ? "end" : undefined;

@@ -1,0 +1,104 @@
+// The cache of deltas: which pages it keeps, how long, and what goes out for pages that stand in each other's way.
+import { barrierTracker } from "@godwit/ram-dirty-tracker";
+import { describe, expect, it } from "vitest";
+import { xbzrleCache } from "../src/xbzrle-cache.ts";
+import { feed, wholeBytes } from "./support/feed.ts";
+import { bytesOf, page, pattern, rig, sameBytes, testBlock } from "./support/rig.ts";
+
+describe("the cache", () => {
+  it("holds a power of two of pages, at most what it is given", () => {
+    expect([1, 3, 4, 7].map((pages) => xbzrleCache(pages * page, page).cacheBytes / page)).toEqual([1, 2, 4, 4]);
+    expect(xbzrleCache(2 * page - 1, page).cacheBytes).toBe(page);
+  });
+
+  it("gives a page only for its own number, as a copy that is its own", () => {
+    const cache = xbzrleCache(4 * page, page);
+    const content = pattern(1);
+    expect(cache.insert(3, content, 1)).toBe(true);
+    content.fill(0);
+    expect(cache.use(3, 1)).toEqual(pattern(1));
+    expect(cache.use(7, 1)).toBeUndefined();
+    expect(cache.use(2, 1)).toBeUndefined();
+  });
+
+  it("lets a page give way once it was not used for more than two generations", () => {
+    const cache = xbzrleCache(4 * page, page);
+    cache.insert(3, pattern(1), 5);
+    expect(cache.insert(7, pattern(2), 7)).toBe(false);
+    expect(cache.use(3, 7)).toEqual(pattern(1));
+    expect(cache.insert(7, pattern(2), 9)).toBe(false);
+    expect(cache.insert(7, pattern(2), 10)).toBe(true);
+    expect(cache.use(3, 10)).toBeUndefined();
+    expect(cache.use(7, 10)).toEqual(pattern(2));
+    expect(cache.insert(7, pattern(3), 10)).toBe(true);
+    expect(cache.use(7, 10)).toEqual(pattern(3));
+  });
+});
+
+/** Rounds of writes, sent by deltas over a cache of `cacheBytes`, and loaded. */
+function migrated(cacheBytes: number, rounds: readonly (readonly [at: number, bytes: ArrayLike<number>])[][]) {
+  const make = () => [testBlock("pc.ram", 8 * page, { tracker: barrierTracker }), testBlock("vga.vram", 2 * page)];
+  const source = make();
+  for (let each = 0; each < 8; each++) source[0]?.memory().set(pattern(each), each * page);
+  const { handler, offer } = rig(
+    source.map(({ block }) => block),
+    { xbzrle: { cacheBytes } },
+  );
+  const sections: ["start" | "part" | "end", Uint8Array][] = [["start", bytesOf((out) => handler.setup(out))]];
+  for (const writes of rounds) {
+    sections.push(["part", bytesOf((out) => void handler.iterate(out, 1 << 30))]);
+    for (const [at, bytes] of writes) source[0]?.write(at, bytes);
+    handler.pending(true);
+  }
+  sections.push(["end", bytesOf((out) => void handler.complete(out, 1 << 30))]);
+  handler.cleanup(true);
+  const target = make();
+  const staged = rig(target.map(({ block }) => block)).stage();
+  let previous: unknown;
+  for (const [phase, data] of sections) previous = feed(staged.decoder(phase, 4, previous), data, 0, wholeBytes)?.value;
+  staged.commit();
+  const memories = [target, source].map((side) => side.map(({ memory }) => memory()));
+  expect(sameBytes(memories[0] as Uint8Array[], memories[1] as Uint8Array[])).toBe(true);
+  return offer.statistics().sent;
+}
+
+describe("pages by deltas", () => {
+  it("that share a slot: the one in the cache goes as a delta, the other whole", () => {
+    const both: [number, number[]][] = [
+      [0, [1]],
+      [4 * page, [2]],
+    ];
+    const again: [number, number[]][] = [
+      [0, [3]],
+      [4 * page, [4]],
+    ];
+    const sent = migrated(page, [both, again, both]);
+    expect(sent?.xbzrleCache).toMatchObject({ "cache-size": page, pages: 2, "cache-miss": 4 });
+    expect(sent).toMatchObject({ xbzrlePages: 2, normalPages: 8 + 4 });
+  });
+
+  it("that are too different go whole, and later deltas are against those", () => {
+    const other = pattern(3).map((byte) => byte ^ 0x80);
+    const sent = migrated(64 * page, [[[3 * page, [9]]], [[3 * page, other]], [[3 * page + 7, [1, 2]]]]);
+    expect(sent?.xbzrleCache).toMatchObject({ overflow: 1, pages: 2, "cache-miss": 1 });
+    expect(sent).toMatchObject({ xbzrlePages: 1, normalPages: 8 + 2 });
+  });
+
+  it("that became zero and came back are deltas against zeros", () => {
+    const zeros = new Uint8Array(page);
+    const sent = migrated(64 * page, [
+      [[2 * page, [9]]],
+      [[2 * page, zeros]],
+      [[2 * page + 5, [1]]],
+      [[2 * page + 5, [2]]],
+    ]);
+    expect(sent).toMatchObject({ xbzrlePages: 2, zeroPages: 2 + 1 });
+    expect(sent?.xbzrleCache?.bytes).toBe(2 * (3 + 3));
+  });
+
+  it("that were written with what they held are not sent at all", () => {
+    const sent = migrated(64 * page, [[[page, [9]]], [[page, [9]]]]);
+    expect(sent?.xbzrleCache).toMatchObject({ pages: 1, bytes: 0, "encoding-rate": 0 });
+    expect(sent).toMatchObject({ xbzrlePages: 0, normalPages: 8 + 1, remainingPages: 0 });
+  });
+});
