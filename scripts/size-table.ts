@@ -140,7 +140,8 @@ export function findings(committed: readonly Size[], measured: readonly Size[]):
   return found;
 }
 
-function isOff(written: number, measured: number): boolean {
+/** Beyond what two versions of a compressor differ by. */
+export function isOff(written: number, measured: number): boolean {
   return Math.abs(measured - written) > toleranceOf * written;
 }
 

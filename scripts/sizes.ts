@@ -1,11 +1,12 @@
-// Builds what is published as a user's bundler would, and prints the sizes. `--write` writes packages/core/SIZES.md; without
-// it, the exit code is 1 where that table is off by more than 2%. With it or without, the exit code is 1 where an entry is
+// Builds what is published as a user's bundler would, and prints the sizes. `--write` writes packages/core/SIZES.md and the
+// line of each plugin's README; without it, the exit code is 1 where one of them is off by more than 2%. With it or without, the exit code is 1 where an entry is
 // beyond its limit or its ceiling, and nothing is written.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { run } from "./run.ts";
+import { sizeLine, sizeLineFinding, withSizeLine } from "./size-line.ts";
 import { excesses, findings, type Part, partsOf, readSizes, type Size, sizesText, tableText } from "./size-table.ts";
 import { readWorkspaces, repositoryRoot } from "./workspaces.ts";
 
@@ -88,7 +89,10 @@ async function measure(entry: string, text: string, external: readonly string[])
 const bunVersion = process.versions.bun;
 if (bunVersion === undefined) throw new Error("other runtimes' zlib gives other figures: bun scripts/sizes.ts");
 
+const readmeOf = (folder: string): string => join(repositoryRoot, folder, "README.md");
 const sizes: Measured[] = [];
+/** Each plugin's own entries, by its folder. */
+const plugins = new Map<string, { readonly name: string; readonly sizes: Measured[] }>();
 for (const { folder, manifest } of readWorkspaces()) {
   // An app is not published.
   if (manifest.private || folder.startsWith("apps/")) continue;
@@ -99,7 +103,12 @@ for (const { folder, manifest } of readWorkspaces()) {
     if (typeof target === "string") continue;
     const entry = manifest.name + subPath.slice(1);
     sources.set(entry, join(repositoryRoot, folder, (target as Record<string, string>)["godwit:source"] ?? ""));
-    sizes.push(await measure(entry, `export * from "${entry}";`, external));
+    const size = await measure(entry, `export * from "${entry}";`, external);
+    sizes.push(size);
+    if (!folder.startsWith("plugins/")) continue;
+    const plugin = plugins.get(folder) ?? { name: manifest.name, sizes: [] };
+    plugin.sizes.push(size);
+    plugins.set(folder, plugin);
   }
 }
 for (const [entry, text] of Object.entries(uses)) sizes.push(await measure(entry, text, []));
@@ -109,10 +118,21 @@ const parts = sizes.find(({ entry }) => entry === "createKernel")?.parts ?? [];
 let wrong = beyond;
 if (!process.argv.includes("--write")) {
   console.log(tableText(sizes));
-  wrong = findings(readSizes(readFileSync(tablePath, "utf8")), sizes);
+  wrong = [
+    ...findings(readSizes(readFileSync(tablePath, "utf8")), sizes),
+    ...[...plugins].flatMap(
+      ([folder, { name, sizes: own }]) => sizeLineFinding(readFileSync(readmeOf(folder), "utf8"), name, own) ?? [],
+    ),
+  ];
 } else if (beyond.length === 0) {
   writeFileSync(tablePath, sizesText(sizes, parts, `Bun ${bunVersion}`));
   console.log(`wrote ${sizes.length} rows`);
+  for (const [folder, { name, sizes: own }] of plugins) {
+    const path = readmeOf(folder);
+    const readme = withSizeLine(readFileSync(path, "utf8"), sizeLine(name, own, "../../packages/core/SIZES.md"));
+    if (readme === undefined) wrong = [...wrong, `${name}: its README has no line that begins with "Size"`];
+    else writeFileSync(path, readme);
+  }
 }
 for (const finding of wrong) console.error(finding);
 if (wrong.length > 0) process.exitCode = 1;
