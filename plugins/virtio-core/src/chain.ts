@@ -1,4 +1,5 @@
-// Descriptor chains (virtio 1.2, sections 2.7.5 to 2.7.8): from a head to the memory that a request consists of.
+// Descriptor chains of a split ring (virtio 1.2, sections 2.7.5 to 2.7.8): from a head to the memory that a request
+// consists of.
 import { maxChain } from "./constants.ts";
 import type { DmaReader } from "./dma.ts";
 import type { Segment, VirtqueueElement } from "./element.ts";
@@ -21,10 +22,32 @@ export interface ChainRules extends RingRules {
   readonly indirect: boolean;
 }
 
+/** Collects the segments of one chain, and holds them to the rules that both forms of a ring share. */
+export class ChainSegments {
+  readonly out: Segment[] = [];
+  readonly in: Segment[] = [];
+
+  add(address: bigint, length: number, deviceWrites: boolean): void {
+    if (this.out.length + this.in.length >= maxChain) throw new ChainFault("a chain that does not end");
+    if (length === 0) throw new ChainFault("a descriptor of no bytes");
+    const segment = { address: deviceAddress(address), length };
+    if (deviceWrites) this.in.push(segment);
+    else if (this.in.length > 0) throw new ChainFault("a readable descriptor after a writable one");
+    else this.out.push(segment);
+  }
+}
+
+/** Entries of an indirect table; throws `ChainFault` where the descriptor may not name one. */
+export function indirectEntries(length: number, hasNext: boolean, negotiated: boolean): number {
+  if (!negotiated) throw new ChainFault("an indirect descriptor that was not negotiated");
+  if (hasNext) throw new ChainFault("an indirect descriptor with a next one");
+  if (length === 0 || length % descriptorBytes !== 0) throw new ChainFault(`an indirect table of ${length} bytes`);
+  return length / descriptorBytes;
+}
+
 /** Reads the chain that begins at `head`. Throws `ChainFault`, or what `memory` throws. */
 export function readChain(memory: DmaReader, ring: RingAddresses, head: number, rules: ChainRules): VirtqueueElement {
-  const out: Segment[] = [];
-  const into: Segment[] = [];
+  const segments = new ChainSegments();
   let table = deviceAddress(ring.desc);
   let size = ring.num;
   let inTable = false;
@@ -33,26 +56,17 @@ export function readChain(memory: DmaReader, ring: RingAddresses, head: number, 
     if (at >= size) throw new ChainFault(`descriptor ${at} of a table of ${size}`);
     const one = readDescriptor(memory, table + descriptorBytes * at, rules.littleEndian);
     if ((one.flags & flags.indirect) !== 0) {
-      if (!rules.indirect) throw new ChainFault("an indirect descriptor that was not negotiated");
       if (inTable) throw new ChainFault("an indirect descriptor within an indirect table");
-      if ((one.flags & flags.next) !== 0) throw new ChainFault("an indirect descriptor with a next one");
-      if (one.length === 0 || one.length % descriptorBytes !== 0) {
-        throw new ChainFault(`an indirect table of ${one.length} bytes`);
-      }
+      size = indirectEntries(one.length, (one.flags & flags.next) !== 0, rules.indirect);
       table = deviceAddress(one.address);
-      size = one.length / descriptorBytes;
       inTable = true;
       steps = 0;
       at = 0;
       continue;
     }
-    if (++steps > size || out.length + into.length >= maxChain) throw new ChainFault("a chain that does not end");
-    if (one.length === 0) throw new ChainFault("a descriptor of no bytes");
-    const segment = { address: deviceAddress(one.address), length: one.length };
-    if ((one.flags & flags.write) !== 0) into.push(segment);
-    else if (into.length > 0) throw new ChainFault("a readable descriptor after a writable one");
-    else out.push(segment);
-    if ((one.flags & flags.next) === 0) return { index: head, out, in: into };
+    if (++steps > size) throw new ChainFault("a chain that does not end");
+    segments.add(one.address, one.length, (one.flags & flags.write) !== 0);
+    if ((one.flags & flags.next) === 0) return { index: head, out: segments.out, in: segments.in };
     at = one.next;
   }
 }

@@ -3,8 +3,11 @@
 import { isMigrationError, MigrationError } from "@godwit/core";
 import { endian, feature, hex, maxRing, status } from "./constants.ts";
 import type { DmaReader } from "./dma.ts";
+import { checkPackedIndices } from "./packed-check.ts";
+import { readPackedRing } from "./packed-ring.ts";
 import { legacyRing, type RingAddresses, type RingRules, readRing, ringProgress } from "./ring.ts";
 import type { VirtioState } from "./section.ts";
+import { freshIndices } from "./subsections.ts";
 
 /** Any virtio state: the checks look at the common part. */
 export type AnyVirtioState = VirtioState<unknown, unknown, unknown, unknown, unknown>;
@@ -72,38 +75,45 @@ export function checkQueueFields(state: AnyVirtioState): void {
   });
 }
 
+/** The device's rings are packed ones. */
+export function isPacked(state: AnyVirtioState): boolean {
+  return (negotiated(state) & feature.RING_PACKED) !== 0n;
+}
+
 /**
  * Compares each ring's indices with the device's. A ring that does not translate is `TRANSLATION_FAULT` or
- * `MEMORY_UNMAPPED` at the queue's address, such as `vqs[i].desc`; a used index that cannot be is `VIRTQUEUE_INDEX`; available indices that cannot
- * be are returned. Packed rings keep their indices in the state, and are not read.
+ * `MEMORY_UNMAPPED` at the queue's address, such as `vqs[i].desc`; a used index that cannot be is `VIRTQUEUE_INDEX`;
+ * available indices that cannot be are returned.
  */
 export function checkQueues(state: AnyVirtioState, memory: DmaReader): readonly QueueInconsistency[] {
-  if ((negotiated(state) & feature.RING_PACKED) !== 0n) return [];
-  const found: QueueInconsistency[] = [];
-  const rules = ringRules(state);
-  state.vqs.forEach(({ last_avail_idx: last }, index) => {
+  const check = isPacked(state) ? checkPacked : checkSplit;
+  return state.vqs.flatMap((_, index) => {
     const ring = ringOf(state, index);
-    if (ring === undefined) return;
-    const { availIdx, usedIdx } = locateIn(index, () => readRing(memory, ring, rules));
-    const { waiting, inuse } = ringProgress(last, availIdx, usedIdx);
-    if (waiting > ring.num) {
-      const text =
-        `VQ ${index} size ${hex(ring.num)} Guest index ${hex(availIdx)} inconsistent with ` +
-        `Host index ${hex(last)}: delta ${hex(waiting)}`;
-      found.push({ index, text });
-    } else if (inuse > ring.num) {
-      throw new MigrationError(
-        "VIRTQUEUE_INDEX",
-        `VQ ${index} size ${hex(ring.num)} < last_avail_idx ${hex(last)} - used_idx ${hex(usedIdx)}`,
-        {
-          path: `vqs[${index}].last_avail_idx`,
-          expected: `at most ${ring.num} entries in use`,
-          found: String(inuse),
-        },
-      );
-    }
+    const text = ring && check(state, memory, index, ring);
+    return text === undefined ? [] : [{ index, text }];
   });
-  return found;
+}
+
+function checkPacked(state: AnyVirtioState, memory: DmaReader, index: number, ring: RingAddresses): string | undefined {
+  locateIn(index, () => readPackedRing(memory, ring));
+  return checkPackedIndices(index, ring.num, state.virtio.packed_virtqueues.vq[index] ?? freshIndices);
+}
+
+function checkSplit(state: AnyVirtioState, memory: DmaReader, index: number, ring: RingAddresses): string | undefined {
+  const last = state.vqs[index]?.last_avail_idx ?? 0;
+  const { availIdx, usedIdx } = locateIn(index, () => readRing(memory, ring, ringRules(state)));
+  const { waiting, inuse } = ringProgress(last, availIdx, usedIdx);
+  if (waiting > ring.num) {
+    return (
+      `VQ ${index} size ${hex(ring.num)} Guest index ${hex(availIdx)} inconsistent with ` +
+      `Host index ${hex(last)}: delta ${hex(waiting)}`
+    );
+  }
+  if (inuse <= ring.num) return undefined;
+  const detail = `VQ ${index} size ${hex(ring.num)} < last_avail_idx ${hex(last)} - used_idx ${hex(usedIdx)}`;
+  const path = `vqs[${index}].last_avail_idx`;
+  const expected = `at most ${ring.num} entries in use`;
+  throw new MigrationError("VIRTQUEUE_INDEX", detail, { path, expected, found: String(inuse) });
 }
 
 function locateIn<T>(index: number, read: () => T): T {

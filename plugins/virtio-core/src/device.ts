@@ -1,67 +1,143 @@
 // The common part of a virtio device, between its transport and its model: registers, features, queues.
-import { feature, status as statusBit } from "./constants.ts";
+import { MigrationError } from "@godwit/core";
+import type { VirtioErrorCode } from "./codes.ts";
+import { endian, feature, hex, status as statusBit } from "./constants.ts";
+import { type ConfigEnd, DeviceConfig } from "./device-config.ts";
+import { DeviceQueue } from "./device-queue.ts";
 import type { Dma } from "./dma.ts";
+import { clearRegisters, type Registers } from "./registers.ts";
+import type { RingAddresses } from "./ring.ts";
 import type { TransportedDevice } from "./transport.ts";
-import { type QueueHost, SplitVirtqueue, type Virtqueue } from "./virtqueue.ts";
+import type { QueueHost, Virtqueue } from "./virtqueue.ts";
 
-/** What the common part calls: of the transport, and of the model. */
-export interface Ends {
-  readonly transport: { notifyQueue(index: number): void; notifyConfig(): void; reset(): void };
-  readonly model: {
-    configBytes(): Uint8Array;
-    writeConfig?(offset: number, bytes: Uint8Array): void;
-    kick(queue: Virtqueue, index: number): void;
-    featuresChanged?(features: bigint): void;
-    statusChanged?(status: number): void;
-    reset(): void;
-  };
+/** What the common part calls of the transport. */
+export interface TransportEnd {
+  notifyQueue(index: number): void;
+  notifyConfig(): void;
+  reset(): void;
+}
+
+/** What the common part calls of the model. */
+export interface ModelEnd extends ConfigEnd {
+  kick(queue: Virtqueue, index: number): void;
+  featuresChanged?(features: bigint): void;
+  statusChanged?(status: number): void;
+  resetQueue?(index: number): void;
+  reset(): void;
 }
 
 export interface CommonInit {
+  readonly model: ModelEnd;
   readonly dma: Dma;
   readonly hostFeatures: bigint;
   /** Bits that a driver must accept if it is to be served. */
   readonly requiredFeatures: bigint;
   readonly queueSizes: readonly number[];
-  /** Byte order of legacy rings after a reset. */
-  readonly littleEndian: boolean;
+  /** Byte order of the target, for a stream that does not say. */
+  readonly targetEndian: "little" | "big";
+  /** Byte order of the guest's CPU at a reset. */
+  readonly cpuEndian: () => "little" | "big";
 }
+
+/** Features that a section has before its subsections. */
+const lowFeatures = 0xffff_ffffn;
 
 export class CommonDevice implements TransportedDevice, QueueHost {
   readonly dma: Dma;
   readonly hostFeatures: bigint;
-  readonly queues: readonly SplitVirtqueue[];
-  features = 0n;
-  status = 0;
-  isr = 0;
-  queueSelect = 0;
+  readonly queues: readonly DeviceQueue[];
+  /** What travels. The procedures work on it directly; whoever asks the device is told only what is there yet. */
+  readonly registers: Registers = {
+    status: 0,
+    isr: 0,
+    queueSelect: 0,
+    features: 0n,
+    deviceEndian: endian.unknown,
+    broken: false,
+    started: false,
+    disabled: false,
+  };
+  /** In the middle of a load: what the subsections bring is not there. */
+  isLoading = false;
   configGeneration = 0;
-  started = false;
-  disabled = false;
-  broken = false;
   failure: string | undefined;
   /** It came broken, and the driver may not know. */
   unannounced = false;
-  /** Byte order of a legacy guest; VERSION_1 overrides it. */
-  legacyLittleEndian: boolean;
-  /** Set before anything is called. */
-  ends!: Ends;
+  /** A legacy driver may kick before it says DRIVER_OK; the first kick then starts the device. */
+  startOnKick = false;
+  readonly model: ModelEnd;
+  /** Set before any driver is there. */
+  transport!: TransportEnd;
   readonly #init: CommonInit;
+  readonly #config: DeviceConfig;
 
   constructor(init: CommonInit) {
     this.#init = init;
+    this.model = init.model;
+    this.#config = new DeviceConfig(init.model, () => this.littleEndian);
     this.dma = init.dma;
     this.hostFeatures = init.hostFeatures;
-    this.legacyLittleEndian = init.littleEndian;
-    this.queues = init.queueSizes.map((size, index) => new SplitVirtqueue(this, index, size));
+    this.queues = init.queueSizes.map((size, index) => new DeviceQueue(this, index, size));
+    this.registers.deviceEndian = this.#cpuEndian;
+  }
+
+  get status(): number {
+    return this.registers.status;
+  }
+
+  get isr(): number {
+    return this.registers.isr;
+  }
+  set isr(value: number) {
+    this.registers.isr = value;
+  }
+
+  get queueSelect(): number {
+    return this.registers.queueSelect;
+  }
+  set queueSelect(value: number) {
+    this.registers.queueSelect = value;
+  }
+
+  get disabled(): boolean {
+    this.late("whether the device is disabled");
+    return this.registers.disabled;
+  }
+  set disabled(value: boolean) {
+    this.registers.disabled = value;
+  }
+
+  get features(): bigint {
+    if (this.hostFeatures > lowFeatures) this.late("features from bit 32 on");
+    return this.registers.features;
+  }
+
+  has(bits: bigint): boolean {
+    if (bits > lowFeatures) this.late(`feature bits ${hex(bits)}`);
+    return (this.registers.features & bits) === bits;
+  }
+
+  get broken(): boolean {
+    this.late("whether the device is broken");
+    return this.registers.broken;
   }
 
   get littleEndian(): boolean {
-    return this.#modern || this.legacyLittleEndian;
+    this.late("the byte order");
+    return this.#modern || this.registers.deviceEndian !== endian.big;
+  }
+
+  /** Of a legacy device whose stream does not say: the target's. */
+  get defaultEndian(): number {
+    return this.#init.targetEndian === "big" ? endian.big : endian.little;
+  }
+
+  get #cpuEndian(): number {
+    return this.#init.cpuEndian() === "big" ? endian.big : endian.little;
   }
 
   get #modern(): boolean {
-    return (this.features & feature.VERSION_1) !== 0n;
+    return (this.registers.features & feature.VERSION_1) !== 0n;
   }
 
   get running(): boolean {
@@ -69,7 +145,21 @@ export class CommonDevice implements TransportedDevice, QueueHost {
   }
 
   get configLength(): number {
-    return this.ends.model.configBytes().length;
+    return this.#config.length;
+  }
+
+  /** Configuration space as the driver reads it. */
+  get configImage(): Uint8Array {
+    return this.#config.image;
+  }
+
+  /** Throws `VIRTIO_TOO_EARLY` in the middle of a load. */
+  late(what: string): void {
+    if (!this.isLoading) return;
+    const code: VirtioErrorCode = "VIRTIO_TOO_EARLY";
+    throw new MigrationError(code, `a load asked for ${what}, which the subsections bring: afterSubsections has it`, {
+      path: "virtio",
+    });
   }
 
   setStatus(status: number): void {
@@ -77,60 +167,67 @@ export class CommonDevice implements TransportedDevice, QueueHost {
       this.reset();
       return;
     }
-    const added = status & ~this.status;
-    const lacking = this.#init.requiredFeatures & ~this.features;
+    const { registers } = this;
+    const added = status & ~registers.status;
+    const lacking = this.#init.requiredFeatures & ~registers.features;
     // A driver that finds the bit unset again knows that its choice of features is refused (virtio 1.2, section 3.1.1).
     const refused = (added & statusBit.FEATURES_OK) !== 0 && lacking !== 0n;
-    this.status = (refused ? status & ~statusBit.FEATURES_OK : status) | (this.status & statusBit.NEEDS_RESET);
-    this.started = (this.status & statusBit.DRIVER_OK) !== 0;
-    this.ends.model.statusChanged?.(this.status);
+    registers.status =
+      (refused ? status & ~statusBit.FEATURES_OK : status) | (registers.status & statusBit.NEEDS_RESET);
+    registers.started = (registers.status & statusBit.DRIVER_OK) !== 0;
+    this.model.statusChanged?.(registers.status);
   }
 
   setFeatures(features: bigint): boolean {
     if ((this.status & statusBit.FEATURES_OK) !== 0) return false;
-    this.features = features & this.hostFeatures;
-    this.ends.model.featuresChanged?.(this.features);
-    return this.features === features;
+    this.registers.features = features & this.hostFeatures;
+    this.armStartOnKick();
+    this.model.featuresChanged?.(this.registers.features);
+    return this.registers.features === features;
   }
 
   readConfig(offset: number, length: number): Uint8Array {
-    const config = this.ends.model.configBytes();
-    const bytes = new Uint8Array(length).fill(0xff);
-    if (offset + length <= config.length) bytes.set(config.subarray(offset, offset + length));
-    return bytes;
+    return this.#config.read(offset, length);
   }
 
   writeConfig(offset: number, bytes: Uint8Array): void {
-    if (offset + bytes.length <= this.configLength) this.ends.model.writeConfig?.(offset, bytes);
+    this.#config.write(offset, bytes);
   }
 
   configChanged(): void {
     this.configGeneration = (this.configGeneration + 1) & 0xff;
     if ((this.status & statusBit.DRIVER_OK) === 0) return;
     this.isr |= 3;
-    this.ends.transport.notifyConfig();
+    this.transport.notifyConfig();
   }
 
   fail(reason: string): void {
     if (this.broken) return;
-    this.broken = true;
+    this.registers.broken = true;
     this.failure = reason;
     if (!this.#modern) return;
-    this.status |= statusBit.NEEDS_RESET;
+    this.registers.status |= statusBit.NEEDS_RESET;
     this.configChanged();
+  }
+
+  /** Once the features are known, negotiated or loaded (wire reference 13.5, step 5). */
+  armStartOnKick(): void {
+    this.startOnKick = !this.#modern && (this.status & statusBit.DRIVER_OK) === 0;
   }
 
   interrupt(index: number): void {
     this.isr |= 1;
-    this.ends.transport.notifyQueue(index);
+    this.transport.notifyQueue(index);
   }
 
   kick(index: number): void {
+    this.late("the rings");
     const queue = this.queues[index];
-    if (queue === undefined || !queue.ready || this.broken) return;
-    // A legacy driver may kick before it says DRIVER_OK.
+    if (queue === undefined || !queue.ready || this.broken || this.disabled) return;
     if (this.#modern && !this.running) return;
-    this.ends.model.kick(queue, index);
+    if (this.startOnKick) this.registers.started = true;
+    this.startOnKick = false;
+    this.model.kick(queue, index);
   }
 
   ringSize(index: number): number {
@@ -147,6 +244,17 @@ export class CommonDevice implements TransportedDevice, QueueHost {
     this.queues[index]?.setRings(desc, avail, used);
   }
 
+  ringAddresses(index: number): RingAddresses | undefined {
+    return this.queues[index]?.ring;
+  }
+
+  resetQueue(index: number): void {
+    const queue = this.queues[index];
+    if (queue === undefined) return;
+    this.model.resetQueue?.(index);
+    queue.reset();
+  }
+
   /** After a load: a driver whose device has come broken is told once the machine runs. */
   announceFailure(): void {
     if (!this.unannounced) return;
@@ -156,23 +264,18 @@ export class CommonDevice implements TransportedDevice, QueueHost {
 
   reset(): void {
     this.clear();
-    this.ends.transport.reset();
-    this.ends.model.reset();
-    this.ends.model.statusChanged?.(0);
+    this.transport.reset();
+    this.model.reset();
+    this.model.statusChanged?.(0);
   }
 
   /** The common fields as after a reset. */
   clear(): void {
-    this.features = 0n;
-    this.status = 0;
-    this.isr = 0;
-    this.queueSelect = 0;
-    this.started = false;
-    this.disabled = false;
-    this.broken = false;
+    clearRegisters(this.registers);
+    this.registers.deviceEndian = this.#cpuEndian;
     this.unannounced = false;
+    this.startOnKick = false;
     this.failure = undefined;
-    this.legacyLittleEndian = this.#init.littleEndian;
     for (const queue of this.queues) queue.reset();
   }
 }

@@ -9,12 +9,14 @@ export interface Segment {
 
 /** One descriptor chain (QEMU: VirtQueueElement). */
 export interface VirtqueueElement {
-  /** Index of the chain's first descriptor; what the used ring names. */
+  /** Index of the chain's first descriptor, or a packed ring's buffer id; what the used ring names. */
   readonly index: number;
   /** Written by the driver, read by the device. */
   readonly out: readonly Segment[];
   /** Written by the device. */
   readonly in: readonly Segment[];
+  /** Slots that the chain takes in a packed ring; there only (1 where it is not given). */
+  readonly ndescs?: number;
 }
 
 /** The sum of lengths. Bytes. */

@@ -5,18 +5,31 @@ export {
   checkFeatures,
   checkQueueFields,
   checkQueues,
+  isPacked,
   negotiated,
   type QueueInconsistency,
   ringOf,
   ringRules,
 } from "./check.ts";
 export type * from "./class.ts";
+export * from "./codes.ts";
 export * from "./constants.ts";
 export type * from "./dma.ts";
 export * from "./element.ts";
+export { elementBlob, elementBlobBytes, packedElementBlob } from "./element-blob.ts";
 export { decodePrefix, inferVirtio, misread, type VirtioReading, type VirtioRecord } from "./infer.ts";
 export type * from "./model.ts";
 export * from "./no-data.ts";
+export {
+  type EventSuppression,
+  eventFlag,
+  isAvailable,
+  type PackedDescriptor,
+  type PackedPosition,
+  type PackedRingContent,
+  packedFlag,
+  readPackedRing,
+} from "./packed-ring.ts";
 export {
   deviceAddress,
   legacyRing,

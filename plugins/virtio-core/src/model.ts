@@ -5,12 +5,20 @@ import type { NoData } from "./no-data.ts";
 import type { VirtqueueState } from "./section.ts";
 import type { Virtqueue } from "./virtqueue.ts";
 
-/** The common part of a virtio device, as a device model sees it. */
+/**
+ * The common part of a virtio device, as a device model sees it. What the subsections bring is not there while the model
+ * loads: `features` (where any from bit 32 on is offered), `has` of such bits, `littleEndian`, `broken`, `running`, `fail`
+ * and the rings then throw `VIRTIO_TOO_EARLY`. `afterSubsections` has all of it.
+ */
 export interface VirtioDevice {
   /** All bits that are offered. */
   readonly hostFeatures: bigint;
   /** The bits that the driver accepted. */
   readonly features: bigint;
+  /** Whether the driver accepted all of these. Those below bit 32 can be asked for while the model loads. */
+  has(bits: bigint): boolean;
+  /** Byte order of the rings and of configuration space; from VERSION_1 on always true. */
+  readonly littleEndian: boolean;
   readonly status: number;
   /** The driver has finished set-up (DRIVER_OK), and the device is not broken. */
   readonly running: boolean;
@@ -28,10 +36,12 @@ export interface VirtioDevice {
 /** What a device's check may look at beside its own state. */
 export interface VirtioCheckContext<L = NoData> {
   readonly legacy: L;
-  /** Image of configuration space in the stream. */
+  /** Image of configuration space in the stream, in the order of `configBytes`. */
   readonly config: Uint8Array;
   readonly status: number;
-  /** Negotiated on the source; already found to be offered here. */
+  /** Bits 0 to 31 of `features`. */
+  readonly lowFeatures: number;
+  /** Negotiated on the source; already found to be offered here. To `load`, `VIRTIO_TOO_EARLY` as in `VirtioDevice`. */
   readonly features: bigint;
   readonly queues: readonly VirtqueueState<unknown>[];
   /** Guest memory as the incoming attempt has staged it. */
@@ -62,9 +72,14 @@ export interface VirtioModel<S = unknown, L = NoData> {
   readonly features: bigint;
   /** Ring size of each queue by default. */
   readonly queueSizes: readonly number[];
-  /** Configuration space as the driver reads it now; always of the same length. */
+  /** Configuration space now, little-endian; always of the same length. */
   configBytes(): Uint8Array;
-  /** The driver wrote there; without it, configuration space is read-only. */
+  /**
+   * Bytes of each field of configuration space: what a legacy driver on a big-endian CPU reads is turned round field by
+   * field. Without it, configuration space is single bytes.
+   */
+  readonly configWidths?: readonly number[];
+  /** The driver wrote there, little-endian; without it, configuration space is read-only. */
   writeConfig?(offset: number, bytes: Uint8Array): void;
   /** Called once, before anything else. */
   attach?(device: VirtioDevice): void;
@@ -73,6 +88,8 @@ export interface VirtioModel<S = unknown, L = NoData> {
   /** The driver has accepted these features. */
   featuresChanged?(features: bigint): void;
   statusChanged?(status: number): void;
+  /** The driver resets one queue (RING_RESET): what was taken from it is forgotten, and not to be given back. */
+  resetQueue?(index: number): void;
   reset(): void;
   save(): S;
   /** Must be there where `legacySave` is. */

@@ -63,17 +63,18 @@ export const noAddresses: { readonly vq: VirtqueueAddresses[] } = {
   vq: new Array<VirtqueueAddresses>(maxQueues).fill(Object.freeze({ avail: 0n, used: 0n })),
 };
 
-/** As a packed ring begins, whose wrap counters are both 1; of a device that does not offer them, always. */
+/** How a queue begins; the wrap counters of a packed ring are both 1 (virtio 1.2, section 2.8.1). */
+export const freshIndices: PackedVirtqueueState = Object.freeze({
+  last_avail_idx: 0,
+  last_avail_wrap_counter: true,
+  used_idx: 0,
+  used_wrap_counter: true,
+  inuse: 0,
+});
+
+/** Of a device that does not offer packed rings. */
 export const freshPackedQueues: { readonly vq: PackedVirtqueueState[] } = {
-  vq: new Array<PackedVirtqueueState>(maxQueues).fill(
-    Object.freeze({
-      last_avail_idx: 0,
-      last_avail_wrap_counter: true,
-      used_idx: 0,
-      used_wrap_counter: true,
-      inuse: 0,
-    }),
-  ),
+  vq: new Array<PackedVirtqueueState>(maxQueues).fill(freshIndices),
 };
 
 /**

@@ -1,5 +1,6 @@
 // The contract between the virtio core and a transport (PCI, channel I/O): what a transport saves, and what it is told.
 import type { VirtioDevice } from "./model.ts";
+import type { RingAddresses } from "./ring.ts";
 import type { VirtioTransportDescriptions } from "./section.ts";
 
 /** The common part of a virtio device, as its transport drives it. */
@@ -8,6 +9,8 @@ export interface TransportedDevice extends VirtioDevice {
   isr: number;
   /** The queue that the driver's queue registers are about. */
   queueSelect: number;
+  /** The transport has taken the device's access to memory away (PCI: no bus master): its queues stand still. */
+  disabled: boolean;
   /** Counts changes of configuration space. */
   readonly configGeneration: number;
   readonly configLength: number;
@@ -22,6 +25,10 @@ export interface TransportedDevice extends VirtioDevice {
   ringSize(index: number): number;
   setRingSize(index: number, num: number): void;
   setRings(index: number, desc: bigint, avail: bigint, used: bigint): void;
+  /** Where a queue's rings lie; `desc` is 0 while the driver has not set it up. Undefined: there is no such queue. */
+  ringAddresses(index: number): RingAddresses | undefined;
+  /** One queue as after a reset of the device (RING_RESET); its model forgets what it took from it. */
+  resetQueue(index: number): void;
   reset(): void;
 }
 

@@ -1,11 +1,13 @@
 // virtioDevice(): a model and a transport become one device, which saves, checks and loads as one section.
 import type { KernelForPlugins, Registration } from "@godwit/core";
-import { feature } from "./constants.ts";
+import { checkState } from "./check-state.ts";
 import { CommonDevice } from "./device.ts";
 import type { Dma } from "./dma.ts";
+import { loadState } from "./load.ts";
 import type { VirtioModel } from "./model.ts";
 import type { NoData } from "./no-data.ts";
-import { checkState, loadState, type Parts, saveState } from "./save-load.ts";
+import type { Parts } from "./parts.ts";
+import { saveState } from "./save.ts";
 import { type VirtioParameters, virtioSection } from "./section.ts";
 import type { TransportedDevice, VirtioTransport } from "./transport.ts";
 
@@ -19,6 +21,8 @@ export interface VirtioDeviceInit<T, D, L> {
   readonly parameters: VirtioParameters;
   /** Bits without which a driver's FEATURES_OK is refused. */
   readonly requiredFeatures?: bigint;
+  /** Byte order of the guest's CPU when a driver resets the device; the target's if not given. For legacy drivers. */
+  readonly cpuEndian?: () => "little" | "big";
   /** Makes the transport, which keeps the device to drive it. */
   readonly transport: (device: TransportedDevice) => T;
 }
@@ -31,26 +35,24 @@ export interface WiredDevice<T> {
   resume(): void;
 }
 
-/**
- * Wires a device to its transport and registers its section, to be checked and loaded after what its memory comes from.
- * A packed ring is described in the stream, but not driven: offering it is a `RangeError`.
- */
+/** Wires a device to its transport and registers its section, to be checked and loaded after what its memory comes from. */
 export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L = NoData>(
   init: VirtioDeviceInit<T & VirtioTransport<C, Q, X>, D, L>,
 ): WiredDevice<T> {
   const { kernel, model, dma, parameters } = init;
-  const { hostFeatures, targetEndian } = parameters;
-  if ((hostFeatures & feature.RING_PACKED) !== 0n) throw new RangeError("packed rings are not driven");
+  const { hostFeatures, targetEndian = "little" } = parameters;
   const common = new CommonDevice({
+    model,
     dma,
     hostFeatures,
     requiredFeatures: init.requiredFeatures ?? 0n,
     queueSizes: model.queueSizes,
-    littleEndian: targetEndian !== "big",
+    targetEndian,
+    cpuEndian: init.cpuEndian ?? (() => targetEndian),
   });
   const transport = init.transport(common);
   const parts: Parts<C, Q, X, D, L> = { common, transport, model };
-  common.ends = { transport, model };
+  common.transport = transport;
   model.attach?.(common);
   const description = virtioSection<C, Q, X, D, L>({
     name: model.name,

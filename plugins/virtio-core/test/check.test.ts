@@ -153,12 +153,6 @@ describe("rings", () => {
     state.virtio.device_endian.device_endian = 2;
     expect(checkQueues(state, memory)).toMatchObject([{ index: 0 }]);
   });
-
-  it("that are packed keep their indices in the state", () => {
-    const { state } = saved();
-    state.virtio.features64.guest_features |= feature.RING_PACKED;
-    expect(checkQueues(state, new TestMemory(0))).toEqual([]);
-  });
 });
 
 describe("an available index", () => {

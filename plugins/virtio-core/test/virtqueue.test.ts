@@ -103,6 +103,26 @@ describe("pop and push", () => {
   });
 });
 
+describe("a queue that is reset alone", () => {
+  it("begins anew, and the others and the device go on", () => {
+    const { device, model, queue, other, request, registered } = started();
+    const told: unknown[] = [];
+    Object.assign(model, { resetQueue: (index: number) => void told.push([index, queue.inuse]) });
+    request("one");
+    queue.pop();
+    expect(device.ringAddresses(0)).toEqual({ num: 8, desc: 0x1000n, avail: 0x1080n, used: 0x1098n });
+    device.setRingSize(0, 4);
+    device.resetQueue(0);
+    device.resetQueue(9);
+    // The model is told while the queue is still what it was.
+    expect(told).toEqual([[0, 1]]);
+    expect(device.ringAddresses(0)).toEqual({ num: 8, desc: 0n, avail: 0n, used: 0n });
+    expect(device.ringAddresses(9)).toBeUndefined();
+    expect([queue.ready, queue.inuse, other.ready, device.running]).toEqual([false, 0, true, true]);
+    expect(registered().init.save()["vqs"][0]).toMatchObject({ num: 8, desc: 0n, last_avail_idx: 0 });
+  });
+});
+
 describe("interrupts", () => {
   it("go by the driver's flag without RING_EVENT_IDX", () => {
     const { queue, ring, request, calls, device } = started(withoutEvents);

@@ -17,6 +17,7 @@ import {
 import type {
   TransportedDevice,
   VirtioDevice,
+  VirtioLoadContext,
   VirtioModel,
   VirtioTransport,
   VirtioTransportDescriptions,
@@ -89,7 +90,7 @@ export class TestTransport implements VirtioTransport<TestConfig, TestQueue, Tes
     this.vectors[index] = vector;
   }
   loadExtraState({ word }: TestExtra): void {
-    this.calls.push(["transport.loadExtraState", hexOf(this.device.features)]);
+    this.calls.push("transport.loadExtraState");
     this.word = word;
   }
 }
@@ -161,12 +162,12 @@ export class EchoModel implements VirtioModel<EchoState, { mark: number }> {
     this.calls.push("model.saveLegacy");
     return { mark: this.mark };
   }
-  load({ served }: EchoState, { legacy }: { legacy: { mark: number } }): void {
-    this.calls.push(["model.load", hexOf(this.device?.features ?? 0n), this.device?.queues.map(({ ready }) => ready)]);
+  load({ served }: EchoState, { legacy, lowFeatures }: VirtioLoadContext<{ mark: number }>): void {
+    this.calls.push(["model.load", hexOf(BigInt(lowFeatures))]);
     this.served = served;
     this.mark = legacy.mark;
   }
-  afterSubsections(): void {
+  afterSubsections(_state: EchoState, _context: VirtioLoadContext<{ mark: number }>): void {
     const { features = 0n, queues = [] } = this.device ?? {};
     this.calls.push(["model.afterSubsections", hexOf(features), queues.map(({ inuse }) => inuse)]);
   }

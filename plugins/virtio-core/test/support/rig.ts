@@ -3,6 +3,7 @@ import { type AnyRecord, type CheckResult, decodeState } from "@godwit/core";
 import { feature, status, type VirtioParameters, virtioDevice } from "../../src/index.ts";
 import { DriverRing } from "./driver-ring.ts";
 import { TestMemory } from "./memory.ts";
+import { PackedDriver } from "./packed-driver.ts";
 import { type Calls, EchoModel, encode, noView, TestTransport, takingKernel } from "./parts.ts";
 
 export const hostFeatures = feature.VERSION_1 | feature.RING_INDIRECT_DESC | feature.RING_EVENT_IDX | 0b101n;
@@ -12,10 +13,16 @@ export interface RigOptions {
   readonly parameters?: Partial<VirtioParameters>;
   readonly queueSizes?: readonly number[];
   readonly requiredFeatures?: bigint;
+  readonly cpuEndian?: () => "little" | "big";
+  /** Byte order that the driver writes its split rings in. */
+  readonly driverLittleEndian?: boolean;
 }
+
+export const packedFeatures = hostFeatures | feature.RING_PACKED;
 
 export function rig(options: RigOptions = {}) {
   const { memory = new TestMemory(), parameters = {}, queueSizes = [8, 4], requiredFeatures = 0n } = options;
+  const { cpuEndian, driverLittleEndian = true } = options;
   const calls: Calls = [];
   const model = new EchoModel(calls, queueSizes);
   const { kernel, registered } = takingKernel();
@@ -26,16 +33,19 @@ export function rig(options: RigOptions = {}) {
     dma: memory,
     parameters: { hostFeatures, dialect: "10.0", ...parameters },
     requiredFeatures,
+    ...(cpuEndian === undefined ? {} : { cpuEndian }),
     transport: (device) => new TestTransport(device, calls),
   });
   const { device, transport, registration } = wired;
-  const rings = queueSizes.map((num, i) => new DriverRing(memory, 0x1000 * (i + 1), num));
+  const rings = queueSizes.map((num, i) => new DriverRing(memory, 0x1000 * (i + 1), num, driverLittleEndian));
+  const packedRings = queueSizes.map((num, i) => new PackedDriver(memory, 0x1000 * (i + 1), num));
   return {
     ...wired,
     calls,
     model,
     memory,
     rings,
+    packedRings,
     device,
     transport,
     registration,
@@ -45,7 +55,8 @@ export function rig(options: RigOptions = {}) {
       device.setStatus(status.ACKNOWLEDGE | status.DRIVER);
       device.setFeatures(features);
       device.setStatus(device.status | status.FEATURES_OK);
-      rings.forEach(({ addresses: { desc, avail, used } }, i) => {
+      const isPacked = (features & feature.RING_PACKED) !== 0n;
+      (isPacked ? packedRings : rings).forEach(({ addresses: { desc, avail, used } }, i) => {
         device.setRings(i, desc, avail, used);
       });
       device.setStatus(device.status | status.DRIVER_OK);
