@@ -8,7 +8,11 @@ import {
   StreamReader,
   type Vmdesc,
 } from "@godwit/core/stream";
-import { type RamPhase, type RamSection, ramWalker } from "@godwit/ram-dirty-tracker";
+import { listFormat, type RamPhase, type RamSection, ramImage } from "@godwit/ram-dirty-tracker";
+import { inflateRaw } from "./codecs.ts";
+
+/** The longest description of the supplied streams has 60 kB. Bytes. */
+const vmdescTailBytes = 1 << 21;
 
 /** A section of a device, or a part of an iterable that is not RAM, as bytes. */
 export interface RawSection {
@@ -35,48 +39,57 @@ export interface OpenStream {
   readonly vmdesc: Vmdesc | undefined;
 }
 
+/** The configuration is the first thing in a stream, and short. Bytes. */
+const configurationBytes = 1 << 16;
+
+/** What the stream says before its first section. */
+export function configurationOf(bytes: Uint8Array): Configuration {
+  const reader = new StreamReader({ open: () => undefined });
+  for (let at = 0; at < Math.min(bytes.length, configurationBytes); at++) {
+    for (const event of reader.push(bytes.subarray(at, at + 1))) {
+      if (event.type === "configuration") return event.configuration;
+    }
+  }
+  throw new Error("a stream without a configuration");
+}
+
 /**
  * `STREAM_*` and `SECTION_*` errors where a stream is no stream, or a section cannot be delimited. `given`: the vmdesc of
- * the same machine's other stream, for one that has none.
+ * the same machine's other stream, for one that has none. Pages that travel elsewhere (multifd) stay zero.
  */
 export function openStream(bytes: Uint8Array, given?: Vmdesc): OpenStream {
-  const found = findVmdesc(bytes.subarray(-(1 << 21)))?.vmdesc;
+  const found = findVmdesc(bytes.subarray(-vmdescTailBytes))?.vmdesc;
   const pageBytes = (found ?? given)?.page_size ?? 4096;
-  const blocks = new Map<string, Uint8Array>();
-  const block = (idstr: string): Uint8Array => blocks.get(idstr) as Uint8Array;
-  const walker = ramWalker({
-    pageBytes,
-    onBlock: ({ idstr, length }) => blocks.set(idstr, new Uint8Array(length)),
-    page: ({ idstr }, offset, content) => block(idstr).set(content, offset),
-    onRecord(record) {
-      if (record.kind === "zero") block(record.block.idstr).fill(record.fill, record.offset, record.offset + pageBytes);
-      if (record.kind === "xbzrle" || record.kind === "compress")
-        throw new Error(`${record.kind} pages are not opened`);
-    },
-  });
+  const configuration = configurationOf(bytes);
+  const image = ramImage({ pageBytes, list: listFormat(configuration.capabilities), inflateRaw });
   const reader = new StreamReader({
     vmdesc: found,
     givenVmdesc: given,
     // Pointer arrays that begin with a null element are listed by that element: only their footer tells where they end.
     footerScan: true,
     open: ({ idstr }, phase, previous) =>
-      idstr === "ram" ? walker.decoder(phase as RamPhase, previous as RamSection | undefined) : undefined,
+      idstr === "ram" ? image.walker.decoder(phase as RamPhase, previous as RamSection | undefined) : undefined,
   });
-  let configuration: Configuration | undefined;
   let ram: SectionHead | undefined;
   const commands: { command: number; payload: Uint8Array }[] = [];
   const sections: RawSection[] = [];
   for (const event of [...reader.push(bytes), ...reader.end()]) {
-    if (event.type === "configuration") configuration = event.configuration;
-    else if (event.type === "command") commands.push(event);
+    if (event.type === "command") commands.push(event);
     else if (event.type === "section" && event.head.idstr === "ram") ram = event.head;
     else if (event.type === "section") {
       const { phase, head, offset } = event;
       sections.push({ phase, head, offset, body: event.value as Uint8Array });
     }
   }
-  if (configuration === undefined || ram === undefined) throw new Error("a stream without configuration or RAM");
-  return { configuration, commands, sections, vmdesc: found ?? given, ram: { head: ram, pageBytes, blocks } };
+  if (ram === undefined) throw new Error("a stream without RAM");
+  const blocks = new Map([...image.blocks].map(([idstr, block]) => [idstr, block.bytes]));
+  return {
+    configuration,
+    commands,
+    sections,
+    vmdesc: found ?? given,
+    ram: { head: ram, pageBytes, blocks },
+  };
 }
 
 /** What a family infers its parameters from. */

@@ -17,6 +17,10 @@ export interface BlockBackend {
   write(sector: number, bytes: Uint8Array): Outcome | Promise<Outcome>;
   /** Makes durable what has been answered. */
   flush(): Outcome | Promise<Outcome>;
+  /** The guest no longer needs what stands there; it may read as anything. Without it, nothing is done. */
+  discard?(sector: number, sectors: number): Outcome | Promise<Outcome>;
+  /** Makes it read as zeros; with `unmap` it may give up the room. Without it, zeros are written. */
+  writeZeroes?(sector: number, sectors: number, unmap: boolean): Outcome | Promise<Outcome>;
   /**
    * Gives up what has not been begun: each such request settles as `retry`, and never takes effect. Resolves at once
    * or when it can; called before a device with `carryInFlight` is saved.

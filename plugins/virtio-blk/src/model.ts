@@ -11,7 +11,15 @@ import {
   type VirtqueueElement,
 } from "@godwit/virtio-core";
 import type { BlockBackend } from "./backend.ts";
-import { capacityOf, configurationBytes } from "./configuration.ts";
+import {
+  capacityOf,
+  configurationBytes,
+  configurationWidths,
+  type Geometry,
+  guessedGeometry,
+  writeBackAt,
+  writeBackOf,
+} from "./configuration.ts";
 import { blkFeature, requestStatus, section, sectorBytes, serialBytes } from "./constants.ts";
 import { answer, type Disk, malformed, workOf } from "./request.ts";
 import { type CarriedRequest, requestList } from "./request-list.ts";
@@ -25,6 +33,16 @@ export interface VirtioBlkOptions {
   /** Entries of a ring; the default is 256. */
   readonly queueSize?: number;
   readonly readOnly?: boolean;
+  /** False: DISCARD is not offered. The default is true; a back end without `discard` then does nothing. */
+  readonly discard?: boolean;
+  /** False: WRITE_ZEROES is not offered. The default is true; a back end without `writeZeroes` then writes zeros. */
+  readonly writeZeroes?: boolean;
+  /** False: CONFIG_WCE is not offered, and the driver cannot switch the cache. The default is true. */
+  readonly configWce?: boolean;
+  /** What a BIOS is told; by default 16 heads of 63 sectors, as QEMU makes it up. */
+  readonly geometry?: Geometry;
+  /** RING_PACKED is offered: QEMU then writes requests in flight with their descriptors' count. The default is false. */
+  readonly packed?: boolean;
   /**
    * For a back end that may stall. `quiesce` starts nothing more and waits for what the back end has; with true it first
    * asks for what has not been begun (`recall`). What is given back travels, and is submitted again when the machine
@@ -40,6 +58,8 @@ export interface VirtioBlkModel extends VirtioModel<NoData, CarriedRequest[]> {
   readonly inFlight: number;
   /** Submits what the back end gave back as `retry`; so does a machine that resumes. */
   retry(): void;
+  /** The driver has reset a queue: what was taken from it is not answered. */
+  resetQueue(index: number): void;
 }
 
 interface InFlight {
@@ -53,13 +73,17 @@ const maxQueues = 256;
 
 export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   const { backend, queues = 1, queueSize = 256, carryInFlight = false, onError } = options;
-  const disk: Disk = { backend, readOnly: options.readOnly ?? false, serial: serialOf(options.serial ?? "") };
+  const { readOnly = false, discard = true, writeZeroes = true, configWce = true, packed = false } = options;
+  const serial = serialOf(options.serial ?? "");
   if (!isCount(queues, maxQueues)) throw refused("queues", `1 to ${maxQueues}`, queues);
   if (!isRingSize(queueSize)) throw refused("queueSize", "a power of two from 4 to 1024", queueSize);
   if (!Number.isSafeInteger(backend.sizeBytes) || backend.sizeBytes < 0 || backend.sizeBytes % sectorBytes !== 0) {
     throw refused("sizeBytes", `a multiple of ${sectorBytes}`, backend.sizeBytes);
   }
+  const geometry = options.geometry ?? guessedGeometry(backend.sizeBytes);
   let device: VirtioDevice | undefined;
+  /** What the driver chose by CONFIG_WCE. */
+  let writeBack = true;
   /** In the order in which they were taken. Replaced as a whole where the past no longer counts: reset and load. */
   let inFlight = new Set<InFlight>();
   /** Settles when the back end is done with what is under way. */
@@ -71,6 +95,14 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   /** `retry` was asked for while the past was not over. */
   let wanted = false;
 
+  function disk(): Disk {
+    const has = (bits: bigint): boolean => device?.has(bits) ?? false;
+    // A driver that cannot flush must not be told of what only a cache has.
+    const writeThrough = !has(blkFeature.FLUSH) || (has(blkFeature.CONFIG_WCE) && !writeBack);
+    const littleEndian = device?.littleEndian ?? true;
+    return { backend, readOnly, serial, discard, writeZeroes, littleEndian, writeThrough };
+  }
+
   function queueOf({ queue }: InFlight): Virtqueue {
     return device?.queues[queue] as Virtqueue;
   }
@@ -78,7 +110,7 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   /** Starts a request. True where it is answered already. */
   function submit(request: InFlight): boolean {
     const queue = queueOf(request);
-    const work = workOf(disk, queue, request.element);
+    const work = workOf(disk(), queue, request.element);
     if (work === malformed) {
       device?.fail("virtio-blk: a request without its header or without room for its status");
       return false;
@@ -99,12 +131,12 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   }
 
   function follow(request: InFlight, outcome: Promise<unknown>, data: Uint8Array | undefined): void {
-    const generation = inFlight;
+    // A request that is no longer there was reset, or another state has been loaded.
     const settled = outcome.then(
-      (value) => generation === inFlight && settle(request, value, data),
+      (value) => inFlight.has(request) && settle(request, value, data),
       (error: unknown) => {
         onError?.(error);
-        return generation === inFlight && finish(request, requestStatus.IOERR);
+        return inFlight.has(request) && finish(request, requestStatus.IOERR);
       },
     );
     const done = settled.then((answered) => {
@@ -169,6 +201,11 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
   function forget(): void {
     inFlight = new Set();
     wanted = false;
+    outlive();
+  }
+
+  /** Nothing is started until the back end is done with what it has. */
+  function outlive(): void {
     if (underWay.size === 0) return;
     const waited = Promise.all(underWay).then(() => {
       if (past !== waited) return;
@@ -184,25 +221,54 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
     minimumVersion: section.minimumVersion,
     deviceId: section.deviceId,
     description: noData,
-    legacySave: requestList({ queues, packed: false }),
+    legacySave: requestList({ queues, packed }),
     features:
       blkFeature.SEG_MAX |
+      blkFeature.GEOMETRY |
       blkFeature.BLK_SIZE |
       blkFeature.FLUSH |
-      (disk.readOnly ? blkFeature.RO : 0n) |
+      blkFeature.TOPOLOGY |
+      (configWce ? blkFeature.CONFIG_WCE : 0n) |
+      (discard ? blkFeature.DISCARD : 0n) |
+      (writeZeroes ? blkFeature.WRITE_ZEROES : 0n) |
+      (readOnly ? blkFeature.RO : 0n) |
       (queues > 1 ? blkFeature.MQ : 0n),
     queueSizes: new Array<number>(queues).fill(queueSize),
     // Header and status take a descriptor each.
-    configBytes: () => configurationBytes({ sizeBytes: backend.sizeBytes, segMax: queueSize - 2, queues }),
+    configBytes: () =>
+      configurationBytes({
+        sizeBytes: backend.sizeBytes,
+        segMax: queueSize - 2,
+        queues,
+        geometry,
+        blockBytes: sectorBytes,
+        writeBack,
+        discard,
+        writeZeroes,
+      }),
+    configWidths: configurationWidths,
+    writeConfig(offset, bytes) {
+      const byte = bytes[writeBackAt - offset];
+      if (configWce && byte !== undefined) writeBack = byte !== 0;
+    },
     attach(to) {
       device = to;
     },
     kick: take,
-    reset: forget,
+    reset() {
+      writeBack = true;
+      forget();
+    },
+    resetQueue(index) {
+      const gone = [...inFlight].filter(({ queue }) => queue === index);
+      for (const request of gone) inFlight.delete(request);
+      if (gone.some(({ started }) => started)) outlive();
+    },
     save: () => ({}),
-    saveLegacy: () => Array.from(inFlight, ({ queue, element }) => ({ queue, ndescs: 0, element })),
+    saveLegacy: () => Array.from(inFlight, ({ queue, element }) => ({ queue, element })),
     check: (_, context) => checkState(context, backend.sizeBytes),
-    load(_, { legacy }) {
+    load(_, { legacy, config }) {
+      writeBack = writeBackOf(config) ?? true;
       forget();
       holding = false;
       for (const { queue, element } of legacy) inFlight.add({ queue, element, started: false });

@@ -1,6 +1,6 @@
 // @godwit/virtio-blk/pci: the block device as a PCI function of a machine.
 import type { DescriptionFamily, Plugin } from "@godwit/core";
-import type { NoData } from "@godwit/virtio-core";
+import { feature, type NoData } from "@godwit/virtio-core";
 import {
   type VirtioPciDescription,
   type VirtioPciOffer,
@@ -15,17 +15,25 @@ import { virtioBlkClass } from "./section.ts";
 import { version } from "./version.ts";
 
 export interface VirtioBlkPciOptions
-  extends VirtioBlkOptions,
-    Omit<VirtioPciOptions<NoData, CarriedRequest[]>, "model"> {}
+  extends Omit<VirtioBlkOptions, "packed">,
+    Omit<VirtioPciOptions<NoData, CarriedRequest[]>, "model" | "legacyFeatures" | "queueReset"> {}
 
 export interface VirtioBlkPciOffer extends VirtioPciOffer {
   readonly disk: VirtioBlkModel;
 }
 
+const legacyAnyLayout = 1n << 27n;
+
 /** Registers the section `0000:bus:slot.function/virtio-blk`. */
 export function virtioBlkPci(options: VirtioBlkPciOptions): Plugin<VirtioBlkPciOffer> {
-  const disk = virtioBlk(options);
-  const plugin = virtioPci({ ...options, model: disk });
+  const disk = virtioBlk({ ...options, packed: ((options.ringFeatures ?? 0n) & feature.RING_PACKED) !== 0n });
+  const plugin = virtioPci({
+    ...options,
+    model: disk,
+    // As QEMU's: a legacy disk does not offer ANY_LAYOUT, a transitional one does.
+    legacyFeatures: options.mode === "legacy" ? 0n : legacyAnyLayout,
+    queueReset: (index) => disk.resetQueue(index),
+  });
   return { ...plugin, name: "@godwit/virtio-blk", version, setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
 }
 

@@ -11,15 +11,13 @@ import {
   vmstate,
   when,
 } from "@godwit/core";
-import { maxChain, type VirtqueueElement } from "@godwit/virtio-core";
-import { elementBlob } from "./element-blob.ts";
+import { elementBlob, maxChain, packedElementBlob, type VirtqueueElement } from "@godwit/virtio-core";
 
 /** A request that was taken from its queue and is to be submitted again. */
 export interface CarriedRequest {
   /** Index of the queue; on the wire where the device has more than one. */
   queue: number;
-  /** Descriptors that the chain takes in a packed ring; on the wire where packed rings are offered. */
-  ndescs: number;
+  /** With `ndescs` where packed rings are offered. */
   element: VirtqueueElement;
 }
 
@@ -45,8 +43,7 @@ export function requestList({ queues, packed }: RequestListParameters): Field<Ca
     version: 0,
     fields: {
       queue: when(() => queues > 1, range(u32, 0, queues - 1), { absent: 0 }),
-      ndescs: when(() => packed, u32, { absent: 0 }),
-      element: elementBlob,
+      element: packed ? packedElementBlob : elementBlob,
     },
   });
   const request = struct(description);

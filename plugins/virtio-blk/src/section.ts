@@ -1,9 +1,8 @@
 // virtio-blk as a class of sections, whatever the transport.
 import { MigrationError } from "@godwit/core";
-import { type NoData, noData, type VirtioClass, type VirtioClassFacts } from "@godwit/virtio-core";
+import { elementBlobBytes, type NoData, noData, type VirtioClass, type VirtioClassFacts } from "@godwit/virtio-core";
 import { queuesOf } from "./configuration.ts";
 import { section } from "./constants.ts";
-import { elementBlobBytes } from "./element-blob.ts";
 import { type CarriedRequest, type RequestListParameters, requestList } from "./request-list.ts";
 
 /** virtio-blk as a class of sections. It has no class description: its requests stand before one would. */

@@ -1,8 +1,7 @@
 // The number of queues and the form of requests, found from a section's bytes.
 import { isMigrationError } from "@godwit/core";
-import type { VirtioClassFacts } from "@godwit/virtio-core";
+import { elementBlobBytes, type VirtioClassFacts } from "@godwit/virtio-core";
 import { describe, expect, it } from "vitest";
-import { elementBlobBytes } from "../src/element-blob.ts";
 import { inferBlkParameters } from "../src/section.ts";
 
 const queue = { num: 256, align: 4096, desc: 0x1000n, last_avail_idx: 0, transport: {} };

@@ -160,7 +160,7 @@ describe("a state that cannot be", () => {
     return undefined;
   };
   /** Where the first element's blob begins: behind status, isr, selector, features, config, one queue, and the 1. */
-  const blobAt = 1 + 1 + 2 + 4 + 4 + 36 + 4 + (4 + 8 + 2) + 1;
+  const blobAt = 1 + 1 + 2 + 4 + 4 + 57 + 4 + (4 + 8 + 2) + 1;
 
   it("is refused: a request twice, or one that is no entry of its ring", async () => {
     const { driver, bytes } = await saved();

@@ -62,13 +62,16 @@ describe.skipIf(!haveStreams())("virtio-blk from QEMU", () => {
     const sample = sectionOf("q35-vtd-virtio-7.2.stream", "0000:00:02.0/virtio-blk");
     const description = virtioBlkPciFamily.build(virtioBlkPciFamily.infer(sample));
     const state = toState(description, decodeRecord(description, sample.bytes));
-    const request = { queue: 0, ndescs: 0, element: { index: 9, out: [{ address: 64, length: 16 }], in: [] } };
+    const request = { queue: 0, element: { index: 9, out: [{ address: 64, length: 16 }], in: [] } };
     const bytes = encodeState(description, { ...state, legacy: [request, request] });
     expect(bytes).toHaveLength(sample.bytes.length + 2 * (1 + 49168));
     expect(virtioBlkPciFamily.infer({ ...sample, bytes })).toMatchObject({ queues: 1, packed: false });
 
     const packed = virtioBlkPciFamily.build({ ...virtioBlkPciFamily.infer(sample), packed: true });
-    const counted = encodeState(packed, { ...state, legacy: [{ ...request, ndescs: 1 }] });
+    const counted = encodeState(packed, {
+      ...state,
+      legacy: [{ ...request, element: { ...request.element, ndescs: 1 } }],
+    });
     expect(virtioBlkPciFamily.infer({ ...sample, bytes: counted })).toMatchObject({ queues: 1, packed: true });
 
     const list = bytes.length - 2 * (1 + 49168) - 1;

@@ -1,5 +1,5 @@
 // The procedure of a save, in QEMU's order: transport, common fields, queues, device, subsections (wire reference 13.2).
-import { endian, feature, maxQueues } from "./constants.ts";
+import { feature, maxQueues } from "./constants.ts";
 import type { CommonDevice } from "./device.ts";
 import type { VirtioModel } from "./model.ts";
 import type { Parts } from "./parts.ts";
@@ -55,7 +55,8 @@ function saveQueues<C, Q, X, D, L>({ common, transport }: Parts<C, Q, X, D, L>):
 function saveSubsections<C, Q, X, D, L>({ common, transport }: Parts<C, Q, X, D, L>): VirtioSubsections<X> {
   const { registers } = common;
   return {
-    device_endian: { device_endian: common.littleEndian ? endian.little : endian.big },
+    // The CPU's order, even where VERSION_1 made everything else little-endian: so s390x sends it.
+    device_endian: { device_endian: registers.deviceEndian },
     features128: { guest_features: registers.features >> 64n },
     features64: { guest_features: BigInt.asUintN(64, registers.features) },
     virtqueues: saveAddresses(common),

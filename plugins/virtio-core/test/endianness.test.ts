@@ -128,7 +128,8 @@ describe("a legacy driver of a big-endian guest", () => {
     all.put(0);
     all.device.kick(0);
     expect([all.device.littleEndian, all.ring.usedIdx]).toEqual([true, 1]);
-    expect(subsectionsOf(all)).not.toContain("device_endian");
+    // QEMU sends it for s390x all the same: little-endian is not what the device was set to.
+    expect(subsectionsOf(all)).toContain("device_endian");
   });
 });
 

@@ -1,21 +1,32 @@
 // The control queue: one command a chain, answered with one byte (virtio 1.2, section 5.1.6.5).
 import {
+  announceCommand,
   controlAck,
   controlClass,
   macBytes,
   macCommand,
   mqCommand,
+  offloadsCommand,
   rxCommand,
   vlanCommand,
   vlanIds,
 } from "./constants.ts";
 import { type ReceiveFilter, setMacTable, setVlan } from "./receive-filter.ts";
+import { parseRss, type RssCommand } from "./rss.ts";
 
 /** What commands act on. */
 export interface ControlTarget {
   readonly filter: ReceiveFilter;
+  /** Byte order of numbers in commands. */
+  readonly littleEndian: boolean;
   /** False: so many queue pairs cannot be used. */
   setQueuePairs(pairs: number): boolean;
+  /** False: receive-side scaling cannot be set so. */
+  setRss(command: RssCommand): boolean;
+  /** The driver has announced itself. False: nobody asked it to. */
+  announced(): boolean;
+  /** False: not all of these are offered. */
+  setOffloads(offloads: bigint): boolean;
 }
 
 /** The longest command: two lists of 64 addresses would do; drivers may send more, which then overflow the table. */
@@ -47,43 +58,60 @@ function run(target: ControlTarget, kind: number, command: number, data: Uint8Ar
       return true;
     }
     case controlClass.MAC:
-      return mac(filter, command, data);
+      return mac(target, command, data);
     case controlClass.VLAN: {
       if (data.length !== 2 || (command !== vlanCommand.ADD && command !== vlanCommand.DEL)) return false;
-      const vid = le16(data, 0);
+      const vid = number(target, data, 0, 2);
       if (vid >= vlanIds) return false;
       setVlan(filter, vid, command === vlanCommand.ADD);
       return true;
     }
+    case controlClass.ANNOUNCE:
+      return command === announceCommand.ACK && data.length === 0 && target.announced();
     case controlClass.MQ:
-      return command === mqCommand.VQ_PAIRS_SET && data.length === 2 && target.setQueuePairs(le16(data, 0));
+      return queues(target, command, data);
+    case controlClass.GUEST_OFFLOADS:
+      return command === offloadsCommand.SET && data.length === 8 && target.setOffloads(wide(target, data));
     default:
       return false;
   }
 }
 
-function mac(filter: ReceiveFilter, command: number, data: Uint8Array): boolean {
+function queues(target: ControlTarget, command: number, data: Uint8Array): boolean {
+  if (command === mqCommand.VQ_PAIRS_SET) return data.length === 2 && target.setQueuePairs(number(target, data, 0, 2));
+  if (command !== mqCommand.RSS_CONFIG) return false;
+  const rss = parseRss(data, target.littleEndian);
+  return rss !== undefined && target.setRss(rss);
+}
+
+function mac(target: ControlTarget, command: number, data: Uint8Array): boolean {
+  const { filter } = target;
   if (command === macCommand.ADDR_SET) {
     if (data.length !== macBytes) return false;
     filter.mac = data.slice();
     return true;
   }
   if (command !== macCommand.TABLE_SET) return false;
-  const unicast = macList(data, 0);
+  const unicast = macList(target, data, 0);
   if (unicast === undefined) return false;
-  const multicast = macList(data, unicast.end);
+  const multicast = macList(target, data, unicast.end);
   if (multicast === undefined || multicast.end !== data.length) return false;
   setMacTable(filter, unicast.macs, multicast.macs);
   return true;
 }
 
-/** le32 count, then addresses. */
-function macList(data: Uint8Array, at: number): { macs: Uint8Array; end: number } | undefined {
+/** A count of 32 bits, then addresses. */
+function macList(target: ControlTarget, data: Uint8Array, at: number): { macs: Uint8Array; end: number } | undefined {
   if (data.length < at + 4) return undefined;
-  const end = at + 4 + (le16(data, at) + le16(data, at + 2) * 0x1_0000) * macBytes;
+  const end = at + 4 + number(target, data, at, 4) * macBytes;
   return end > data.length ? undefined : { macs: data.slice(at + 4, end), end };
 }
 
-function le16(data: Uint8Array, at: number): number {
-  return (data[at] as number) | ((data[at + 1] as number) << 8);
+function number({ littleEndian }: ControlTarget, data: Uint8Array, at: number, bytes: 2 | 4): number {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return bytes === 2 ? view.getUint16(at, littleEndian) : view.getUint32(at, littleEndian);
+}
+
+function wide({ littleEndian }: ControlTarget, data: Uint8Array): bigint {
+  return new DataView(data.buffer, data.byteOffset, data.byteLength).getBigUint64(0, littleEndian);
 }

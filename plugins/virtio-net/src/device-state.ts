@@ -23,7 +23,7 @@ import {
 } from "@godwit/core";
 import type { VirtioDialect } from "@godwit/virtio-core";
 import { backendField } from "./backend-field.ts";
-import { macBytes, macTableEntries, netFeature, vlanBytes } from "./constants.ts";
+import { macBytes, macTableEntries, netFeature, rssKeyBytes, vlanBytes } from "./constants.ts";
 
 /** What decides about virtio-net's part of the section, and is not in it. Plain data. */
 export interface VirtioNetDeviceParameters {
@@ -34,7 +34,6 @@ export interface VirtioNetDeviceParameters {
 
 // A driver's own limit; QEMU keeps 64 and skips the rest, so no table in use is anywhere near.
 const maxMacTableBytes = 1024 * 1024;
-const rssKeyBytes = 40;
 
 /** Receive-side scaling. v1 (7.2) had no `supported_hash_types`. */
 function rss(dialect: VirtioDialect) {

@@ -16,5 +16,7 @@ export {
   type VirtioNetState,
   virtioNetDevice,
 } from "./device-state.ts";
-export { type Received, type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
+export { virtioNet } from "./model.ts";
+export type * from "./options.ts";
+export { type PacketHeader, plainHeader } from "./packet-header.ts";
 export { type VirtioNetParameters, virtioNetClass } from "./section.ts";

@@ -5,50 +5,24 @@ import {
   maxChain,
   segmentBytes,
   type VirtioDevice,
-  type VirtioDialect,
-  type VirtioModel,
   type Virtqueue,
   type VirtqueueElement,
 } from "@godwit/virtio-core";
-import { configurationBytes } from "./configuration.ts";
-import { linkUp, maxQueuePairs, netFeature, section } from "./constants.ts";
+import { configurationBytes, configurationWidths } from "./configuration.ts";
+import { announceBit, linkUp, maxQueuePairs, netFeature, section } from "./constants.ts";
 import { control, maxControlBytes } from "./control.ts";
-import { type VirtioNetState, virtioNetDevice } from "./device-state.ts";
+import { virtioNetDevice } from "./device-state.ts";
+import { refuseForeign } from "./foreign.ts";
 import { macAddress } from "./mac.ts";
+import { offeredFeatures } from "./offered.ts";
+import type { VirtioNetModel, VirtioNetOptions, WaitingFrame } from "./options.ts";
+import { guestOffloads, offloadsNeeded, parseHeader, plainHeader, visibleHeader } from "./packet-header.ts";
+import { deliver, type ReceiveRules } from "./receive.ts";
 import { openFilter, type ReceiveFilter, wants } from "./receive-filter.ts";
+import { noRss, type RssCommand, type RssState, scaledPair } from "./rss.ts";
 import { steer } from "./steering.ts";
 
-export interface VirtioNetOptions {
-  /** `52:54:00:12:34:56`, or six bytes. */
-  readonly mac: string | Uint8Array;
-  /** Takes a frame that the driver sent: from the destination's address on, without checksum. Its bytes are its own. */
-  readonly send: (frame: Uint8Array) => void;
-  /** The default is 1. With more, MQ is offered. */
-  readonly queuePairs?: number;
-  /** Entries of a receive or transmit ring; the default is 256. */
-  readonly queueSize?: number;
-  /** Frames that wait for the driver's buffers, at most, in all; the default is 256. */
-  readonly backlogFrames?: number;
-  /** False: no control queue, so no receive modes, MAC table and VLAN filter. The default is true. */
-  readonly controlQueue?: boolean;
-  /** Which release's "virtio-net-device/rss" is read; the default is 10.0. */
-  readonly dialect?: VirtioDialect;
-}
-
-/** What became of a frame. Dropped: filtered, link down, no driver, too long for its buffer, or the backlog was full. */
-export type Received = "delivered" | "queued" | "dropped";
-
-export interface VirtioNetModel extends VirtioModel<VirtioNetState> {
-  /** Hands a frame to the driver; keeps no reference to it. */
-  receive(frame: Uint8Array): Received;
-  /**
-   * Takes the frames out that wait for buffers, in order. They are on this side of the wire and no part of the state:
-   * whoever moves the machine may give them to the device at its new place.
-   */
-  takeBacklog(): Uint8Array[];
-  /** The link goes up or down; the driver is told. */
-  setLink(up: boolean): void;
-}
+export type { VirtioNetModel, VirtioNetOptions } from "./options.ts";
 
 const controlQueueSize = 64;
 /** Frames beyond this are not read from guest memory: IP's largest packet, and what encloses it. Bytes. */
@@ -58,29 +32,34 @@ const bothDirections = 2;
 
 export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   const { send, queuePairs = 1, queueSize = 256, backlogFrames = 256, controlQueue = true, dialect = "10.0" } = options;
+  const { mergedBuffers = true, vnetHdr = false, rss: offersRss = false, mtu } = options;
   const factoryMac = macAddress(options.mac);
-  if (!Number.isInteger(queuePairs) || queuePairs < 1 || queuePairs > maxQueuePairs) {
-    throw refused("queuePairs", `1 to ${maxQueuePairs}`, queuePairs);
-  }
-  if (!Number.isInteger(Math.log2(queueSize)) || queueSize > maxChain) {
-    throw refused("queueSize", `a power of two up to ${maxChain}`, queueSize);
-  }
-  if (queuePairs > 1 && !controlQueue) {
-    throw new MigrationError("DEFINITION_INVALID", "more than one queue pair needs the control queue");
-  }
+  checkSizes(options);
   let device: VirtioDevice | undefined;
   let filter: ReceiveFilter = openFilter(factoryMac);
   let status = linkUp;
   let pairsInUse = 1;
-  let backlogs: Uint8Array[][] = [];
+  /** Each pair's driver has kicked, and the machine has not yet run on to serve it. */
+  let txWaiting = new Uint32Array(queuePairs);
+  let merged = false;
+  let offloads = 0n;
+  let rss: RssState = noRss();
+  let backlogs: WaitingFrame[][] = [];
   let waiting = 0;
   /** Between `quiesce` or `load` and the machine's running on: what arrives waits, since memory may have been sent. */
   let holding = false;
+  /** The driver shall announce itself when the machine runs. */
+  let arrived = false;
 
-  const negotiated = (bits: bigint): boolean => ((device?.features ?? 0n) & bits) === bits;
-  const headerBytes = (): number => (negotiated(feature.VERSION_1) ? 12 : 10);
+  const negotiated = (bits: bigint): boolean => device?.has(bits) ?? false;
+  const littleEndian = (): boolean => device?.littleEndian ?? true;
+  const headerLength = (): 10 | 12 => (merged || negotiated(feature.VERSION_1) ? 12 : 10);
+  const rules = (): ReceiveRules => ({ headerLength: headerLength(), merged, littleEndian: littleEndian() });
   /** The control queue's place depends on what the driver knows of (virtio 1.2, section 5.1.2). */
-  const controlIndex = (): number => bothDirections * (negotiated(netFeature.MQ) ? queuePairs : 1);
+  const controlIndex = (): number =>
+    bothDirections * (negotiated(netFeature.MQ) || negotiated(netFeature.RSS) ? queuePairs : 1);
+  const pairOf = (frame: Uint8Array): number =>
+    rss.enabled && rss.redirect ? scaledPair(rss, frame) : steer(frame, pairsInUse);
 
   function forgetBacklog(): void {
     backlogs = Array.from({ length: queuePairs }, () => []);
@@ -88,35 +67,24 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   }
   forgetBacklog();
 
-  function enqueue(frame: Uint8Array): void {
-    (backlogs[steer(frame, pairsInUse)] as Uint8Array[]).push(frame);
+  function enqueue(one: WaitingFrame): void {
+    (backlogs[pairOf(one.frame)] as WaitingFrame[]).push(one);
     waiting++;
   }
 
-  /** Puts a frame into the next receive buffer. Undefined: there is none. */
-  function deliver(queue: Virtqueue, frame: Uint8Array): "delivered" | "dropped" | undefined {
-    const element = queue.pop();
-    if (element === undefined) return undefined;
-    const header = new Uint8Array(headerBytes());
-    // Without merged buffers a frame has one (num_buffers).
-    if (header.length === 12) header[10] = 1;
-    const bytes = header.length + frame.length;
-    if (segmentBytes(element.in) < bytes) {
-      queue.unpop(element);
-      return "dropped";
-    }
-    queue.write(element, 0, header);
-    queue.write(element, header.length, frame);
-    queue.push(element, bytes);
-    return "delivered";
+  /** After the way from frame to queue has changed. */
+  function sortAgain(): void {
+    const frames = backlogs.flat();
+    forgetBacklog();
+    for (const one of frames) enqueue(one);
   }
 
   function fillReceive(pair: number, queue: Virtqueue): void {
     if (holding) return;
-    const backlog = backlogs[pair] as Uint8Array[];
+    const backlog = backlogs[pair] as WaitingFrame[];
     let delivered = false;
-    for (let frame = backlog[0]; frame !== undefined; frame = backlog[0]) {
-      const result = deliver(queue, frame);
+    for (let one = backlog[0]; one !== undefined; one = backlog[0]) {
+      const result = deliver(queue, one.frame, one.header, rules());
       if (result === undefined) break;
       backlog.shift();
       waiting--;
@@ -136,17 +104,17 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
   }
 
   function sendElement(queue: Virtqueue, element: VirtqueueElement): boolean {
-    const header = headerBytes();
+    const header = headerLength();
     const bytes = segmentBytes(element.out) - header;
     if (bytes < 0 || element.in.length > 0) {
       device?.fail("virtio-net: a transmit buffer without room for its header, or one to write to");
       return false;
     }
     if (bytes < minFrameBytes || bytes > maxFrameBytes || (status & linkUp) === 0) return true;
-    const frame = queue.read(element, header, bytes);
+    const message = queue.read(element, 0, header + bytes);
     // Fewer bytes: memory did not answer, and the queue has said so to the device.
-    if (frame.length < bytes) return false;
-    send(frame);
+    if (message.length < header + bytes) return false;
+    send(message.slice(header), vnetHdr ? parseHeader(message, littleEndian()) : plainHeader);
     return true;
   }
 
@@ -159,11 +127,9 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
         device?.fail("virtio-net: a control command without its class, or without room for the answer");
         return;
       }
-      const answer = control(
-        { filter, setQueuePairs },
-        length > maxControlBytes ? new Uint8Array(0) : queue.read(element, 0, length),
-      );
-      queue.write(element, 0, Uint8Array.of(answer));
+      const target = { filter, littleEndian: littleEndian(), setQueuePairs, setRss, announced, setOffloads };
+      const message = length > maxControlBytes ? new Uint8Array(0) : queue.read(element, 0, length);
+      queue.write(element, 0, Uint8Array.of(control(target, message)));
       queue.push(element, 1);
       done = true;
     }
@@ -172,26 +138,50 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
 
   function setQueuePairs(pairs: number): boolean {
     if (!negotiated(netFeature.MQ) || pairs < 1 || pairs > queuePairs) return false;
-    const frames = backlogs.flat();
     pairsInUse = pairs;
-    forgetBacklog();
-    for (const frame of frames) enqueue(frame);
+    rss = noRss();
+    sortAgain();
+    return true;
+  }
+
+  function setRss(command: RssCommand): boolean {
+    const { indirections_table: table, default_queue } = command.rss;
+    if (!negotiated(netFeature.RSS) || command.pairs < 1 || command.pairs > queuePairs) return false;
+    if ([default_queue, ...table].some((queue) => queue >= queuePairs)) return false;
+    rss = command.rss;
+    pairsInUse = command.pairs;
+    sortAgain();
+    return true;
+  }
+
+  function announced(): boolean {
+    if ((status & announceBit) === 0) return false;
+    status &= ~announceBit;
+    return true;
+  }
+
+  function setOffloads(wanted: bigint): boolean {
+    if (!vnetHdr || !negotiated(netFeature.CTRL_GUEST_OFFLOADS)) return false;
+    if ((wanted & ~((device?.features ?? 0n) & guestOffloads)) !== 0n) return false;
+    offloads = wanted;
     return true;
   }
 
   function serve(queue: Virtqueue, index: number): void {
-    const pair = index >> 1;
     if (controlQueue && index === controlIndex()) runControl(queue);
-    else if (pair < pairsInUse) {
-      if (index % bothDirections === 1) transmit(queue);
-      else fillReceive(pair, queue);
+    else if (index % bothDirections === 0) {
+      if (index >> 1 < queuePairs) fillReceive(index >> 1, queue);
+    } else if (index >> 1 < pairsInUse) {
+      txWaiting[index >> 1] = 0;
+      transmit(queue);
     }
   }
 
-  function reset(): void {
-    filter = openFilter(factoryMac);
-    pairsInUse = 1;
-    forgetBacklog();
+  function announce(): boolean {
+    if (!negotiated(netFeature.GUEST_ANNOUNCE | netFeature.CTRL_VQ)) return false;
+    status |= announceBit;
+    device?.configChanged();
+    return true;
   }
 
   return {
@@ -200,18 +190,20 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
     minimumVersion: section.minimumVersion,
     deviceId: section.deviceId,
     description: virtioNetDevice({ queuePairs, dialect }),
-    features:
-      netFeature.MAC |
-      netFeature.STATUS |
-      (controlQueue ? netFeature.CTRL_VQ | netFeature.CTRL_RX | netFeature.CTRL_RX_EXTRA : 0n) |
-      (controlQueue ? netFeature.CTRL_VLAN | netFeature.CTRL_MAC_ADDR : 0n) |
-      (queuePairs > 1 ? netFeature.MQ : 0n),
+    features: offeredFeatures(options),
     queueSizes: [
       ...new Array<number>(bothDirections * queuePairs).fill(queueSize),
       ...(controlQueue ? [controlQueueSize] : []),
     ],
+    configWidths: configurationWidths,
     configBytes: () =>
-      configurationBytes({ mac: filter.mac, status, maxQueuePairs: queuePairs > 1 ? queuePairs : undefined }),
+      configurationBytes({
+        mac: filter.mac,
+        status,
+        maxQueuePairs: queuePairs > 1 ? queuePairs : undefined,
+        mtu,
+        rss: offersRss,
+      }),
     attach(to) {
       device = to;
     },
@@ -219,66 +211,92 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
     featuresChanged(features) {
       // Without the filter every VLAN id passes; with it, those that the driver adds.
       filter.vlans.fill((features & netFeature.CTRL_VLAN) === 0n ? 0xff : 0);
+      merged = mergedBuffers && (features & netFeature.MRG_RXBUF) !== 0n;
+      offloads = vnetHdr ? features & guestOffloads : 0n;
     },
-    reset,
+    reset() {
+      filter = openFilter(factoryMac);
+      status &= ~announceBit;
+      pairsInUse = 1;
+      txWaiting = new Uint32Array(queuePairs);
+      merged = false;
+      offloads = 0n;
+      rss = noRss();
+      arrived = false;
+      forgetBacklog();
+    },
+    resetQueue(index) {
+      if (index % bothDirections === 1 && index >> 1 < queuePairs) txWaiting[index >> 1] = 0;
+    },
     save: () => ({
       ...filter,
-      tx_waiting: 0,
-      mergeable_rx_bufs: 0,
+      tx_waiting: txWaiting[0] as number,
+      mergeable_rx_bufs: merged ? 1 : 0,
       status,
-      has_vnet_hdr: 0,
-      has_ufo: 0,
+      has_vnet_hdr: vnetHdr ? 1 : 0,
+      has_ufo: vnetHdr && (options.ufo ?? true) ? 1 : 0,
       max_queue_pairs: queuePairs,
       curr_queue_pairs: pairsInUse,
-      more_tx_waiting: new Uint32Array(pairsInUse - 1),
-      curr_guest_offloads: 0n,
-      rss: noRss(),
+      more_tx_waiting: txWaiting.slice(1, pairsInUse),
+      // On the wire where the driver has a choice.
+      curr_guest_offloads: negotiated(netFeature.CTRL_GUEST_OFFLOADS) ? offloads : 0n,
+      rss,
       backend: { chunks: [] },
     }),
-    check: refuseForeign,
+    check: (state) => refuseForeign(options, state),
     load(state) {
+      const { mac, promisc, allmulti, alluni, nomulti, nouni, nobcast, mac_table_in_use, mac_table_macs } = state;
+      const { mac_table_multi_overflow, mac_table_uni_overflow, vlans } = state;
       filter = {
-        mac: state.mac,
-        promisc: state.promisc,
-        allmulti: state.allmulti,
-        alluni: state.alluni,
-        nomulti: state.nomulti,
-        nouni: state.nouni,
-        nobcast: state.nobcast,
-        mac_table_in_use: state.mac_table_in_use,
-        mac_table_macs: state.mac_table_macs,
-        mac_table_multi_overflow: state.mac_table_multi_overflow,
-        mac_table_uni_overflow: state.mac_table_uni_overflow,
-        vlans: state.vlans,
+        ...{ mac, promisc, allmulti, alluni, nomulti, nouni, nobcast, mac_table_in_use, mac_table_macs },
+        ...{ mac_table_multi_overflow, mac_table_uni_overflow, vlans },
       };
       status = state.status;
       pairsInUse = state.curr_queue_pairs;
+      txWaiting = new Uint32Array(queuePairs);
+      txWaiting.set([state.tx_waiting, ...state.more_tx_waiting]);
+      merged = state.mergeable_rx_bufs !== 0;
+      rss = state.rss;
       forgetBacklog();
       holding = true;
+    },
+    afterSubsections(state) {
+      // Only where the driver could choose does the choice travel.
+      const chosen = negotiated(netFeature.CTRL_GUEST_OFFLOADS);
+      const all = vnetHdr ? (device?.features ?? 0n) & guestOffloads : 0n;
+      offloads = chosen ? state.curr_guest_offloads : all;
+      arrived = true;
     },
     async quiesce() {
       holding = true;
     },
     resumed() {
       holding = false;
+      if (arrived) announce();
+      arrived = false;
       for (const pair of backlogs.keys()) {
         const queue = device?.queues[bothDirections * pair];
         if (device?.running && queue?.ready) fillReceive(pair, queue);
       }
     },
-    receive(frame) {
+    get guestOffloads() {
+      return offloads;
+    },
+    receive(frame, header = plainHeader) {
       if (!device?.running || (status & linkUp) === 0) return "dropped";
       if (frame.length < minFrameBytes || !wants(filter, frame)) return "dropped";
-      const pair = steer(frame, pairsInUse);
-      const backlog = backlogs[pair] as Uint8Array[];
+      const needed = offloadsNeeded(header);
+      if (needed === undefined || (needed & ~offloads) !== 0n) return "dropped";
+      const visible = visibleHeader(header, offloads);
+      const pair = pairOf(frame);
       const queue = device.queues[bothDirections * pair];
-      if (!holding && backlog.length === 0 && queue?.ready) {
-        const result = deliver(queue, frame);
+      if (!holding && backlogs[pair]?.length === 0 && queue?.ready) {
+        const result = deliver(queue, frame, visible, rules());
         if (result === "delivered") queue.notify();
         if (result !== undefined) return result;
       }
       if (waiting >= backlogFrames) return "dropped";
-      enqueue(frame.slice());
+      enqueue({ frame: frame.slice(), header: visible });
       return "queued";
     },
     takeBacklog() {
@@ -292,52 +310,31 @@ export function virtioNet(options: VirtioNetOptions): VirtioNetModel {
       status = next;
       device?.configChanged();
     },
+    announce,
   };
+}
+
+function checkSizes({
+  queuePairs = 1,
+  queueSize = 256,
+  controlQueue = true,
+  rss = false,
+  mtu,
+}: VirtioNetOptions): void {
+  if (!Number.isInteger(queuePairs) || queuePairs < 1 || queuePairs > maxQueuePairs) {
+    throw refused("queuePairs", `1 to ${maxQueuePairs}`, queuePairs);
+  }
+  if (!Number.isInteger(Math.log2(queueSize)) || queueSize > maxChain) {
+    throw refused("queueSize", `a power of two up to ${maxChain}`, queueSize);
+  }
+  if ((queuePairs > 1 || rss) && !controlQueue) {
+    throw new MigrationError("DEFINITION_INVALID", "more than one queue pair needs the control queue");
+  }
+  if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= 68 && mtu <= 65_535)) {
+    throw refused("mtu", "68 to 65535", mtu);
+  }
 }
 
 function refused(what: string, expected: string, found: number): MigrationError {
   return new MigrationError("DEFINITION_INVALID", `virtio-net's ${what} cannot be`, { expected, found: String(found) });
-}
-
-function noRss(): VirtioNetState["rss"] {
-  return {
-    enabled: false,
-    redirect: false,
-    populate_hash: false,
-    hash_types: 0,
-    supported_hash_types: 0,
-    indirections_len: 0,
-    default_queue: 0,
-    key: new Uint8Array(40),
-    indirections_table: new Uint16Array(0),
-  };
-}
-
-/** What a source did for its guest and this device could not go on with. */
-function refuseForeign(state: VirtioNetState): undefined {
-  const refuse = (path: string, detail: string, expected: string, found: string): never => {
-    throw new MigrationError("DEVICE_CHECK", detail, { path: `device.${path}`, expected, found });
-  };
-  if (state.has_vnet_hdr !== 0) {
-    refuse(
-      "has_vnet_hdr",
-      "the guest's back end took packet headers, this one takes frames",
-      "0",
-      String(state.has_vnet_hdr),
-    );
-  }
-  if (state.has_ufo !== 0) refuse("has_ufo", "the guest's back end fragmented UDP", "0", String(state.has_ufo));
-  if (state.mergeable_rx_bufs !== 0) {
-    refuse("mergeable_rx_bufs", "merged receive buffers are not offered here", "0", String(state.mergeable_rx_bufs));
-  }
-  if (state.rss.enabled) refuse("rss.enabled", "receive-side scaling is not offered here", "false", "true");
-  if (state.backend.chunks.length > 0) {
-    refuse(
-      "backend.chunks",
-      "the state of a vhost-user back end needs one here",
-      "none",
-      `${state.backend.chunks.length} chunks`,
-    );
-  }
-  return undefined;
 }

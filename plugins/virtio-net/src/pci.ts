@@ -9,23 +9,33 @@ import {
   virtioPci,
   virtioPciFamily,
 } from "@godwit/virtio-pci";
+import { netFeature } from "./constants.ts";
 import type { VirtioNetState } from "./device-state.ts";
-import { type VirtioNetModel, type VirtioNetOptions, virtioNet } from "./model.ts";
+import { virtioNet } from "./model.ts";
+import type { VirtioNetModel, VirtioNetOptions } from "./options.ts";
 import { type VirtioNetParameters, virtioNetClass } from "./section.ts";
 import { version } from "./version.ts";
 
 export interface VirtioNetPciOptions
   extends VirtioNetOptions,
-    Omit<VirtioPciOptions<VirtioNetState, NoData>, "model"> {}
+    Omit<VirtioPciOptions<VirtioNetState, NoData>, "model" | "legacyFeatures" | "queueReset"> {}
 
 export interface VirtioNetPciOffer extends VirtioPciOffer {
   readonly net: VirtioNetModel;
 }
 
+/** Offered to legacy drivers only. */
+const legacyAnyLayout = 1n << 27n;
+
 /** Registers the section `0000:bus:slot.function/virtio-net`. */
 export function virtioNetPci(options: VirtioNetPciOptions): Plugin<VirtioNetPciOffer> {
   const net = virtioNet(options);
-  const plugin = virtioPci({ ...options, model: net });
+  const plugin = virtioPci({
+    ...options,
+    model: net,
+    legacyFeatures: legacyAnyLayout | netFeature.GSO,
+    queueReset: (index) => net.resetQueue(index),
+  });
   return { ...plugin, name: "@godwit/virtio-net", version, setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
 }
 

@@ -1,82 +1,87 @@
 // The PCI function of a virtio device: configuration space, BARs, interrupts; and the transport's side of its state.
 import { MigrationError } from "@godwit/core";
-import { noVector, type TransportedDevice, type VirtioTransport } from "@godwit/virtio-core";
-import { pciConfigAt, virtioCapabilities } from "./capabilities.ts";
-import { ConfigSpace } from "./config-space.ts";
+import { noVector, status as statusBit, type TransportedDevice, type VirtioTransport } from "@godwit/virtio-core";
+import { type CapabilityLayout, deviceControl } from "./capabilities.ts";
+import type { BarSize, ConfigSpace } from "./config-space.ts";
 import {
+  noModernState,
   type VirtioPciConfigState,
   type VirtioPciExtraState,
   type VirtioPciQueueState,
   virtioPciTransport,
 } from "./descriptions.ts";
-import { ModernRegisters, type Vectors } from "./modern.ts";
-import { Msix, msixLayout, type SignalMsi } from "./msix.ts";
+import { functionLayout } from "./function-layout.ts";
+import { LegacyRegisters } from "./legacy.ts";
+import { bytesOf, littleEndian } from "./little-endian.ts";
+import { ModernRegisters } from "./modern.ts";
+import { Msix, type SignalMsi } from "./msix.ts";
 import {
-  classCodes,
   command,
   commonAt,
   header,
+  legacyBar,
   modernBar,
   modernBarBytes,
-  modernDeviceBase,
   msixBar,
   msixControl,
   notifyMultiplier,
   pciStatus,
   structureAt,
-  unclassified,
-  virtioVendor,
 } from "./registers.ts";
-import type { PciBar, PciFunction, VirtioPciParameters } from "./types.ts";
+import type { PciBar, PciFunction, VirtioPciMode, VirtioPciParameters } from "./types.ts";
+import type { Vectors } from "./vectors.ts";
 
 export interface FunctionInit {
   readonly bdf: string;
   readonly deviceId: number;
+  readonly mode: VirtioPciMode;
+  readonly express: { readonly ats: boolean } | undefined;
   readonly parameters: VirtioPciParameters;
+  /** Bytes of the device's own configuration. */
+  readonly configLength: number;
+  /** What each kind of registers offers. */
+  readonly offered: { readonly modern: bigint; readonly legacy: number };
   readonly signalMsi: SignalMsi;
   readonly setIntx: (level: boolean) => void;
+  readonly queueReset: (index: number) => void;
 }
 
 type Transport = VirtioTransport<VirtioPciConfigState, VirtioPciQueueState, VirtioPciExtraState>;
-
-// As QEMU's: which subsystem it is tells a driver nothing that the device id does not.
-const subsystemId = 0x1100;
-const modernRevision = 1;
-const msixAt = 0x98;
 
 export class VirtioPciFunction implements PciFunction, Transport {
   readonly bdf: string;
   readonly descriptions: Transport["descriptions"];
   readonly bars: readonly PciBar[];
   readonly #config: ConfigSpace;
+  readonly #capabilities: CapabilityLayout;
   readonly #msix: Msix | undefined;
   readonly #vectors: Vectors;
   readonly #device: TransportedDevice;
-  readonly #modern: ModernRegisters;
+  /** Undefined: a legacy function. */
+  readonly #modern: ModernRegisters | undefined;
   readonly #driveLine: (level: boolean) => void;
   /** Level of INTA, before INTX_DISABLE. */
   #intx = false;
 
   constructor(init: FunctionInit, device: TransportedDevice) {
     const { msixVectors } = init.parameters;
-    const layout = msixLayout(msixVectors);
+    const layout = functionLayout({ ...init, msixVectors });
     this.bdf = init.bdf;
     this.descriptions = virtioPciTransport(init.parameters);
     this.#driveLine = init.setIntx;
     this.#device = device;
-    this.#config = configSpaceOf(init, layout);
+    this.#config = layout.config;
+    this.#capabilities = layout.capabilities;
     this.#msix = msixVectors === 0 ? undefined : new Msix(this.#msixHost(init.signalMsi), msixVectors);
     this.#vectors = {
       config: noVector,
       queues: new Uint16Array(device.queues.length).fill(noVector),
       count: msixVectors,
     };
-    this.#modern = new ModernRegisters(device, this.#vectors);
-    const modern = this.#bar(modernBar, modernBarBytes, {
-      read: (offset, size) => this.#readModern(offset, size),
-      write: (offset, size, value) => this.#writeModern(offset, size, value),
-    });
-    this.bars = this.#msix === undefined ? [modern] : [this.#msixTable(this.#msix, layout), modern];
+    const { queueReset, offered, mode } = init;
+    const host = { device, vectors: this.#vectors, features: offered.modern, queueReset };
+    this.#modern = mode === "legacy" ? undefined : new ModernRegisters(host);
+    this.bars = layout.bars.map((bar) => this.#bar(bar, offered.legacy, layout.msix.pbaAt));
   }
 
   /** Whether the function may reach memory: DMA, and interrupts by message. */
@@ -91,8 +96,25 @@ export class VirtioPciFunction implements PciFunction, Transport {
   configWrite(offset: number, size: number, value: number): void {
     this.#config.write(offset, size, value);
     if (this.#inWindow(offset, size)) this.#window().write(value);
-    if (offset < header.command + 2 && offset + size > header.command) this.#driveIntx();
-    if (offset < msixAt + 4 && offset + size > msixAt + 2) this.#msix?.deliverPending();
+    if (offset < header.command + 2 && offset + size > header.command) this.#commandWritten();
+    const { msix, express } = this.#capabilities;
+    if (msix !== undefined && offset < msix + 4 && offset + size > msix + 2) this.#msix?.deliverPending();
+    if (express !== undefined) this.#resetOnDemand(express + deviceControl.at, offset, size);
+  }
+
+  /** As in QEMU, a driver that takes bus mastering away has stopped its device. */
+  #commandWritten(): void {
+    this.#driveIntx();
+    const device = this.#device;
+    device.disabled = !this.busMaster;
+    const rest = device.status & ~statusBit.DRIVER_OK;
+    if (device.disabled && rest !== 0 && rest !== device.status) device.setStatus(rest);
+  }
+
+  /** A function-level reset (PCI Express 3.0, section 6.6.2). */
+  #resetOnDemand(at: number, offset: number, size: number): void {
+    if (offset >= at + 2 || offset + size <= at) return;
+    if ((this.#config.read(at, 2) & deviceControl.functionReset) !== 0) this.resetFunction();
   }
 
   /** As after power-on: configuration space, messages and the device. */
@@ -122,7 +144,7 @@ export class VirtioPciFunction implements PciFunction, Transport {
     this.#vectors.config = noVector;
     this.#vectors.queues.fill(noVector);
     this.#msix?.pba.fill(0);
-    this.#modern.reset();
+    this.#modern?.reset();
     this.#setIntx(false);
   }
 
@@ -143,7 +165,7 @@ export class VirtioPciFunction implements PciFunction, Transport {
   }
 
   saveExtraState(): VirtioPciExtraState {
-    return { modern_state: this.#modern.save() };
+    return { modern_state: this.#modern?.save() ?? noModernState };
   }
 
   dmaEnabled({ pci_dev }: VirtioPciConfigState): boolean {
@@ -171,7 +193,7 @@ export class VirtioPciFunction implements PciFunction, Transport {
   }
 
   loadExtraState({ modern_state }: VirtioPciExtraState): void {
-    this.#modern.load(modern_state);
+    this.#modern?.load(modern_state);
   }
 
   get #msixEnabled(): boolean {
@@ -179,7 +201,8 @@ export class VirtioPciFunction implements PciFunction, Transport {
   }
 
   #msixControl(): number {
-    return this.#config.read(msixAt + 2, 2);
+    const { msix } = this.#capabilities;
+    return msix === undefined ? 0 : this.#config.read(msix + 2, 2);
   }
 
   #msixHost(signal: SignalMsi) {
@@ -225,15 +248,15 @@ export class VirtioPciFunction implements PciFunction, Transport {
     });
   }
 
-  #readModern(offset: number, size: number): number {
-    if (offset < structureAt.isr) return offset < commonAt.end ? this.#modern.read(offset) : 0;
+  #readModern(modern: ModernRegisters, offset: number, size: number): number {
+    if (offset < structureAt.isr) return offset < commonAt.end ? modern.read(offset) : 0;
     if (offset < structureAt.device) return offset === structureAt.isr ? this.#acknowledge() : 0;
-    if (offset < structureAt.notify) return number(this.#device.readConfig(offset - structureAt.device, size));
+    if (offset < structureAt.notify) return littleEndian(this.#device.readConfig(offset - structureAt.device, size));
     return 0;
   }
 
-  #writeModern(offset: number, size: number, value: number): void {
-    if (offset < structureAt.isr) this.#modern.write(offset, value);
+  #writeModern(modern: ModernRegisters, offset: number, size: number, value: number): void {
+    if (offset < structureAt.isr) modern.write(offset, value);
     else if (offset >= structureAt.notify)
       this.#device.kick(Math.floor((offset - structureAt.notify) / notifyMultiplier));
     else if (offset >= structureAt.device) this.#device.writeConfig(offset - structureAt.device, bytesOf(value, size));
@@ -248,67 +271,70 @@ export class VirtioPciFunction implements PciFunction, Transport {
   }
 
   #inWindow(offset: number, size: number): boolean {
-    return offset < pciConfigAt + 20 && offset + size > pciConfigAt + 16;
+    const { pciConfig } = this.#capabilities;
+    return pciConfig !== undefined && offset < pciConfig + 20 && offset + size > pciConfig + 16;
   }
 
   /** The guest's window into a BAR from configuration space (virtio 1.2, section 4.1.4.9). */
   #window(): { read(): number; write(value: number): void } {
+    const { pciConfig = 0 } = this.#capabilities;
     const [index, offset, size] = [
-      this.#config.read(pciConfigAt + 4, 1),
-      this.#config.read(pciConfigAt + 8, 4),
-      this.#config.read(pciConfigAt + 12, 4),
+      this.#config.read(pciConfig + 4, 1),
+      this.#config.read(pciConfig + 8, 4),
+      this.#config.read(pciConfig + 12, 4),
     ];
     const valid = index === modernBar && [1, 2, 4].includes(size) && offset + size <= modernBarBytes;
+    const bar = valid ? this.bars.find((one) => one.index === modernBar) : undefined;
     return {
-      read: () => (valid ? this.#readModern(offset, size) : 0),
-      write: (value) => {
-        if (valid) this.#writeModern(offset, size, value);
-      },
+      read: () => bar?.read(offset, size) ?? 0,
+      write: (value) => bar?.write(offset, size, value),
     };
   }
 
-  #msixTable(msix: Msix, { pbaAt, barBytes }: { pbaAt: number; barBytes: number }): PciBar {
-    return this.#bar(msixBar, barBytes, {
-      read: (offset, size) => {
-        const from = offset < pbaAt ? msix.table : msix.pba;
-        const at = offset < pbaAt ? offset : offset - pbaAt;
-        return number(Uint8Array.from({ length: size }, (_, i) => from[at + i] ?? 0));
-      },
-      write: (offset, size, value) => msix.writeTable(offset, size, value),
-    });
-  }
-
-  #bar(index: number, size: number, access: Pick<PciBar, "read" | "write">): PciBar {
+  #bar({ index, size }: BarSize, legacyFeatures: number, pbaAt: number): PciBar {
+    const access = this.#accessOf(index, legacyFeatures, pbaAt);
     return { index, size, address: () => this.#config.barAddress(index), ...access };
   }
+
+  #accessOf(index: number, legacyFeatures: number, pbaAt: number): Pick<PciBar, "read" | "write"> {
+    const [msix, modern] = [this.#msix, this.#modern];
+    if (index === msixBar && msix !== undefined) return msixAccess(msix, pbaAt);
+    if (index === legacyBar || modern === undefined) return this.#legacyAccess(legacyFeatures);
+    return {
+      read: (offset, size) => this.#readModern(modern, offset, size),
+      write: (offset, size, value) => this.#writeModern(modern, offset, size, value),
+    };
+  }
+
+  #legacyAccess(features: number): Pick<PciBar, "read" | "write"> {
+    const self = this;
+    const registers = new LegacyRegisters({
+      device: this.#device,
+      vectors: this.#vectors,
+      features,
+      get msixEnabled() {
+        return self.#msixEnabled;
+      },
+      acknowledge: () => this.#acknowledge(),
+      becomeBusMaster: () => {
+        const at = header.command;
+        this.#config.write(at, 2, this.#config.read(at, 2) | command.busMaster);
+      },
+    });
+    return {
+      read: (offset, size) => registers.read(offset, size),
+      write: (offset, size, value) => registers.write(offset, size, value),
+    };
+  }
 }
 
-function configSpaceOf({ deviceId, parameters }: FunctionInit, msix: { pbaAt: number; barBytes: number }): ConfigSpace {
-  const vectors = parameters.msixVectors;
-  return new ConfigSpace({
-    vendor: virtioVendor,
-    device: modernDeviceBase + deviceId,
-    revision: modernRevision,
-    classCode: classCodes[deviceId] ?? unclassified,
-    subsystemVendor: virtioVendor,
-    subsystem: subsystemId,
-    bars: [
-      ...(vectors === 0 ? [] : [{ index: msixBar, size: msix.barBytes, is64Bit: false }]),
-      { index: modernBar, size: modernBarBytes, is64Bit: true },
-    ],
-    capabilities: virtioCapabilities(vectors === 0 ? undefined : { vectors, pbaAt: msix.pbaAt }),
-  });
-}
-
-/** Little-endian, 1 to 4 bytes. */
-function number(bytes: Uint8Array): number {
-  let value = 0;
-  for (let i = bytes.length - 1; i >= 0; i--) value = value * 256 + (bytes[i] as number);
-  return value;
-}
-
-function bytesOf(value: number, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  for (let i = 0, rest = value; i < size; i++, rest = Math.floor(rest / 256)) bytes[i] = rest & 0xff;
-  return bytes;
+function msixAccess(msix: Msix, pbaAt: number): Pick<PciBar, "read" | "write"> {
+  return {
+    read: (offset, size) => {
+      const from = offset < pbaAt ? msix.table : msix.pba;
+      const at = offset < pbaAt ? offset : offset - pbaAt;
+      return littleEndian(Uint8Array.from({ length: size }, (_, i) => from[at + i] ?? 0));
+    },
+    write: (offset, size, value) => msix.writeTable(offset, size, value),
+  };
 }

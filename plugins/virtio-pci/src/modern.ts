@@ -1,7 +1,9 @@
 // The common configuration structure (virtio 1.2, section 4.1.4.3): the registers that a driver sets a device up with.
-import { maxQueues, noVector, type TransportedDevice } from "@godwit/virtio-core";
+import { feature, maxQueues, noVector, type TransportedDevice } from "@godwit/virtio-core";
 import { type ModernQueueState, noModernState, unusedModernQueue, type VirtioPciExtraState } from "./descriptions.ts";
+import { drivenQueue } from "./driven-queue.ts";
 import { commonAt } from "./registers.ts";
+import { type Vectors, vectorOf } from "./vectors.ts";
 
 type Modern = VirtioPciExtraState["modern_state"];
 type QueueRegister = Exclude<keyof ModernQueueState, "num" | "enabled">;
@@ -16,16 +18,19 @@ const addressRegisters: Readonly<Record<number, QueueRegister>> = {
   [commonAt.queueDevice + 4]: "used_high",
 };
 
-/** Vectors of the device: `noVector`, or one that the table has. */
-export interface Vectors {
-  config: number;
-  readonly queues: Uint16Array;
-  readonly count: number;
+export interface ModernHost {
+  readonly device: TransportedDevice;
+  readonly vectors: Vectors;
+  /** What this interface offers. */
+  readonly features: bigint;
+  /** The driver has reset one queue. */
+  queueReset(index: number): void;
 }
 
 const word = 0xffff_ffffn;
 
 export class ModernRegisters {
+  readonly #host: ModernHost;
   readonly #device: TransportedDevice;
   readonly #vectors: Vectors;
   #deviceFeatureSelect = 0;
@@ -34,9 +39,11 @@ export class ModernRegisters {
   readonly #driverFeatures = new Uint32Array(4);
   readonly #queues: ModernQueueState[];
 
-  constructor(device: TransportedDevice, vectors: Vectors) {
+  constructor(host: ModernHost) {
+    this.#host = host;
+    const { device } = host;
     this.#device = device;
-    this.#vectors = vectors;
+    this.#vectors = host.vectors;
     this.#queues = device.queues.map(() => ({ ...unusedModernQueue }));
   }
 
@@ -78,7 +85,7 @@ export class ModernRegisters {
       case commonAt.deviceFeatureSelect:
         return this.#deviceFeatureSelect;
       case commonAt.deviceFeature:
-        return featureWord(device.hostFeatures, this.#deviceFeatureSelect);
+        return featureWord(this.#host.features, this.#deviceFeatureSelect);
       case commonAt.driverFeatureSelect:
         return this.#driverFeatureSelect;
       case commonAt.driverFeature:
@@ -101,6 +108,10 @@ export class ModernRegisters {
         return queue?.enabled ?? 0;
       case commonAt.queueNotifyOff:
         return device.queueSelect;
+      case commonAt.queueNotifyData:
+      case commonAt.queueReset:
+        // A reset is over when the write returns.
+        return 0;
       default: {
         const register = addressRegisters[offset];
         return register === undefined ? 0 : (queue?.[register] ?? 0);
@@ -122,7 +133,7 @@ export class ModernRegisters {
         this.#acceptFeatures(value);
         break;
       case commonAt.configVector:
-        this.#vectors.config = this.#vector(value);
+        this.#vectors.config = vectorOf(value, this.#vectors);
         break;
       case commonAt.status:
         device.setStatus(value & 0xff);
@@ -136,10 +147,13 @@ export class ModernRegisters {
         device.setRingSize(device.queueSelect, value);
         break;
       case commonAt.queueVector:
-        if (queue !== undefined) this.#vectors.queues[device.queueSelect] = this.#vector(value);
+        if (queue !== undefined) this.#vectors.queues[device.queueSelect] = vectorOf(value, this.#vectors);
         break;
       case commonAt.queueEnable:
         if (queue !== undefined && value === 1) this.#enable(queue);
+        break;
+      case commonAt.queueReset:
+        if (queue !== undefined && value === 1) this.#resetQueue(queue);
         break;
       default: {
         const register = addressRegisters[offset];
@@ -152,16 +166,13 @@ export class ModernRegisters {
     if (this.#driverFeatureSelect >= this.#driverFeatures.length) return;
     this.#driverFeatures[this.#driverFeatureSelect] = value;
     const all = this.#driverFeatures.reduce((sum, one, i) => sum | (BigInt(one) << BigInt(32 * i)), 0n);
-    this.#device.setFeatures(all);
-  }
-
-  /** What the table does not have reads back as none (virtio 1.2, section 4.1.5.1.2). */
-  #vector(value: number): number {
-    return value < this.#vectors.count ? value : noVector;
+    this.#device.setFeatures(all & this.#host.features);
   }
 
   #enable(queue: ModernQueueState): void {
     queue.enabled = 1;
+    // After a reset of the queue the size is the largest again, and the driver need not write it once more.
+    this.#device.setRingSize(this.#device.queueSelect, queue.num);
     const address = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
     this.#device.setRings(
       this.#device.queueSelect,
@@ -169,6 +180,16 @@ export class ModernRegisters {
       address(queue.avail_low, queue.avail_high),
       address(queue.used_low, queue.used_high),
     );
+  }
+
+  /** Virtio 1.2, section 4.1.4.3.2. The address registers keep what the driver wrote. */
+  #resetQueue(queue: ModernQueueState): void {
+    const index = this.#device.queueSelect;
+    if ((this.#host.features & feature.RING_RESET) === 0n) return;
+    queue.enabled = 0;
+    drivenQueue(this.#device, index)?.reset();
+    this.#vectors.queues[index] = noVector;
+    this.#host.queueReset(index);
   }
 }
 

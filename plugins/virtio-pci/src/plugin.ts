@@ -2,30 +2,42 @@
 import { MigrationError, type Plugin } from "@godwit/core";
 import { type Dma, feature, virtioDevice } from "@godwit/virtio-core";
 import { VirtioPciFunction } from "./function.ts";
+import { legacyDeviceIds, legacyFeature } from "./registers.ts";
 import type { VirtioPciOffer, VirtioPciOptions, VirtioPciParameters } from "./types.ts";
 import { version } from "./version.ts";
 
-const defaultRingFeatures = feature.RING_INDIRECT_DESC | feature.RING_EVENT_IDX;
+const defaultRingFeatures = feature.RING_INDIRECT_DESC | feature.RING_EVENT_IDX | feature.RING_RESET;
 /** What the vector field of MSI-X has room for. */
 const maxVectors = 2048;
+const lowFeatures = 0xffff_ffffn;
 
-/** Registers the section `0000:bus:slot.function/model` of a modern virtio function. */
+/** Registers the section `path/model` of a virtio function. */
 export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioPciOffer> {
-  const { slot, model, signalMsi, setIntx = () => {} } = options;
+  const { slot, model, signalMsi, setIntx = () => {}, mode = "modern", express = false } = options;
   if (!/^[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/.test(slot))
     throw refused("slot", "bus:slot.function, such as 00:02.0", slot);
   const msixVectors = options.msixVectors ?? model.queueSizes.length + 1;
   if (!Number.isInteger(msixVectors) || msixVectors < 0 || msixVectors > maxVectors) {
     throw refused("msixVectors", `0 to ${maxVectors}`, msixVectors);
   }
-  const accessPlatform = options.accessPlatform === false ? 0n : feature.ACCESS_PLATFORM;
-  const required = feature.VERSION_1 | accessPlatform;
+  const modern = mode !== "legacy";
+  if (mode !== "modern" && legacyDeviceIds[model.deviceId] === undefined) {
+    throw refused("mode", `modern, as virtio device ${model.deviceId} has no legacy id`, mode);
+  }
+  const accessPlatform = options.accessPlatform ?? mode === "modern";
+  if (accessPlatform && mode !== "modern") throw refused("accessPlatform", `false of a ${mode} function`, true);
+  const ring = options.ringFeatures ?? defaultRingFeatures;
+  // A driver of the legacy registers has neither FEATURES_OK nor bits from 32 on.
+  const legacyOnly = mode === "modern" ? 0n : (options.legacyFeatures ?? legacyFeature.ANY_LAYOUT);
+  const required = (modern ? feature.VERSION_1 : 0n) | (accessPlatform ? feature.ACCESS_PLATFORM : 0n);
+  const hostFeatures = required | ring | model.features | legacyOnly;
   const parameters: VirtioPciParameters = {
-    hostFeatures: required | (options.ringFeatures ?? defaultRingFeatures) | model.features,
+    hostFeatures,
     dialect: options.dialect ?? "10.0",
-    configBytes: 256,
+    configBytes: express === false ? 256 : 4096,
     msixVectors,
-    modern: true,
+    modern,
+    ...(options.targetEndian === undefined ? {} : { targetEndian: options.targetEndian }),
   };
   return {
     name: "@godwit/virtio-pci",
@@ -35,13 +47,28 @@ export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioP
       let pci: VirtioPciFunction | undefined;
       const wired = virtioDevice({
         kernel,
-        path: `0000:${slot}`,
+        path: options.path ?? `0000:${slot}`,
         model,
         dma: behindBusMaster(slot, () => pci?.busMaster ?? false, options.dma),
         parameters,
         requiredFeatures: required,
+        ...(options.cpuEndian === undefined ? {} : { cpuEndian: options.cpuEndian }),
         transport: (device) => {
-          pci = new VirtioPciFunction({ bdf: slot, deviceId: model.deviceId, parameters, signalMsi, setIntx }, device);
+          pci = new VirtioPciFunction(
+            {
+              bdf: slot,
+              deviceId: model.deviceId,
+              mode,
+              express: express === false ? undefined : { ats: express !== true && express.ats },
+              parameters,
+              configLength: model.configBytes().length,
+              offered: { modern: hostFeatures & ~legacyOnly, legacy: Number(hostFeatures & lowFeatures) },
+              signalMsi,
+              setIntx,
+              queueReset: options.queueReset ?? (() => {}),
+            },
+            device,
+          );
           return pci;
         },
       });

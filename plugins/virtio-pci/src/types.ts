@@ -21,9 +21,18 @@ export interface PciBar {
   write(offset: number, size: number, value: number): void;
 }
 
+/** Which registers a function has: those of virtio 1.0, those before it, or both. */
+export type VirtioPciMode = "modern" | "transitional" | "legacy";
+
 export interface VirtioPciOptions<S, L> {
   /** `00:02.0` */
   readonly slot: string;
+  /** Where the section says that it is; the default is `0000:` and the slot. Behind a bridge: `0000:00:04.0:00.0`. */
+  readonly path?: string;
+  /** The default is modern. A legacy or transitional function needs a virtio device id that has a legacy one. */
+  readonly mode?: VirtioPciMode;
+  /** A PCI Express endpoint, with 4,096 bytes of configuration space; `ats` adds address translation services. */
+  readonly express?: boolean | { readonly ats: boolean };
   readonly model: VirtioModel<S, L>;
   readonly dma: Dma;
   /** Delivers a message-signalled interrupt. */
@@ -32,10 +41,18 @@ export interface VirtioPciOptions<S, L> {
   readonly setIntx?: (level: boolean) => void;
   /** 0: no MSI-X. The default is one a queue and one for configuration. */
   readonly msixVectors?: number;
-  /** The default is true: the device sits behind an IOMMU, and offers ACCESS_PLATFORM. */
+  /** The device sits behind an IOMMU, and offers ACCESS_PLATFORM. The default is true of a modern function; others cannot. */
   readonly accessPlatform?: boolean;
-  /** Ring features beside VERSION_1; the default is RING_INDIRECT_DESC and RING_EVENT_IDX. */
+  /** Ring features beside VERSION_1; the default is RING_INDIRECT_DESC, RING_EVENT_IDX and RING_RESET. */
   readonly ringFeatures?: bigint;
+  /** What legacy registers offer beside the lower 32 bits of the model; the default is ANY_LAYOUT. */
+  readonly legacyFeatures?: bigint;
+  /** The driver has reset one queue (RING_RESET): elements that were taken from it are no more. */
+  readonly queueReset?: (index: number) => void;
+  /** The byte order of the guest's CPU by default, which a legacy driver has; `little` if not given. */
+  readonly targetEndian?: "little" | "big";
+  /** The byte order of the CPU at a reset of the device, where a guest may choose it; `targetEndian` if not given. */
+  readonly cpuEndian?: () => "little" | "big";
   readonly dialect?: VirtioDialect;
 }
 

@@ -5,6 +5,7 @@ import { virtioPci } from "../src/index.ts";
 import { Driver, statusAt } from "./support/driver.ts";
 import { echo } from "./support/echo.ts";
 import { type Options, pciMachine } from "./support/machine.ts";
+import { sectionIn } from "./support/sections.ts";
 
 const wanted = feature.VERSION_1 | feature.ACCESS_PLATFORM | 0b101n;
 
@@ -68,7 +69,7 @@ describe("configuration space", () => {
     expect(zeroed).toEqual([0x105e_1af4, 0x00ff_0001, 0x1100_1af4, 0x98, 0x0110_0009, 0x0002_8411]);
     for (let at = 0; at < 256; at += 4) pci.configWrite(at, 4, 0xffff_ffff);
     expect([0x00, 0x04, 0x2c, 0x40].map((at) => pci.configRead(at, 4))).toEqual([
-      0x105e_1af4, 0x0010_0547, 0x1100_1af4, 0x0110_0009,
+      0x105e_1af4, 0x0010_0507, 0x1100_1af4, 0x0110_0009,
     ]);
   });
 
@@ -97,7 +98,7 @@ describe("the common configuration structure", () => {
     const driver = new Driver(offer.function, memory);
     driver.enable();
     const offered = driver.offered();
-    expect(offered).toBe(wanted | feature.RING_INDIRECT_DESC | feature.RING_EVENT_IDX);
+    expect(offered).toBe(wanted | feature.RING_INDIRECT_DESC | feature.RING_EVENT_IDX | feature.RING_RESET);
     expect(driver.start(0b101n | feature.ACCESS_PLATFORM)).toBe(3);
     expect(driver.start(0b101n | feature.VERSION_1)).toBe(3);
     expect(driver.start(wanted)).toBe(15);
@@ -209,13 +210,25 @@ describe("requests", () => {
     expect(machine.line.at(-1)).toBe(true);
   });
 
-  it("reach nothing while the function is no bus master", () => {
-    const { driver, offer } = started();
+  it("reach nothing while the function is no bus master: the device is disabled, and has stopped, as in QEMU", async () => {
+    const { driver, offer, save } = started();
     driver.add(0, [1]);
     driver.enable(2);
     driver.kick(0);
     expect(driver.take(0)).toEqual([]);
-    expect(offer.device).toMatchObject({ broken: true, failure: "queue 0: 00:02.0 is not a bus master" });
+    expect(offer.device).toMatchObject({ broken: false, status: 11, running: false });
+    const bytes = await save();
+    const section = Buffer.from(sectionIn(bytes, "0000:00:02.0/virtio-echo"));
+    expect([section.includes("virtio/disabled"), section.includes("virtio/started")]).toEqual([true, false]);
+    const target = pciMachine();
+    await target.kernel.load(bytes);
+    const moved = new Driver(target.offer.function, target.memory, driver);
+    target.kernel.resume();
+    moved.enable();
+    expect(moved.common.read(statusAt, 1)).toBe(11);
+    moved.common.write(statusAt, 1, 15);
+    moved.kick(0);
+    expect(moved.take(0)).toEqual([[2]]);
   });
 
   it("end with a reset of the device, or of the function", () => {

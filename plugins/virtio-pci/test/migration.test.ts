@@ -160,7 +160,7 @@ describe("a load is refused, with its place, and nothing has changed", () => {
       path: "transport.pci_dev.config[2]",
       expected: "0x5e",
       found: "0x5f",
-      text: "Bad config data: i=0x2 read: 5f device: 5e cmask: ff wmask: 0 w1cmask:0",
+      text: "PCI device id register: Bad config data: i=0x2 read: 5f device: 5e cmask: ff wmask: 0 w1cmask:0",
     });
     expect(await at(0x14, 4)).toMatchObject({ path: "transport.pci_dev.config[20]" });
     expect(await at(0x48, 1)).toMatchObject({ path: "transport.pci_dev.config[72]" });

@@ -134,7 +134,8 @@ describe.skipIf(!haveStreams())("sections of real streams", () => {
       const fixed = (bytes: ArrayLike<number>) =>
         zeros.map((zero, at) => (bytes[at] as number) & ~(zero ^ (ones[at] as number)));
       expect(fixed(body.subarray(4, 260))).toEqual(fixed(config()));
-      expect(zeros.filter((zero, at) => zero !== ones[at]).length).toBeLessThan(40);
+      // What belongs to no capability is the guest's, as in QEMU.
+      expect(zeros.filter((zero, at) => at < 0xa4 && zero !== ones[at]).length).toBeLessThan(40);
     },
   );
 });

@@ -21,7 +21,8 @@ export function allStreams(): readonly string[] {
 export function rowsOf(stream: string): StreamRows {
   const other = sameMachine[stream];
   const given = other === undefined ? undefined : openStream(readStream(other)).vmdesc;
-  return { stream, rows: coverageOf(openStream(readStream(stream), given)) };
+  const bytes = readStream(stream);
+  return { stream, rows: coverageOf(bytes, openStream(bytes, given)) };
 }
 
 /** Bytes without a name, of the sections that each plugin describes and of all others. */
@@ -36,12 +37,12 @@ export function opaqueBytes(streams: readonly StreamRows[]): { readonly describe
 
 export function tableText(streams: readonly StreamRows[]): string {
   const { described, others } = opaqueBytes(streams);
-  const reasons = [...new Set(Object.values(rawBuffers))].toSorted();
+  const reasons = [...new Set([...Object.values(rawBuffers), "a buffer in QEMU's own description"])].toSorted();
   return [
     "# What of QEMU's streams is described",
     "",
     "Every section of the streams that real QEMU saved. **same bytes**: the plugin decodes it to fields with names, and what",
-    "it encodes from these are the same bytes. **walked**: core knows its records and its end. **own vmdesc**: no plugin has",
+    "it encodes from these are the same bytes. **walked**: its records and its end are known. **own vmdesc**: no plugin has",
     "it; tools show what the stream's own description lists. **raw** are bytes without fields of their own for a reason:",
     `${reasons.join("; ")}.`,
     "**opaque** is what has no name, and no such reason.",

@@ -60,10 +60,7 @@ export class NetDriver<M extends Bench = Machine> extends Driver<M> {
     this.machine.ram[answer] = 0xee;
     const queue = this.ring(this.#controlQueue);
     queue.add(
-      [
-        { at, length: 2 },
-        { at: at + 2, length: data.length },
-      ],
+      [{ at, length: 2 }, ...(data.length === 0 ? [] : [{ at: at + 2, length: data.length }])],
       [{ at: answer, length: 1 }],
     );
     queue.kick();
