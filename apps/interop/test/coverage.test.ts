@@ -1,15 +1,18 @@
 // docs/coverage.md is what the streams and the plugins say today, and no byte of a plugin's sections has lost its name.
 import { readFileSync } from "node:fs";
 import { haveStreams } from "@godwit/testkit/streams";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { leavesOf } from "../src/leaves.ts";
-import { allStreams, opaqueBytes, rowsOf, tableText } from "./table/table.ts";
+import { allStreams, opaqueBytes, rowsOf, type StreamRows, tableText } from "./table/table.ts";
 
 /** A ratchet: sections that no plugin describes. It may only go down. */
-const othersCeiling = 10_000_000;
+const othersCeiling = 15_429;
 
 describe.skipIf(!haveStreams())("docs/coverage.md", () => {
-  const streams = haveStreams() ? allStreams().map(rowsOf) : [];
+  let streams: readonly StreamRows[] = [];
+  beforeAll(() => {
+    streams = allStreams().map(rowsOf);
+  }, 240_000);
 
   it("is what `bun run coverage --write` writes", () => {
     const committed = readFileSync(new URL("../../../docs/coverage.md", import.meta.url), "utf8");
