@@ -160,6 +160,32 @@ describe("a load", () => {
   });
 });
 
+it("what an iterable throws is told with the place in the stream where it was called", () => {
+  const begun: number[] = [];
+  const machine = (fails: boolean) => {
+    const kernel = createKernel({
+      machineType: "tells",
+      clock: virtualClock(() => 0n),
+      machine: { pause() {}, resume() {}, reset() {} },
+    });
+    const handler = memory({ bytes: new Uint8Array(64), staged: 0, committed: 0 });
+    kernel.iterable({
+      ...handler,
+      setup(out, offset) {
+        begun.push(offset);
+        if (fails) throw new Error("no");
+        handler.setup(out, offset);
+      },
+    });
+    return kernel;
+  };
+  machine(false).snapshot();
+  const error = errorOf(() => machine(true).snapshot());
+  expect([error.code, error.location.section, error.location.side]).toEqual(["DEVICE_FAILED", "memory/0", "source"]);
+  expect(error.location.offset).toBe(begun[0]);
+  expect(error.location.offset).toBeGreaterThan(8);
+});
+
 it("the clock is set only while it stands", () => {
   const clock = virtualClock(() => 0n);
   clock.adjust(5n);

@@ -73,7 +73,7 @@ export class Outgoing implements OutgoingAttempt {
       if (mustPrecopyBytes + canPostcopyBytes === 0) continue;
       const from = this.#offset();
       this.#writer.continue("part", entry.sectionId);
-      guard(entry, "iterate", (iterable) => iterable.iterate(this.#writer.out, left));
+      this.#guard(entry, "iterate", (iterable) => iterable.iterate(this.#writer.out, left));
       this.#close(entry, "part", from);
       left -= this.#offset() - from;
       yield* this.#flush();
@@ -171,12 +171,12 @@ export class Outgoing implements OutgoingAttempt {
   #start(entry: Entry): void {
     this.#writer.start(entry);
     this.#begun.push(entry.iterable as IterableInit);
-    guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out, this.#offset()));
+    this.#guard(entry, "setup", (iterable) => iterable.setup(this.#writer.out, this.#offset()));
     this.#writer.footer(entry.sectionId);
   }
 
   #completes(entry: Entry): boolean {
-    return guard(entry, "complete", (iterable) => iterable.complete(this.#writer.out, chunkBytes));
+    return this.#guard(entry, "complete", (iterable) => iterable.complete(this.#writer.out, chunkBytes));
   }
 
   /** A device's section; nothing, where its state need not travel. */
@@ -226,6 +226,18 @@ export class Outgoing implements OutgoingAttempt {
     yield chunk;
   }
 
+  /** Calls an iterable handler; what it throws is told as its own, at the place in the stream where it was called. */
+  #guard<T>(entry: Entry, what: string, call: (iterable: IterableInit) => T): T {
+    const offset = this.#offset();
+    try {
+      return call(entry.iterable as IterableInit);
+    } catch (error) {
+      const at = { side: "source" as const, section: sectionKey(entry), version: entry.version, offset };
+      if (isMigrationError(error)) throw error.at(at);
+      throw new MigrationError("DEVICE_FAILED", `the handler's ${what} threw`, { ...at, cause: error });
+    }
+  }
+
   #expect(step: Step): void {
     if (this.#step !== step) {
       throw new MigrationError("ATTEMPT_ENDED", "the outgoing attempt is not at this phase", {
@@ -234,17 +246,6 @@ export class Outgoing implements OutgoingAttempt {
         found: this.#step,
       });
     }
-  }
-}
-
-/** Calls an iterable handler; what it throws is told as its own. */
-function guard<T>(entry: Entry, what: string, call: (iterable: IterableInit) => T): T {
-  try {
-    return call(entry.iterable as IterableInit);
-  } catch (error) {
-    const at = { side: "source" as const, section: sectionKey(entry), version: entry.version };
-    if (isMigrationError(error)) throw error.at(at);
-    throw new MigrationError("DEVICE_FAILED", `the handler's ${what} threw`, { ...at, cause: error });
   }
 }
 
