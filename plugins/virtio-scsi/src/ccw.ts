@@ -8,7 +8,7 @@ import {
   virtioCcw,
   virtioCcwFamily,
 } from "@godwit/virtio-ccw";
-import type { NoData } from "@godwit/virtio-core";
+import { feature, type NoData } from "@godwit/virtio-core";
 import { registerDisks } from "./disk-sections.ts";
 import { type VirtioScsiModel, type VirtioScsiOptions, virtioScsi } from "./model.ts";
 import { virtioScsiClass } from "./section.ts";
@@ -25,6 +25,7 @@ export interface VirtioScsiCcwOffer extends VirtioCcwOffer {
 /** Registers the section `/cssid.ssid.devno/virtio-scsi`, and `.../0:target:lun/scsi-disk` for each disk. */
 export function virtioScsiCcw(options: VirtioScsiCcwOptions): Plugin<VirtioScsiCcwOffer> {
   const adapter = virtioScsi(options);
+  const packed = ((options.ringFeatures ?? 0n) & feature.RING_PACKED) !== 0n;
   const plugin = virtioCcw({ ...options, model: adapter });
   return {
     ...plugin,
@@ -32,7 +33,7 @@ export function virtioScsiCcw(options: VirtioScsiCcwOptions): Plugin<VirtioScsiC
     version,
     setup(kernel) {
       const offer = plugin.setup(kernel);
-      const disks = registerDisks(kernel, `/${options.busId}`, adapter, [offer.registration.idstr]);
+      const disks = registerDisks(kernel, `/${options.busId}`, adapter, [offer.registration.idstr], packed);
       return { ...offer, adapter, disks };
     },
   };

@@ -1,9 +1,10 @@
 // The commands of a disk that move no blocks: what each answers (SPC-4, section 6; SBC-3, section 5).
-import { opcode, sectorBytes } from "./constants.ts";
+import { maxRequestBytes, opcode, sectorBytes } from "./constants.ts";
 import { type Sense, senseBytesOf, senseOf } from "./sense.ts";
 
 /** What a disk is to its initiator. */
 export interface DiskIdentity {
+  /** Now: it may change. */
   readonly sectors: number;
   readonly readOnly: boolean;
   /** Up to 36 ASCII characters. */
@@ -38,16 +39,15 @@ export function answerCommand(disk: DiskIdentity, cdb: Uint8Array, last: Sense):
     case opcode.INQUIRY:
       return inquiry(disk, view);
     case opcode.READ_CAPACITY_10:
-      return { data: capacity10(disk) };
+      // A block is given only with PMI, which is obsolete.
+      return view.getUint32(2) === 0 ? { data: capacity10(disk) } : invalidField;
     case opcode.SERVICE_ACTION_IN_16:
       if ((view.getUint8(1) & 0x1f) !== readCapacity16) return invalidField;
       return within(capacity16(disk), view.getUint32(10));
     case opcode.MODE_SENSE_6:
-      return within(mode(disk, 6), view.getUint8(4));
+      return modeSense(disk, view, 6, view.getUint8(4));
     case opcode.MODE_SENSE_10:
-      return within(mode(disk, 10), view.getUint16(7));
-    case opcode.REPORT_LUNS:
-      return within(oneLun(), view.getUint32(6));
+      return modeSense(disk, view, 10, view.getUint16(7));
     default:
       return { sense: senseOf.invalidOpcode };
   }
@@ -57,11 +57,13 @@ function inquiry(disk: DiskIdentity, cdb: DataView): CommandAnswer {
   const length = cdb.getUint16(3);
   const vital = (cdb.getUint8(1) & 1) !== 0;
   if (!vital) return cdb.getUint8(2) === 0 ? { data: standardInquiry(disk).subarray(0, length) } : invalidField;
+  const serial = ascii(disk.serial);
+  const named = serial.length > 0;
   const pages: Readonly<Record<number, Uint8Array>> = {
-    [page.supported]: Uint8Array.from(Object.values(page)),
-    [page.serial]: ascii(disk.serial),
-    [page.identification]: Uint8Array.of(2, 0, 0, disk.serial.length, ...ascii(disk.serial)),
-    [page.limits]: new Uint8Array(60),
+    [page.supported]: Uint8Array.from(Object.values(page).filter((code) => named || code !== page.serial)),
+    ...(named ? { [page.serial]: serial } : {}),
+    [page.identification]: named ? Uint8Array.of(2, 0, 0, serial.length, ...serial) : new Uint8Array(0),
+    [page.limits]: limits(),
   };
   const found = pages[cdb.getUint8(2)];
   if (found === undefined) return invalidField;
@@ -70,7 +72,14 @@ function inquiry(disk: DiskIdentity, cdb: DataView): CommandAnswer {
   };
 }
 
-function standardInquiry({ vendor, product }: DiskIdentity): Uint8Array {
+function limits(): Uint8Array {
+  const data = new Uint8Array(60);
+  // The longest transfer, in blocks.
+  new DataView(data.buffer).setUint32(4, maxRequestBytes / sectorBytes);
+  return data;
+}
+
+export function standardInquiry({ vendor, product }: Pick<DiskIdentity, "vendor" | "product">): Uint8Array {
   const data = new Uint8Array(36);
   data[2] = 5; // SPC-3
   data[3] = 0x12;
@@ -96,16 +105,31 @@ function capacity16({ sectors }: DiskIdentity): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-/** The header alone: whether the disk is write-protected. */
-function mode({ readOnly }: DiskIdentity, form: 6 | 10): Uint8Array {
-  const protection = readOnly ? 0x80 : 0;
-  return form === 6 ? Uint8Array.of(3, 0, protection, 0) : Uint8Array.of(0, 6, 0, protection, 0, 0, 0, 0);
-}
+const caching = 0x08;
+const allPages = 0x3f;
+const pageControl = { changeable: 1, saved: 3 } as const;
 
-function oneLun(): Uint8Array {
-  const data = new Uint8Array(16);
-  data[3] = 8;
-  return data;
+/**
+ * The header, which tells whether the disk is write-protected, and the caching page. What is answered stands in a cache
+ * until SYNCHRONIZE CACHE: a driver that were not told so would never ask for that.
+ */
+function modeSense({ readOnly }: DiskIdentity, cdb: DataView, form: 6 | 10, length: number): CommandAnswer {
+  const wanted = cdb.getUint8(2) & 0x3f;
+  const control = cdb.getUint8(2) >> 6;
+  if (control === pageControl.saved) return { sense: senseOf.savingPages };
+  const subpage = cdb.getUint8(3);
+  if ((wanted !== caching || subpage !== 0) && (wanted !== allPages || (subpage !== 0 && subpage !== 0xff))) {
+    return invalidField;
+  }
+  const cachingPage = new Uint8Array(20);
+  cachingPage.set([caching, cachingPage.length - 2, control === pageControl.changeable ? 0 : 0x04]);
+  const protection = readOnly ? 0x80 : 0;
+  const header = form === 6 ? [0, 0, protection, 0] : [0, 0, 0, protection, 0, 0, 0, 0];
+  const data = Uint8Array.of(...header, ...cachingPage);
+  // The length does not count itself.
+  if (form === 6) data[0] = data.length - 1;
+  else data[1] = data.length - 2;
+  return { data: data.subarray(0, length) };
 }
 
 function ascii(text: string): Uint8Array {

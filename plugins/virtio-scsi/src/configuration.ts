@@ -34,7 +34,10 @@ export function configurationBytes({ requestQueues, segMax, senseSize, cdbSize }
 export function sizesIn(image: Uint8Array): { readonly senseSize: number; readonly cdbSize: number } {
   if (image.length < cdbSizeAt + 4) return { senseSize: defaultSenseBytes, cdbSize: defaultCdbBytes };
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
-  return { senseSize: view.getUint32(senseSizeAt, true), cdbSize: view.getUint32(cdbSizeAt, true) };
+  const [senseSize, cdbSize] = [view.getUint32(senseSizeAt, true), view.getUint32(cdbSizeAt, true)];
+  // Zeros are an image that no driver has read or written yet.
+  if (senseSize === 0 && cdbSize === 0) return { senseSize: defaultSenseBytes, cdbSize: defaultCdbBytes };
+  return { senseSize, cdbSize };
 }
 
 /** QEMU's limits: sense data up to 65,536 bytes, commands of 1 to 255. */

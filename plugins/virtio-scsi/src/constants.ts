@@ -21,6 +21,9 @@ export const fixedQueues = 2;
 export const defaultSenseBytes = 96;
 export const defaultCdbBytes = 32;
 
+/** More data than this in one request is refused. Bytes. */
+export const maxRequestBytes = 64 * 1024 * 1024;
+
 export const requestHeaderBytes = 19;
 export const responseHeaderBytes = 12;
 
@@ -48,7 +51,7 @@ export const event = {
   MISSED: 0x8000_0000,
 } as const;
 
-export const scsiStatus = { GOOD: 0, CHECK_CONDITION: 2, BUSY: 8, TASK_ABORTED: 0x40 } as const;
+export const scsiStatus = { GOOD: 0, CHECK_CONDITION: 2 } as const;
 
 export const opcode = {
   TEST_UNIT_READY: 0x00,
@@ -61,15 +64,18 @@ export const opcode = {
   READ_CAPACITY_10: 0x25,
   READ_10: 0x28,
   WRITE_10: 0x2a,
+  WRITE_VERIFY_10: 0x2e,
   SYNCHRONIZE_CACHE_10: 0x35,
   MODE_SENSE_10: 0x5a,
   READ_16: 0x88,
   WRITE_16: 0x8a,
+  WRITE_VERIFY_16: 0x8e,
   SYNCHRONIZE_CACHE_16: 0x91,
   SERVICE_ACTION_IN_16: 0x9e,
   REPORT_LUNS: 0xa0,
   READ_12: 0xa8,
   WRITE_12: 0xaa,
+  WRITE_VERIFY_12: 0xae,
 } as const;
 
 export const sectorBytes = 512;

@@ -2,14 +2,15 @@
 import { MigrationError } from "@godwit/core";
 import type { VirtqueueElement } from "@godwit/virtio-core";
 import type { ScsiBackend } from "./backend.ts";
-import { type BlockCommand, blockCommand } from "./cdb.ts";
+import { type BlockCommand, blockCommand, transferOf } from "./cdb.ts";
 import { answerCommand, type DiskIdentity } from "./commands.ts";
-import { opcode, scsiStatus, sectorBytes } from "./constants.ts";
+import { maxRequestBytes, opcode, response, scsiStatus, sectorBytes } from "./constants.ts";
 import type { ScsiDiskState } from "./disk-state.ts";
 import { senseBytes } from "./disk-state.ts";
 import type { Answer, UnitAddress } from "./request.ts";
 import type { CarriedScsiRequest } from "./requests-field.ts";
-import { noSense, type Sense, senseBytesOf, senseOf } from "./sense.ts";
+import { fixedFormat, noSense, type Sense, senseBytesOf, senseIn, senseOf } from "./sense.ts";
+import { reportLuns } from "./target.ts";
 
 export interface ScsiDiskOptions {
   readonly backend: ScsiBackend;
@@ -27,46 +28,57 @@ export interface ScsiDiskOptions {
 export interface UnitRequest {
   readonly queue: number;
   readonly element: VirtqueueElement;
-  readonly tag: number;
+  readonly id: bigint;
   readonly cdb: Uint8Array;
   readonly inBytes: number;
-  /** What the driver sends along. */
-  readonly out: Uint8Array;
+  readonly outBytes: number;
 }
 
-/** What a unit tells its host adapter. */
+/** What a unit asks of its host adapter. */
 export interface UnitHost {
-  /** A request that came with the unit's state, its data read from the guest again; undefined where that cannot be. */
+  /** False: the device is broken, and nothing is begun. */
+  readonly live: boolean;
+  /** A request that came with the unit's state, as its chain has it; undefined where that cannot be. */
   adopt(request: CarriedScsiRequest): UnitRequest | undefined;
+  /** What the driver sends along; fewer bytes where memory does not answer. */
+  read(request: UnitRequest, bytes: number): Uint8Array;
   answer(request: UnitRequest, answer: Answer): void;
+  /** Interrupts once for all that `work` answers. */
+  batch(work: () => void): void;
+  /** The last of the requests that were cancelled is over. */
+  cancelled(): void;
+  /** LUNs of the unit's target. */
+  luns(target: number): readonly number[];
   onError(error: unknown): void;
 }
 
 interface Held extends UnitRequest {
   /** The back end has it. */
   started: boolean;
+  /** Task management has given it up: the response that says so. It is over when the back end is done with it. */
+  cancelledBy?: number;
 }
 
 const longSenseAt = 96;
-/** More data than this in one request is refused. Bytes. */
-const maxRequestBytes = 64 * 1024 * 1024;
 
 export class ScsiDiskUnit {
   readonly address: UnitAddress;
   readonly identity: DiskIdentity;
   readonly backend: ScsiBackend;
   #host: UnitHost | undefined;
-  #unitAttention: Sense = noSense;
+  #unitAttention: Sense = senseOf.reset;
   #sense: Sense = noSense;
-  /** Whole sense data that a load brought. */
+  /** Whole sense data; what a load brought may be in a form of another's. */
   #senseBytes = new Uint8Array(senseBytes);
   #senseLength = 0;
   #senseIsUa = false;
-  /** Replaced as a whole where the past no longer counts: reset and load. */
+  /** In the order in which they were taken. Replaced as a whole where the past no longer counts: reset and load. */
   #requests = new Set<Held>();
   /** Came with a load, and waits for the machine to run on. */
   #arrived: readonly CarriedScsiRequest[] = [];
   readonly #underWay = new Set<Promise<void>>();
+  /** Requests of the past that the back end still has: a later one must not overtake them. */
+  #past: Promise<void> | undefined;
   #holding = false;
 
   constructor(options: ScsiDiskOptions) {
@@ -82,7 +94,15 @@ export class ScsiDiskUnit {
       throw refused("sizeBytes", `a multiple of ${sectorBytes} from ${sectorBytes} on`, backend.sizeBytes);
     }
     this.address = { target, lun };
-    this.identity = { sectors, readOnly, serial, vendor, product };
+    this.identity = {
+      get sectors() {
+        return Math.floor(backend.sizeBytes / sectorBytes);
+      },
+      readOnly,
+      serial,
+      vendor,
+      product,
+    };
     this.backend = backend;
   }
 
@@ -94,41 +114,67 @@ export class ScsiDiskUnit {
     return this.#arrived.length + this.#requests.size;
   }
 
-  /** How many of the unit's requests were taken from each queue. */
-  taken(): ReadonlyMap<number, number> {
-    const counts = new Map<number, number>();
-    for (const { queue } of [...this.#arrived, ...this.#requests]) counts.set(queue, (counts.get(queue) ?? 0) + 1);
-    return counts;
+  /** The entries of rings that the unit's requests have: queue and head of each. */
+  heads(): { readonly queue: number; readonly index: number }[] {
+    const all: readonly { readonly queue: number; readonly element: VirtqueueElement }[] = [
+      ...this.#arrived,
+      ...this.#requests,
+    ];
+    return all.map(({ queue, element }) => ({ queue, index: element.index }));
   }
 
   submit(request: UnitRequest): void {
+    const wrong = formOf(request);
+    if (wrong !== undefined) {
+      this.#host?.answer(request, { response: wrong });
+      return;
+    }
     const held: Held = { ...request, started: false };
     this.#requests.add(held);
-    if (!this.#holding) this.#begin(held);
+    if (!this.#holding && this.#past === undefined) this.#begin(held);
   }
 
-  /** Aborts requests that are not answered: `tag` alone, or all. Gives how many there were. */
-  abort(tag?: number): number {
-    const found = [...this.#requests].filter((held) => tag === undefined || held.tag === tag);
-    for (const held of found) this.#finish(held, { status: scsiStatus.TASK_ABORTED });
-    return found.length;
+  /** Gives up requests that are not answered: `id` alone, or all. Each is answered with `by` when it is over. */
+  cancel(by: number, id?: bigint): void {
+    for (const held of [...this.#requests]) {
+      if (id !== undefined && held.id !== id) continue;
+      if (held.started) held.cancelledBy ??= by;
+      else this.#finish(held, { response: by });
+    }
   }
 
-  has(tag: number): boolean {
-    return [...this.#requests].some((held) => held.tag === tag);
+  /** Some of what was given up is still at the back end. */
+  get cancelling(): boolean {
+    return [...this.#requests].some(({ cancelledBy }) => cancelledBy !== undefined);
   }
 
-  /** As after power-on, and a unit attention tells the driver so. */
+  has(id: bigint): boolean {
+    return [...this.#requests].some((held) => held.id === id);
+  }
+
+  /** As after power-on: a unit attention tells the driver so. */
   reset(): void {
-    this.#arrived = [];
-    this.#requests = new Set();
+    this.#forget();
     this.#forgetSense();
-    this.#unitAttention = noSense;
+    this.#unitAttention = senseOf.reset;
   }
 
   resetByDriver(): void {
-    this.abort();
+    this.cancel(response.RESET);
+    this.#forgetSense();
     this.#unitAttention = senseOf.reset;
+  }
+
+  /** Tells the driver with its next command, unless there is something older to tell. */
+  attention(sense: Sense): void {
+    if (this.#unitAttention.key === 0) this.#unitAttention = sense;
+  }
+
+  /** The driver has reset a queue: what was taken from it is not answered. */
+  resetQueue(queue: number): void {
+    const gone = [...this.#requests].filter((held) => held.queue === queue);
+    for (const held of gone) this.#requests.delete(held);
+    if (gone.some(({ started }) => started)) this.#outlive();
   }
 
   hold(): void {
@@ -139,20 +185,28 @@ export class ScsiDiskUnit {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
-  /** Begins what is not begun: a machine that runs on. */
-  resume(): void {
-    this.#holding = false;
+  /** Takes up what arrived; false where it cannot be. Nothing is begun yet. */
+  adopt(): boolean {
     const arrived = this.#arrived;
     this.#arrived = [];
     for (const one of arrived) {
       const request = this.#host?.adopt(one);
-      if (request !== undefined) this.#requests.add({ ...request, started: false });
+      if (request === undefined) return false;
+      const wrong = formOf(request);
+      if (wrong === undefined) this.#requests.add({ ...request, started: false });
+      else this.#host?.answer(request, { response: wrong });
     }
-    for (const held of [...this.#requests]) if (!held.started) this.#begin(held);
+    return true;
+  }
+
+  /** Begins what is not begun: the machine runs on. */
+  resume(): void {
+    this.#holding = false;
+    this.#beginAll();
   }
 
   save(): ScsiDiskState {
-    const sense = this.#currentSense();
+    const sense = this.#senseBytes;
     return {
       qdev: {
         unit_attention_key: this.#unitAttention.key,
@@ -173,6 +227,7 @@ export class ScsiDiskUnit {
   }
 
   load({ qdev }: ScsiDiskState): void {
+    this.#forget();
     this.#holding = true;
     const { unit_attention_key: key, unit_attention_asc: asc, unit_attention_ascq: ascq } = qdev;
     this.#unitAttention = { key, asc, ascq };
@@ -180,17 +235,32 @@ export class ScsiDiskUnit {
     this.#senseLength = qdev.sense_len;
     this.#senseBytes.set(qdev.sense);
     this.#senseBytes.set(qdev.longSense.sense, longSenseAt);
-    this.#sense = {
-      key: (qdev.sense[2] as number) & 15,
-      asc: qdev.sense[12] as number,
-      ascq: qdev.sense[13] as number,
-    };
-    this.#requests = new Set();
+    this.#sense = qdev.sense_len === 0 ? noSense : senseIn(this.#senseBytes);
     this.#arrived = qdev.requests;
   }
 
-  #currentSense(): Uint8Array {
-    return this.#senseBytes;
+  /** Lets go of every request. What the back end still has may take effect; nothing new starts before that is over. */
+  #forget(): void {
+    this.#arrived = [];
+    this.#requests = new Set();
+    this.#outlive();
+  }
+
+  #outlive(): void {
+    if (this.#underWay.size === 0) return;
+    const waited = Promise.all(this.#underWay).then(() => {
+      if (this.#past !== waited) return;
+      this.#past = undefined;
+      this.#beginAll();
+    });
+    this.#past = waited;
+  }
+
+  #beginAll(): void {
+    if (this.#holding || this.#past !== undefined || this.#host?.live !== true) return;
+    this.#host.batch(() => {
+      for (const held of [...this.#requests]) if (!held.started) this.#begin(held);
+    });
   }
 
   #keepSense(sense: Sense, isUnitAttention: boolean): Uint8Array {
@@ -205,7 +275,9 @@ export class ScsiDiskUnit {
 
   #forgetSense(): void {
     this.#sense = noSense;
+    // QEMU's image of no sense has the code of the fixed format all the same.
     this.#senseBytes.fill(0);
+    this.#senseBytes[0] = fixedFormat;
     this.#senseLength = 0;
     this.#senseIsUa = false;
   }
@@ -213,15 +285,17 @@ export class ScsiDiskUnit {
   #begin(held: Held): void {
     const [code] = held.cdb;
     const attention = this.#unitAttention;
+    // What a failed command left is kept for the next one only.
+    if (code !== opcode.REQUEST_SENSE) this.#forgetSense();
     // These two are answered all the same, and leave the attention for the next command (SAM-5, section 5.14).
     const passes = code === opcode.INQUIRY || code === opcode.REPORT_LUNS;
     if (attention.key !== 0 && !passes) {
       this.#unitAttention = noSense;
+      const sense = this.#keepSense(attention, true);
       if (code !== opcode.REQUEST_SENSE) {
-        this.#finish(held, { status: scsiStatus.CHECK_CONDITION, sense: this.#keepSense(attention, true) });
+        this.#finish(held, { status: scsiStatus.CHECK_CONDITION, sense, residual: held.inBytes + held.outBytes });
         return;
       }
-      this.#keepSense(attention, true);
     }
     const command = blockCommand(held.cdb);
     if (command !== undefined) this.#move(held, command);
@@ -229,51 +303,74 @@ export class ScsiDiskUnit {
   }
 
   #control(held: Held): void {
-    const answer = answerCommand(this.identity, held.cdb, this.#sense);
+    const { cdb, inBytes } = held;
+    const answer =
+      cdb[0] === opcode.REPORT_LUNS
+        ? reportLuns(this.#host?.luns(this.address.target) ?? [], cdb)
+        : answerCommand(this.identity, cdb, this.#sense);
     if (answer === "flush") {
-      this.#work(held, senseOf.mediumWrite, () => this.backend.flush());
+      this.#work(held, senseOf.mediumWrite, () => this.backend.flush(), { residual: held.outBytes });
       return;
     }
     if ("sense" in answer) {
       this.#fail(held, answer.sense);
       return;
     }
-    if (held.cdb[0] === opcode.REQUEST_SENSE) this.#forgetSense();
-    const data = answer.data.subarray(0, held.inBytes);
-    this.#finish(held, { data, residual: held.inBytes - data.length });
+    if (cdb[0] === opcode.REQUEST_SENSE) this.#forgetSense();
+    const data = answer.data.subarray(0, inBytes);
+    this.#finish(held, { data, residual: inBytes - data.length + held.outBytes });
   }
 
-  #move(held: Held, { write, block, count }: BlockCommand): void {
+  #move(held: Held, { write, block, count, durable, protection }: BlockCommand): void {
     const bytes = count * sectorBytes;
-    if (block + count > this.identity.sectors) {
+    if (block + BigInt(count) > BigInt(this.identity.sectors)) {
       this.#fail(held, senseOf.outOfRange);
-    } else if (bytes > (write ? held.out.length : held.inBytes) || bytes > maxRequestBytes) {
+    } else if (bytes > maxRequestBytes || protection !== 0) {
       this.#fail(held, senseOf.invalidField);
     } else if (write && this.identity.readOnly) {
       this.#fail(held, senseOf.writeProtected);
     } else if (write) {
-      const data = held.out.slice(0, bytes);
-      this.#work(held, senseOf.mediumWrite, () => this.backend.write(block, data), {
-        residual: held.out.length - bytes,
+      const data = this.#host?.read(held, bytes);
+      // Memory that does not answer has broken the device.
+      if (data?.length !== bytes) return;
+      const start = (): unknown => this.backend.write(Number(block), data);
+      this.#work(held, senseOf.mediumWrite, durable ? () => this.#flushed(start()) : start, {
+        residual: held.outBytes - bytes,
       });
     } else {
       const data = new Uint8Array(bytes);
-      this.#work(held, senseOf.mediumRead, () => this.backend.read(block, data), {
+      this.#work(held, senseOf.mediumRead, () => this.backend.read(Number(block), data), {
         data,
         residual: held.inBytes - bytes,
       });
     }
   }
 
+  /** What is retried is written and flushed anew. */
+  #flushed(outcome: unknown): unknown {
+    const flush = (value: unknown): unknown => (value === "retry" ? value : this.backend.flush());
+    return outcome instanceof Promise ? outcome.then(flush) : flush(outcome);
+  }
+
   #work(held: Held, wrong: Sense, start: () => unknown, good: Answer = {}): void {
     held.started = true;
     const settle = (outcome: unknown): void => {
-      if (outcome !== "retry") this.#finish(held, good);
-      else held.started = false;
+      // A request that is no longer there was reset, or another state has been loaded.
+      if (!this.#requests.has(held)) return;
+      if (held.cancelledBy !== undefined) {
+        this.#finish(held, { response: held.cancelledBy });
+        if (!this.cancelling) this.#host?.cancelled();
+      } else if (outcome === "retry") {
+        held.started = false;
+      } else if (outcome === failure) {
+        this.#fail(held, wrong);
+      } else {
+        this.#finish(held, good);
+      }
     };
-    const failed = (error: unknown): void => {
+    const failed = (error: unknown): typeof failure => {
       this.#host?.onError(error);
-      this.#fail(held, wrong);
+      return failure;
     };
     try {
       const outcome = start();
@@ -281,22 +378,19 @@ export class ScsiDiskUnit {
         settle(outcome);
         return;
       }
-      const generation = this.#requests;
-      // What a reset or a load has let go of is nobody's any more.
-      const current = (then: (value: unknown) => void) => (value: unknown) => {
-        if (generation === this.#requests) then(value);
-      };
-      const done: Promise<void> = outcome
-        .then(current(settle), current(failed))
-        .finally(() => this.#underWay.delete(done));
+      const done: Promise<void> = outcome.catch(failed).then((value) => {
+        this.#underWay.delete(done);
+        settle(value);
+      });
       this.#underWay.add(done);
     } catch (error) {
-      failed(error);
+      settle(failed(error));
     }
   }
 
   #fail(held: Held, sense: Sense): void {
-    this.#finish(held, { status: scsiStatus.CHECK_CONDITION, sense: this.#keepSense(sense, false) });
+    const residual = held.inBytes + held.outBytes;
+    this.#finish(held, { status: scsiStatus.CHECK_CONDITION, sense: this.#keepSense(sense, false), residual });
   }
 
   #finish(held: Held, answer: Answer): void {
@@ -304,16 +398,28 @@ export class ScsiDiskUnit {
   }
 }
 
-function carried({ queue, element, tag, cdb }: Held, lun: number): CarriedScsiRequest {
+const failure = Symbol("failure");
+
+/** The response to a request whose buffers do not fit its command; QEMU, too, aborts at the load of such a one. */
+function formOf({ cdb, inBytes, outBytes }: UnitRequest): number | undefined {
+  // Data both ways needs a feature that is not offered.
+  if (inBytes > 0 && outBytes > 0) return response.FAILURE;
+  const transfer = transferOf(cdb);
+  if (transfer === undefined) return undefined;
+  const [room, other] = transfer.to === "initiator" ? [inBytes, outBytes] : [outBytes, inBytes];
+  return transfer.bytes > room || other > 0 ? response.OVERRUN : undefined;
+}
+
+function carried({ queue, element, id, cdb }: Held, lun: number): CarriedScsiRequest {
   const command = blockCommand(cdb);
   return {
     retry: true,
     cdb,
-    tag,
+    tag: Number(BigInt.asUintN(32, id)),
     lun,
     queue,
     element,
-    sector: BigInt(command?.block ?? 0),
+    sector: command?.block ?? 0n,
     sector_count: command?.count ?? 0,
     // The command begins anew, and takes what it writes from the guest's memory again.
     buflen: 0,

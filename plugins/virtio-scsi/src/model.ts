@@ -1,9 +1,11 @@
 // virtioScsi(): a host adapter with its disks. Requests that a disk has taken travel in the disk's own section.
 import { MigrationError } from "@godwit/core";
 import {
+  feature,
   maxChain,
   type NoData,
   noData,
+  segmentBytes,
   type VirtioDevice,
   type VirtioModel,
   type Virtqueue,
@@ -25,14 +27,25 @@ import {
   event,
   eventQueue,
   fixedQueues,
+  requestHeaderBytes,
   response,
   scsiFeature,
   section,
 } from "./constants.ts";
 import { serveControl } from "./control.ts";
 import { type ScsiDiskOptions, ScsiDiskUnit, type UnitRequest } from "./disk.ts";
-import { answerRequest, type RequestForm, readRequest, type UnitAddress } from "./request.ts";
+import {
+  type Answer,
+  answerRequest,
+  type DriverRequest,
+  lunBytes,
+  type RequestForm,
+  readRequest,
+  type UnitAddress,
+} from "./request.ts";
 import type { CarriedScsiRequest } from "./requests-field.ts";
+import { senseOf } from "./sense.ts";
+import { answerForMissing } from "./target.ts";
 
 export interface VirtioScsiOptions {
   readonly disks: readonly ScsiDiskOptions[];
@@ -57,6 +70,7 @@ export interface VirtioScsiModel extends VirtioModel<NoData, NoData> {
 }
 
 const maxRequestQueues = 1024 - fixedQueues;
+const eventBytes = 16;
 
 export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
   const { queues = 1, queueSize = 256, carryInFlight = false, onError = () => {} } = options;
@@ -69,7 +83,6 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
   const units = options.disks.map((disk) => new ScsiDiskUnit(disk));
   const unitAt = ({ target, lun }: UnitAddress): ScsiDiskUnit | undefined =>
     units.find(({ address }) => address.target === target && address.lun === lun);
-  const unitsOf = (target: number): readonly ScsiDiskUnit[] => units.filter(({ address }) => address.target === target);
   for (const unit of units) {
     if (unitAt(unit.address) !== unit) {
       throw refused("disks", "each at an address of its own", `${unit.address.target}:${unit.address.lun} twice`);
@@ -82,82 +95,120 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
   let missed = false;
   /** Nothing is taken: between `quiesce` and the machine's running on. */
   let holding = false;
+  /** The first control request has given requests up, and waits for the back end to be done with them. */
+  let controlWaits = false;
 
   const form = (): RequestForm => ({ cdbSize, senseSize, littleEndian: device?.littleEndian ?? true });
   const requestQueue = (index: number): Virtqueue => device?.queues[fixedQueues + index] as Virtqueue;
 
+  const lunsOf = (target: number): readonly number[] =>
+    units.filter(({ address }) => address.target === target).map(({ address }) => address.lun);
+  /** Queues to interrupt when the batch is over; undefined outside of one. */
+  let answered: Set<Virtqueue> | undefined;
+
+  function answerIn(queue: Virtqueue, element: VirtqueueElement, answer: Answer): void {
+    answerRequest(queue, element, form(), answer);
+    if (answered === undefined) queue.notify();
+    else answered.add(queue);
+  }
+
+  /** Interrupts once for each queue that `work` answers in. */
+  function batch(work: () => void): void {
+    if (answered !== undefined) {
+      work();
+      return;
+    }
+    const queuesAnswered = new Set<Virtqueue>();
+    answered = queuesAnswered;
+    try {
+      work();
+    } finally {
+      answered = undefined;
+    }
+    for (const queue of queuesAnswered) queue.notify();
+  }
+
   for (const unit of units) {
     unit.attach({
-      adopt,
-      answer({ queue, element }, answer) {
-        answerRequest(requestQueue(queue), element, form(), answer);
-        requestQueue(queue).notify();
+      get live() {
+        return device !== undefined && !device.broken;
       },
+      adopt,
+      read: ({ queue, element }, bytes) => requestQueue(queue).read(element, requestHeaderBytes + cdbSize, bytes),
+      answer: ({ queue, element }, answer) => answerIn(requestQueue(queue), element, answer),
+      batch,
+      cancelled: () => takeControl(device?.queues[controlQueue] as Virtqueue),
+      luns: lunsOf,
       onError,
     });
   }
 
-  /** Reads a request's data from its chain, which is the device's until it is answered. */
-  function dataOf(queue: Virtqueue, element: VirtqueueElement) {
-    const request = readRequest(queue, element, form());
-    if (request === undefined) return undefined;
-    return { request, out: queue.read(element, 19 + cdbSize, request.outBytes) };
-  }
-
-  function adopt({ queue, element, tag, cdb }: CarriedScsiRequest): UnitRequest | undefined {
-    const found = dataOf(requestQueue(queue), element);
+  function adopt({ queue, element, cdb }: CarriedScsiRequest): UnitRequest | undefined {
+    const found = readRequest(requestQueue(queue), element, form());
     if (found === undefined) {
       device?.fail("virtio-scsi: a request in flight has no chain");
       return undefined;
     }
-    return { queue, element, tag, cdb, inBytes: found.request.inBytes, out: found.out };
+    const { id, inBytes, outBytes } = found;
+    return { queue, element, id, cdb, inBytes, outBytes };
   }
 
   function takeRequests(queue: Virtqueue): void {
     if (holding) return;
-    for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
-      const found = dataOf(queue, element);
-      if (found === undefined) {
-        device?.fail("virtio-scsi: a request without its header or without room for its answer");
-        return;
+    batch(() => {
+      for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
+        const found = readRequest(queue, element, form());
+        if (found === undefined) {
+          device?.fail("virtio-scsi: a request without its header or without room for its answer");
+          return;
+        }
+        take(queue, element, found);
       }
-      const { unit: address, tag, cdb, inBytes } = found.request;
-      const unit = address === undefined ? undefined : unitAt(address);
-      if (unit === undefined) {
-        // A target that is there answers for units that are not.
-        const target = address !== undefined && unitsOf(address.target).length > 0;
-        answerRequest(queue, element, form(), { response: target ? response.FAILURE : response.BAD_TARGET });
-        queue.notify();
-        continue;
-      }
-      unit.submit({ queue: queue.index - fixedQueues, element, tag, cdb, inBytes, out: found.out });
-    }
+    });
   }
 
+  function take(queue: Virtqueue, element: VirtqueueElement, { unit: address, ...request }: DriverRequest): void {
+    const unit = address === undefined ? undefined : unitAt(address);
+    if (unit !== undefined) {
+      unit.submit({ queue: queue.index - fixedQueues, element, ...request });
+      return;
+    }
+    const luns = address === undefined ? [] : lunsOf(address.target);
+    if (address === undefined || luns.length === 0) answerIn(queue, element, { response: response.BAD_TARGET });
+    else answerIn(queue, element, answerForMissing(address.lun, luns, request.cdb, request.inBytes));
+  }
+
+  /** One after the other: a request that waits stays in its ring, and so travels by itself. */
   function takeControl(queue: Virtqueue): void {
-    if (holding) return;
-    for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
-      if (!serveControl(queue, element, form().littleEndian, unitAt, unitsOf)) {
-        device?.fail("virtio-scsi: a control request that is none");
-        return;
-      }
-      queue.notify();
+    while (device !== undefined && !device.broken && (!holding || controlWaits)) {
+      const element = queue.pop();
+      if (element === undefined) return;
+      const context = { littleEndian: device.littleEndian, units, again: controlWaits };
+      const outcome = serveControl(queue, element, context);
+      controlWaits = outcome === "wait";
+      if (outcome === "malformed") device.fail("virtio-scsi: a control request that is none");
+      else if (controlWaits) queue.unpop(element);
+      else queue.notify();
+      if (controlWaits) return;
     }
   }
 
-  function tell(what: number, { target, lun }: UnitAddress, reason: number): void {
+  function tell(what: number, address: UnitAddress | undefined, reason: number): void {
     if (device === undefined || !device.running || !device.has(scsiFeature.CHANGE)) return;
     const queue = device.queues[eventQueue] as Virtqueue;
-    const element = queue.pop();
+    // While the machine is saved, its rings stay as they are.
+    const element = holding ? undefined : queue.pop();
     if (element === undefined) {
       missed = true;
       return;
     }
-    const view = new DataView(new ArrayBuffer(16));
+    if (segmentBytes(element.in) < eventBytes) {
+      device.fail("virtio-scsi: a buffer that is too small for an event");
+      return;
+    }
+    const view = new DataView(new ArrayBuffer(eventBytes));
     view.setUint32(0, (what | (missed ? event.MISSED : 0)) >>> 0, device.littleEndian);
-    [1, target, 0x40 | (lun >> 8), lun & 0xff].forEach((byte, i) => {
-      view.setUint8(4 + i, byte);
-    });
+    if (address !== undefined) new Uint8Array(view.buffer).set([1, address.target, ...lunBytes(address.lun)], 4);
     view.setUint32(12, reason, device.littleEndian);
     missed = false;
     queue.push(element, queue.write(element, 0, new Uint8Array(view.buffer)));
@@ -167,20 +218,37 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
   function resume(): void {
     holding = false;
     if (device === undefined || device.broken || !plausible(device)) return;
-    for (const unit of units) unit.resume();
+    batch(() => {
+      for (const unit of units) if (!unit.adopt()) return;
+      for (const unit of units) unit.resume();
+    });
+    tellMissed();
   }
 
-  /** More requests than a ring says to have been taken cannot be answered: they came so, and the driver is told. */
+  /** Events that found no buffer are told of as soon as there is one. */
+  function tellMissed(): void {
+    if (missed && !holding) tell(event.NO_EVENT, undefined, 0);
+  }
+
+  /** Requests must be entries of their rings, each once, and no more than a ring has lost: they came so. */
   function plausible(of: VirtioDevice): boolean {
-    const taken = new Map<number, number>();
-    for (const unit of units) {
-      for (const [queue, count] of unit.taken()) taken.set(queue, (taken.get(queue) ?? 0) + count);
+    const taken = new Map<number, Set<number>>();
+    for (const { queue: number, index } of units.flatMap((unit) => unit.heads())) {
+      const queue = of.queues[fixedQueues + number];
+      const heads = taken.get(number) ?? new Set();
+      // In a packed ring it is the driver's id of the buffer, which may be any.
+      const most = of.has(feature.RING_PACKED) ? 0x1_0000 : (queue?.size ?? 0);
+      if (queue?.ready !== true || index >= most || heads.has(index)) {
+        of.fail(`virtio-scsi: a request in flight is entry ${index} of request queue ${number}, which cannot be`);
+        return false;
+      }
+      taken.set(number, heads.add(index));
     }
-    for (const [queue, count] of taken) {
-      const inuse = of.queues[fixedQueues + queue]?.inuse ?? 0;
+    for (const [number, { size }] of taken) {
+      const inuse = of.queues[fixedQueues + number]?.inuse ?? 0;
       if (of.broken) return false;
-      if (count <= inuse) continue;
-      of.fail(`virtio-scsi: ${count} requests in flight, of which request queue ${queue} has ${inuse}`);
+      if (size <= inuse) continue;
+      of.fail(`virtio-scsi: ${size} requests in flight, of which request queue ${number} has ${inuse}`);
       return false;
     }
     return true;
@@ -213,13 +281,19 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
     },
     kick(queue, index) {
       if (index === controlQueue) takeControl(queue);
-      else if (index !== eventQueue) takeRequests(queue);
+      else if (index === eventQueue) tellMissed();
+      else takeRequests(queue);
     },
     reset() {
       senseSize = defaultSenseBytes;
       cdbSize = defaultCdbBytes;
       missed = false;
+      controlWaits = false;
       for (const unit of units) unit.reset();
+    },
+    resetQueue(index) {
+      if (index === controlQueue) controlWaits = false;
+      else if (index !== eventQueue) for (const unit of units) unit.resetQueue(index - fixedQueues);
     },
     save: () => ({}),
     check(_, { config }) {
@@ -234,19 +308,23 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
     load(_, { config }) {
       ({ senseSize, cdbSize } = sizesIn(config));
       missed = false;
-      holding = false;
+      controlWaits = false;
+      // The disks load after the adapter: nothing is taken before the machine runs.
+      holding = true;
     },
     async quiesce() {
       holding = true;
-      for (const unit of units) {
-        unit.hold();
-        if (carryInFlight) await unit.backend.recall?.();
-      }
+      for (const unit of units) unit.hold();
+      if (carryInFlight) await Promise.all(units.map((unit) => unit.backend.recall?.()));
       await Promise.all(units.map((unit) => unit.settled()));
     },
     resumed: resume,
     retry: resume,
-    capacityChanged: (unit) => tell(event.PARAM_CHANGE, unit.address, 0x2a | (0x09 << 8)),
+    capacityChanged(unit) {
+      const { capacityChanged: sense } = senseOf;
+      unit.attention(sense);
+      tell(event.PARAM_CHANGE, unit.address, sense.asc | (sense.ascq << 8));
+    },
     units,
     get inFlight() {
       return units.reduce((sum, unit) => sum + unit.inFlight, 0);

@@ -1,6 +1,6 @@
 // @godwit/virtio-scsi/pci: the host adapter as a PCI function of a machine, with its disks.
 import type { DescriptionFamily, Plugin, Registration } from "@godwit/core";
-import type { NoData } from "@godwit/virtio-core";
+import { feature, type NoData } from "@godwit/virtio-core";
 import {
   type VirtioPciDescription,
   type VirtioPciOffer,
@@ -25,6 +25,7 @@ export interface VirtioScsiPciOffer extends VirtioPciOffer {
 /** Registers the section `0000:bus:slot.function/virtio-scsi`, and `.../0:target:lun/scsi-disk` for each disk. */
 export function virtioScsiPci(options: VirtioScsiPciOptions): Plugin<VirtioScsiPciOffer> {
   const adapter = virtioScsi(options);
+  const packed = ((options.ringFeatures ?? 0n) & feature.RING_PACKED) !== 0n;
   const plugin = virtioPci({ ...options, model: adapter });
   return {
     ...plugin,
@@ -32,7 +33,7 @@ export function virtioScsiPci(options: VirtioScsiPciOptions): Plugin<VirtioScsiP
     version,
     setup(kernel) {
       const offer = plugin.setup(kernel);
-      const disks = registerDisks(kernel, `0000:${options.slot}`, adapter, [offer.registration.idstr]);
+      const disks = registerDisks(kernel, `0000:${options.slot}`, adapter, [offer.registration.idstr], packed);
       return { ...offer, adapter, disks };
     },
   };

@@ -3,6 +3,11 @@ import { segmentBytes, type Virtqueue, type VirtqueueElement } from "@godwit/vir
 import { requestHeaderBytes, response as responseCode, responseHeaderBytes, scsiStatus } from "./constants.ts";
 import { cdbBytes } from "./requests-field.ts";
 
+/** The two bytes of a unit's number: peripheral device addressing as long as it can be (SAM-5, section 4.7). */
+export function lunBytes(lun: number): readonly [number, number] {
+  return [lun < 256 ? 0 : 0x40 | (lun >> 8), lun & 0xff];
+}
+
 /** Where a logical unit is addressed. */
 export interface UnitAddress {
   readonly target: number;
@@ -19,8 +24,8 @@ export interface RequestForm {
 export interface DriverRequest {
   /** Undefined where the eight bytes address nothing that can be here. */
   readonly unit: UnitAddress | undefined;
-  /** The low 32 bits of the driver's id. */
-  readonly tag: number;
+  /** The driver's own. QEMU's `tag` is its low 32 bits. */
+  readonly id: bigint;
   /** 16 bytes. */
   readonly cdb: Uint8Array;
   /** Room for what is read, and bytes that are to be written. */
@@ -28,10 +33,10 @@ export interface DriverRequest {
   readonly outBytes: number;
 }
 
-/** Single-level addressing: 1, the target, and the unit in 14 bits. */
+/** A 1, the target, and the unit: in 8 bits by peripheral device addressing, in 14 by flat space addressing. */
 export function unitOf(lun: Uint8Array): UnitAddress | undefined {
   const [first, target = 0, high = 0, low = 0] = lun;
-  if (first !== 1) return undefined;
+  if (first !== 1 || (high !== 0 && high >> 6 !== 1)) return undefined;
   return { target, lun: ((high & 0x3f) << 8) | low };
 }
 
@@ -45,9 +50,8 @@ export function readRequest(queue: Virtqueue, element: VirtqueueElement, form: R
   if (header.length < headerBytes) return undefined;
   const cdb = new Uint8Array(cdbBytes);
   cdb.set(header.subarray(requestHeaderBytes, requestHeaderBytes + Math.min(cdbBytes, form.cdbSize)));
-  const id = new DataView(header.buffer, header.byteOffset + 8, 8);
-  const tag = form.littleEndian ? id.getUint32(0, true) : id.getUint32(4);
-  return { unit: unitOf(header.subarray(0, 8)), tag, cdb, inBytes, outBytes };
+  const id = new DataView(header.buffer, header.byteOffset + 8, 8).getBigUint64(0, form.littleEndian);
+  return { unit: unitOf(header.subarray(0, 8)), id, cdb, inBytes, outBytes };
 }
 
 export interface Answer {

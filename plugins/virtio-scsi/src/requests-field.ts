@@ -18,6 +18,7 @@ import {
 } from "@godwit/core";
 import { elementBlob, maxChain, packedElementBlob, type VirtqueueElement } from "@godwit/virtio-core";
 import { blockCommand } from "./cdb.ts";
+import { maxRequestBytes, sectorBytes } from "./constants.ts";
 import type { ScsiDiskParameters } from "./disk-state.ts";
 
 export interface CarriedScsiRequest {
@@ -33,15 +34,15 @@ export interface CarriedScsiRequest {
   /** Of a command that moves blocks: the first block that is still to be moved, in sectors of 512 bytes. */
   sector: bigint;
   sector_count: number;
-  /** Bytes that the request has in hand: what is to be written, or what was read and is not delivered. */
+  /** Bytes of the buffer that the request has; 0: it has none, as all of virtio-scsi's. */
   buflen: number;
+  /** What was read and is not delivered; 0 for others. Bytes. */
   data_len: number;
+  /** To be written: `buflen` bytes, or as many as `sector_count` needs, if less. Read: `data_len` bytes. */
   data: Uint8Array;
 }
 
 export const cdbBytes = 16;
-/** More than any request can have in hand. Bytes. */
-const maxDataBytes = 64 * 1024 * 1024;
 
 const retryMarker = 1;
 const noRetryMarker = 2;
@@ -66,17 +67,20 @@ function requestOf({ queues, packed }: ScsiDiskParameters, retry: boolean): Fiel
         element: packed ? packedElementBlob : elementBlob,
         sector: when(moves, u64, { absent: 0n }),
         sector_count: when(moves, u32, { absent: 0 }),
-        buflen: when(moves, range(u32, 0, maxDataBytes), { absent: 0 }),
-        data_len: when(delivers, range(u32, 0, maxDataBytes), { absent: 0 }),
+        buflen: when(moves, u32, { absent: 0 }),
+        data_len: when(delivers, range(u32, 0, maxRequestBytes), { absent: 0 }),
         data: when((record) => writes(record) || delivers(record), dataOf, { absent: none }),
       },
     }),
   ) as unknown as Field<Omit<CarriedScsiRequest, "retry">>;
 }
 
-const dataOf = vbuffer((record) => (command(record)?.write === true ? record["buflen"] : record["data_len"]), {
-  max: maxDataBytes,
-});
+/** Of a buffer for writing, as much comes as the sectors need that are still to be moved. */
+const dataBytes = (record: AnyRecord): number =>
+  command(record)?.write === true
+    ? Math.min(record["buflen"], record["sector_count"] * sectorBytes)
+    : record["data_len"];
+const dataOf = vbuffer(dataBytes, { max: maxRequestBytes });
 
 interface Steps {
   requests: CarriedScsiRequest[];
