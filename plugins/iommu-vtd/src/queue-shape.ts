@@ -1,13 +1,14 @@
 // The shape of the invalidation queue: how wide its descriptors are, which the state does not say of itself.
+import { capabilityOf } from "./capability.ts";
 import type { VtdState } from "./description.ts";
 import { type RegisterFile, register, WIDE_DESCRIPTORS } from "./registers.ts";
 
-/** Bytes of a descriptor. Only a unit that offers scalable mode lets its guest set IQA.DW, for the wide ones. */
+/** Bytes of a descriptor. Only a unit that offers scalable mode heeds IQA.DW, for the wide ones. */
 export type DescriptorBytes = 16 | 32;
 
 /** As IQA says. A queue takes it over when it is enabled. */
-export function writtenDescriptorBytes(registers: RegisterFile): DescriptorBytes {
-  return registers.has(register.IQA, WIDE_DESCRIPTORS) ? 32 : 16;
+function writtenDescriptorBytes(registers: RegisterFile): DescriptorBytes {
+  return registers.has(register.IQA, WIDE_DESCRIPTORS) && capabilityOf(registers).scalableMode ? 32 : 16;
 }
 
 /** How many descriptors a queue holds that is enabled now. */

@@ -67,10 +67,11 @@ export const maximumAddressMask = 18;
 export const faultRecords = 1;
 
 // What a guest's write may change, and what it clears by writing a one. Registers that are not named are read-only, the
-// upper halves of the event addresses among them, as in QEMU's unit. GCMD keeps the last command but is never read.
+// upper halves of the event addresses among them, as in QEMU's unit. GCMD keeps the last command but is never read. As in
+// QEMU's unit, a guest may also set bits for what is not offered: TTM, DW, EIME.
 const access: Readonly<Record<number, { readonly write?: number; readonly clear?: number }>> = {
   [register.GCMD]: { write: 0xff80_0000 },
-  [register.RTADDR]: { write: 0xffff_f000 },
+  [register.RTADDR]: { write: 0xffff_fc00 },
   [register.RTADDR + 4]: { write: 0xffff_ffff },
   [register.CCMD]: { write: 0xffff_ffff },
   [register.CCMD + 4]: { write: 0xe000_0003 },
@@ -79,13 +80,13 @@ const access: Readonly<Record<number, { readonly write?: number; readonly clear?
   [register.FEDATA]: { write: 0x0000_ffff },
   [register.FEADDR]: { write: 0xffff_fffc },
   [register.IQT]: { write: 0x0007_fff0 },
-  [register.IQA]: { write: 0xffff_f007 },
+  [register.IQA]: { write: 0xffff_f807 },
   [register.IQA + 4]: { write: 0xffff_ffff },
   [register.ICS]: { clear: WAIT_COMPLETE },
   [register.IECTL]: { write: 0x8000_0000 },
   [register.IEDATA]: { write: 0xffff_ffff },
   [register.IEADDR]: { write: 0xffff_fffc },
-  [register.IRTA]: { write: 0xffff_f00f },
+  [register.IRTA]: { write: 0xffff_f80f },
   [register.IRTA + 4]: { write: 0xffff_ffff },
   [register.IVA]: { write: 0xffff_f07f },
   [register.IVA + 4]: { write: 0xffff_ffff },
@@ -93,19 +94,12 @@ const access: Readonly<Record<number, { readonly write?: number; readonly clear?
   [register.FRCD + 12]: { clear: faultRecord.VALID },
 };
 
-/** RTADDR.TTM, bits 11 and 10: 0 is legacy mode, 1 scalable mode. */
+/** RTADDR.TTM, bits 11 and 10: 0 is legacy mode, 1 scalable mode. Means nothing where scalable mode is not offered. */
 export const tableMode = { SHIFT: 10, MASK: 0xc00 } as const;
-/** IQA.DW: descriptors have 256 bits. */
+/** IQA.DW: descriptors have 256 bits. Means nothing where scalable mode is not offered. */
 export const WIDE_DESCRIPTORS = 0x800;
 /** IRTA.EIME: destinations of the interrupt table's entries have 32 bits. */
 export const EXTENDED_DESTINATIONS = 0x800;
-
-/** Bits that only a unit with a certain capability lets its guest change, by register: [bits, half of ECAP, its bit]. */
-const optional: Readonly<Record<number, readonly [bits: number, offset: number, bit: number]>> = {
-  [register.RTADDR]: [tableMode.MASK, register.ECAP + 4, 1 << 11],
-  [register.IQA]: [WIDE_DESCRIPTORS, register.ECAP + 4, 1 << 11],
-  [register.IRTA]: [EXTENDED_DESTINATIONS, register.ECAP, 1 << 4],
-};
 
 /** A register file over the bytes of `csr`, which it reads and writes in place. Values are unsigned 32-bit numbers. */
 export class RegisterFile {
@@ -137,9 +131,7 @@ export class RegisterFile {
 
   /** A guest's write: only what the register allows. */
   write(offset: number, value: number): void {
-    const { write: always = 0, clear = 0 } = access[offset] ?? {};
-    const [bits, half, bit] = optional[offset] ?? [0, 0, 0];
-    const write = this.has(half, bit) ? always | bits : always;
+    const { write = 0, clear = 0 } = access[offset] ?? {};
     this.set(offset, ((this.get(offset) & ~write) | (value & write)) & ~(value & clear));
   }
 

@@ -50,7 +50,7 @@ export function cachedTranslator(state: VtdState, memory: TableMemory, caches: C
   const registers = new RegisterFile(state.csr);
   const capability = capabilityOf(registers);
   // Latched with the root table, but not part of the state: after a load it is what RTADDR holds, as in QEMU.
-  const mode = (registers.get(register.RTADDR) & tableMode.MASK) >>> tableMode.SHIFT;
+  const mode = capability.scalableMode ? (registers.get(register.RTADDR) & tableMode.MASK) >>> tableMode.SHIFT : 0;
 
   function contextOf(request: Request): Context {
     const known = caches?.contexts.lookup(request.sourceId);

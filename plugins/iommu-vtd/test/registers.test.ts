@@ -60,7 +60,7 @@ describe("the registers", () => {
     const { mmio } = iommu;
     mmio.write(RTADDR, 4, 0x1234_5fff);
     mmio.write(RTADDR + 4, 4, 0xffff_ffff);
-    expect(driver.get64(RTADDR)).toBe(0xffff_ffff_1234_5000n);
+    expect(driver.get64(RTADDR)).toBe(0xffff_ffff_1234_5c00n);
     for (const [offset, size] of [
       [RTADDR, 1],
       [RTADDR, 2],
@@ -70,7 +70,7 @@ describe("the registers", () => {
       mmio.write(offset, size, 0);
       expect(mmio.read(offset, size)).toBe(2 ** (8 * size) - 1);
     }
-    expect(driver.get64(RTADDR)).toBe(0xffff_ffff_1234_5000n);
+    expect(driver.get64(RTADDR)).toBe(0xffff_ffff_1234_5c00n);
     mmio.write(0xffc, 4, 1);
     mmio.write(0x230, 4, 1);
     expect([mmio.read(0xffc, 4), mmio.read(0x230, 4)]).toEqual([0, 0]);
@@ -95,16 +95,16 @@ describe("the registers", () => {
       if (value !== before[i]) changed.set(4 * i, value);
     }
     expect([...changed].map(([at, value]) => [at.toString(16), value.toString(16)])).toEqual([
-      ["20", "fffff000"],
+      ["20", "fffffc00"],
       ["24", "ffffffff"],
       ["28", "ffffffff"],
       ["3c", "ffff"],
       ["40", "fffffffc"],
-      ["90", "fffff007"],
+      ["90", "fffff807"],
       ["94", "ffffffff"],
       ["a4", "ffffffff"],
       ["a8", "fffffffc"],
-      ["b8", "fffff00f"],
+      ["b8", "fffff80f"],
       ["bc", "ffffffff"],
       ["f0", "fffff07f"],
       ["f4", "ffffffff"],

@@ -296,7 +296,7 @@ describe("a fault", () => {
     [3, "another than legacy mode"],
   ])("refuses RTADDR.TTM %i, when it is used", (mode, name) => {
     const b = tables();
-    const state = stateAt(b.built.root);
+    const state = stateAt(b.built.root, { ecap: 0x800_0000_0f42n });
     new DataView(state.csr.buffer).setBigUint64(0x20, BigInt(b.built.root | (mode << 10)), true);
     const { translate } = translator(state, b.memory);
     expect(() => translate(device, 0x1000, true)).toThrow(`the guest uses ${name}, which is not supported`);

@@ -354,6 +354,28 @@ describe("a connector's section", () => {
     expect([lit.code, lit.location.path, lit.found]).toEqual(["DEVICE_CHECK", "dr_indicator", "4"]);
   });
 
+  it("holds on the wire nothing that says of a state that it does not travel", async () => {
+    const source = machine(ccs);
+    source.drc.plug(pci, deepTree(pci));
+    const stream = await saved(source.kernel);
+    const text = Buffer.from(stream.buffer);
+    for (const [name, field, absent] of [
+      ["spapr_drc\x40\0\0\x10\0\0\0\x01", "state", 0],
+      ["spapr_drc/physical\x40\0\0\x10\0\0\0\x01", "dr_indicator", 0xffff_ffff],
+    ] as const) {
+      const at = text.lastIndexOf(name) + name.length;
+      const wrong = stream.slice();
+      new DataView(wrong.buffer).setUint32(at, absent);
+      const error = await refusal(pair().target.kernel.load(wrong));
+      expect([error.code, error.location.path, error.location.offset, error.found]).toEqual([
+        "FIELD_CHECK",
+        field,
+        at,
+        String(absent),
+      ]);
+    }
+  });
+
   it("does not travel at rest, and brings back what rests", async () => {
     const { source, target } = pair();
     source.drc.attach(pci, deepTree(pci), { cold: true });

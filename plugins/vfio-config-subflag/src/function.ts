@@ -63,6 +63,12 @@ export class VfioFunction<D extends VendorDriver = VendorDriver> {
     this.interrupts.changed();
   }
 
+  /** As after power-on. What the driver's device holds is the driver's to reset. */
+  reset(): void {
+    this.config.reset();
+    this.interrupts.reset();
+  }
+
   /** A fresh device for a load, which knows nothing of the machine until it is adopted. */
   open(): HostedDevice<D> {
     return new HostedDevice(this, this.#init.driver, false);

@@ -32,6 +32,7 @@ export class HostedDevice<D extends VendorDriver = VendorDriver> {
         of.interrupts.changed();
       },
       raise: (vector) => {
+        refuseVector(vector, of.interrupts.raisable);
         // What is raised before the record's load would be overwritten by it.
         if (this.isAdopted && of.interrupts.enabled) of.interrupts.raise(vector);
         else this.#raised.add(vector);
@@ -51,4 +52,12 @@ export class HostedDevice<D extends VendorDriver = VendorDriver> {
     if (this.isAdopted) return;
     throw vfioError("VFIO_STATE", `a device that is not the machine's cannot ${what} its configuration space`);
   }
+}
+
+function refuseVector(vector: number, count: number): void {
+  if (Number.isInteger(vector) && vector >= 0 && vector < count) return;
+  throw vfioError("VFIO_DRIVER", "the vendor driver raised a vector that the function does not have", {
+    expected: `0 to ${count - 1}`,
+    found: `vector ${vector}`,
+  });
 }

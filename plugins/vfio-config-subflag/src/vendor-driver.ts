@@ -24,7 +24,10 @@ export interface DriverHost {
   config(): Uint8Array;
   /** The device itself changes configuration space. `VFIO_STATE` before the function is the machine's. */
   writeConfig(offset: number, bytes: Uint8Array): void;
-  /** Raises an interrupt; it is held until the function's interrupts are enabled and the machine runs. */
+  /**
+   * Raises an interrupt; it is held until the function's interrupts are enabled and the machine runs. `VFIO_DRIVER` for a
+   * vector that the function does not have.
+   */
   raise(vector: number): void;
 }
 

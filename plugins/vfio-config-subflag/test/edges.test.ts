@@ -11,7 +11,7 @@ import {
   vfioWalker,
 } from "@godwit/vfio-config-subflag";
 import { describe, expect, it } from "vitest";
-import { testConfig } from "./support/config.ts";
+import { at, testConfig } from "./support/config.ts";
 import { delegate } from "./support/delegate.ts";
 import { boot, contents, modes, path, send, testMachine } from "./support/machine.ts";
 import { bodies, errorOf, outline, rejection, vfioSections, withBody } from "./support/walk.ts";
@@ -208,6 +208,7 @@ it("an interrupt that comes between the commit of memory and the record's load i
   };
   const [source, target] = [assembled(), assembled()];
   source.machine.kernel.resume();
+  source.own.configWrite(at.msix + 2, 2, 0x8000);
   await target.machine.kernel.load((await send(source.machine)).bytes);
   expect(target.own.interrupts.pba[0]).toBe(0b101);
   // The device whose place was taken reaches nothing any more.

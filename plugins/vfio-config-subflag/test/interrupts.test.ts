@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { at, testConfig } from "./support/config.ts";
 import { boot, contents, modes, send, testMachine } from "./support/machine.ts";
-import { rejection } from "./support/walk.ts";
+import { errorOf, rejection } from "./support/walk.ts";
 
 describe.each(modes)("$name", ({ dialect, configOrder }) => {
   const options = { dialect, configOrder };
@@ -99,6 +99,34 @@ describe.each(modes)("$name", ({ dialect, configOrder }) => {
     target.devices[0]?.function.interrupts.lowerIntx();
     expect(target.devices[0]?.function.interrupts.irqState[0]).toBe(0);
   });
+});
+
+describe.each(modes)("$name", ({ dialect, configOrder }) => {
+  it("the pin serves a function whose MSI-X the guest has not enabled yet, on either side", async () => {
+    const options = { dialect, configOrder };
+    const [source, target] = [testMachine([options]), testMachine([options])];
+    source.kernel.resume();
+    source.devices[0]?.function.driver.work(1);
+    expect([source.delivered, source.devices[0]?.function.interrupts.pba[0]]).toEqual([["1.pin"], 0]);
+    await target.kernel.load((await send(source)).bytes);
+    expect(target.delivered).toEqual([]);
+    target.kernel.resume();
+    expect(target.delivered).toEqual(["1.pin"]);
+  });
+});
+
+it("a vector that the function does not have is the driver's fault, and told at once", () => {
+  for (const [vectors, wrong] of [
+    [4, 4],
+    [4, -1],
+    [4, 0.5],
+    [0, 1],
+  ] as const) {
+    const machine = testMachine([{ vector: wrong, config: testConfig({ vectors }) }]);
+    machine.kernel.resume();
+    const error = errorOf(() => machine.devices[0]?.function.driver.work(1));
+    expect([error.code, error.found, machine.delivered]).toEqual(["VFIO_DRIVER", `vector ${wrong}`, []]);
+  }
 });
 
 it("nothing goes out while it is held, even if the machine ran", () => {

@@ -1,12 +1,12 @@
-// Runs a sequence on the unit of a real QEMU: registers and memory through qtest, interrupts by the device "edu", and
-// the section from a migration to a file. The machine's processor is halted, so nothing else moves.
-import { spawn } from "node:child_process";
+// The unit of a real QEMU: registers and memory through qtest, interrupts by the device "edu", and the machine's state from
+// a migration to a file. The machine's processor is halted, so nothing else moves.
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CapabilityOptions } from "../../src/index.ts";
-import { type Sequence, summarize } from "./sequences.ts";
+import type { Step } from "./sequences.ts";
 
 const unitBase = 0xfed9_0000;
 const barBase = 0xc000_0000;
@@ -54,18 +54,39 @@ function dialogue(isAnswer: (line: string) => boolean, send: (text: string) => v
   };
 }
 
-/** The summary of a sequence's end, as `summarize` gives it. `binary` is a qemu-system-x86_64 of 7.2 or newer. */
-export async function runInQemu(sequence: Sequence, binary = "qemu-system-x86_64"): Promise<string> {
+const binary = "qemu-system-x86_64";
+
+/** QEMU's version, such as "7.2.22"; undefined where it is not on the path. */
+export function qemuVersion(): string | undefined {
+  const { stdout } = spawnSync(binary, ["--version"], { encoding: "utf8" });
+  return /version ([\d.]+)/.exec(stdout ?? "")?.[1];
+}
+
+export interface QemuUnit {
+  /** Takes the steps. Gives what a guest and a device see of it: interrupts as they go out, and words of memory. */
+  run(steps: readonly Step[]): Promise<string[]>;
+  /** Stops the machine, and gives all of its state. */
+  stream(): Promise<Uint8Array>;
+}
+
+/** Starts a machine, with the state of `incoming` where there is one, and ends it behind `work`. */
+export async function withQemu<T>(
+  unit: CapabilityOptions,
+  incoming: Uint8Array | undefined,
+  work: (qemu: QemuUnit) => Promise<T>,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "godwit-vtd-"));
   const at = (name: string) => join(folder, name);
   const firmware = new Uint8Array(0x1_0000).fill(0xf4);
   firmware.set([0xfa, 0xf4, 0xeb, 0xfd], 0xfff0); // cli; hlt; and again
   await writeFile(at("firmware"), firmware);
+  if (incoming !== undefined) await writeFile(at("incoming"), incoming);
   const child = spawn(binary, [
     ...["-M", "pc-q35-7.2,accel=tcg,kernel-irqchip=split", "-cpu", "qemu64", "-m", "16", "-bios", at("firmware")],
-    ...["-nodefaults", "-display", "none", "-device", propertiesOf(sequence.unit), "-device", `edu,addr=${slot}`],
+    ...["-nodefaults", "-display", "none", "-device", propertiesOf(unit), "-device", `edu,addr=${slot}`],
     ...["-qtest", "stdio", "-qtest-log", "/dev/null", "-qmp", `unix:${at("qmp")},server=on,wait=off`],
     ...["-d", "trace:vtd_ir_remap_msi", "-D", at("log")],
+    ...(incoming === undefined ? [] : ["-incoming", "defer"]),
   ]);
   let complaints = "";
   child.stderr.on("data", (data) => {
@@ -109,44 +130,63 @@ export async function runInQemu(sequence: Sequence, binary = "qemu-system-x86_64
     };
     await execute("qmp_capabilities");
 
+    const migrated = async (what: string) => {
+      for (;;) {
+        const { status } = await execute("query-migrate");
+        if (status === "completed") return;
+        if (status === "failed") throw new Error(`${what} failed: ${complaints}`);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
+    if (incoming !== undefined) {
+      await execute("migrate-incoming", { uri: `exec:cat ${at("incoming")}` });
+      await migrated("the incoming migration");
+    }
     let capability = 0;
-    if (sequence.steps.some(([kind]) => kind === "msi")) {
+    const findMsi = async () => {
       await config(0x10, "l", barBase);
       await config(0x04, "w", 6);
       capability = await config(0x34, "b");
       while ((await config(capability, "b")) !== 5) capability = await config(capability + 1, "b");
-    }
-    const events: string[] = [];
-    for (const [kind, where, ...values] of sequence.steps) {
+    };
+    const interrupt = async (address: number, data: number) => {
+      if (capability === 0) await findMsi();
+      const before = (await logged()).length;
+      await config(capability + 4, "l", address);
+      await config(capability + 8, "l", 0);
+      await config(capability + 12, "w", data);
+      await config(capability + 2, "w", 0x81);
+      await ask(`writel ${hex(barBase + 0x60)} 1`);
+      const [line] = (await logged()).slice(before);
+      const [, to, message] = /-> \(addr 0x([0-9a-f]+), data 0x([0-9a-f]+)\)/.exec(line ?? "") ?? [];
+      return to === undefined ? "blocked" : `${to} ${message}`;
+    };
+    const step = async ([kind, where, ...values]: Step): Promise<string | undefined> => {
       if (kind === "reg") await ask(`writel ${hex(unitBase + where)} ${hex(values[0] as number)}`);
       else if (kind === "reg64") await ask(`writeq ${hex(unitBase + where)} ${hex(values[0] as bigint)}`);
       else if (kind === "mem") {
         for (const [i, word] of values.entries()) await ask(`writeq ${hex(where + 8 * i)} ${hex(word)}`);
-      } else if (kind === "see") events.push(`see ${(await ask(`readl ${hex(where)}`)).toString(16)}`);
-      else {
-        const before = (await logged()).length;
-        await config(capability + 4, "l", where);
-        await config(capability + 8, "l", 0);
-        await config(capability + 12, "w", values[0] as number);
-        await config(capability + 2, "w", 0x81);
-        await ask(`writel ${hex(barBase + 0x60)} 1`);
-        const [line] = (await logged()).slice(before);
-        const [, address, data] = /-> \(addr 0x([0-9a-f]+), data 0x([0-9a-f]+)\)/.exec(line ?? "") ?? [];
-        events.push(address === undefined ? "blocked" : `${address} ${data}`);
-      }
-    }
-
-    await execute("migrate", { uri: `exec:cat > ${at("stream")}` });
-    for (;;) {
-      const { status } = await execute("query-migrate");
-      if (status === "completed") break;
-      if (status === "failed") throw new Error(`the migration failed: ${complaints}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    const stream = await readFile(at("stream"));
-    const body = stream.indexOf("\x0biommu-intel", 0, "latin1") + 20;
+      } else if (kind === "see") return `see ${(await ask(`readl ${hex(where)}`)).toString(16)}`;
+      else return interrupt(where, values[0] as number);
+      return undefined;
+    };
+    const done = await work({
+      async run(steps) {
+        const events: string[] = [];
+        for (const one of steps) {
+          const event = await step(one);
+          if (event !== undefined) events.push(event);
+        }
+        return events;
+      },
+      async stream() {
+        await execute("migrate", { uri: `exec:cat > ${at("stream")}` });
+        await migrated("the migration");
+        return new Uint8Array(await readFile(at("stream")));
+      },
+    });
     socket.destroy();
-    return summarize(new Uint8Array(stream.subarray(body, body + 602)), events);
+    return done;
   } finally {
     child.kill("SIGKILL");
     await ended;

@@ -1,5 +1,5 @@
 // The sections of one connector. Source: wire reference 16.2; QEMU: SpaprDrc, SpaprDrcPhysical.
-import { bool, type StateOf, subsection, u32, vmstate } from "@godwit/core";
+import { bool, checked, type StateOf, subsection, u32, vmstate } from "@godwit/core";
 import { indicatorAtRest } from "../connector.ts";
 import { drcState } from "../drc-state.ts";
 
@@ -10,7 +10,7 @@ import { drcState } from "../drc-state.ts";
 export const drc = vmstate({
   name: "spapr_drc",
   version: 1,
-  fields: { state: u32 },
+  fields: { state: checked(u32, (state) => state !== drcState.INVALID, "a state that travels") },
   subsections: {
     unplugRequested: subsection({
       name: "spapr_drc/unplug_requested",
@@ -32,7 +32,7 @@ export type DrcState = StateOf<typeof drc>;
 export const drcPhysical = vmstate({
   name: "spapr_drc/physical",
   version: 1,
-  fields: { dr_indicator: u32 },
+  fields: { dr_indicator: checked(u32, (value) => value !== indicatorAtRest, "a value of the indicator") },
   needed: ({ dr_indicator }) => dr_indicator !== indicatorAtRest,
   absent: { dr_indicator: indicatorAtRest },
 });

@@ -1,6 +1,7 @@
 // Configuration space with its masks: what a guest may write, and what must be the same on both sides of a migration.
 import { MigrationError } from "@godwit/core";
 import { capabilitiesOf, msixCapability } from "./capabilities.ts";
+import { msiPlaces, msiWritable } from "./msi.ts";
 import { type ConfigBytes, configRegister, header, headerRegisters, pciStatus } from "./registers.ts";
 
 export interface ConfigSpaceInit {
@@ -48,6 +49,10 @@ export class PciConfigSpace {
     this.#msixControl = at === undefined ? undefined : at + 2;
     // Enable and function mask.
     if (at !== undefined) this.#wmask[at + 3] = 0xc0;
+    const msi = msiPlaces(config);
+    if (msi !== undefined) for (const [place, bits] of msiWritable(msi)) this.#wmask[place] = bits;
+    // The function's own: what waits behind a mask.
+    if (msi?.pending !== undefined) this.#cmask.fill(0, msi.pending, msi.pending + 4);
     this.#cmask[header.status] = 0xff & ~pciStatus.interrupt;
     for (const [offset, bits] of Object.entries(volatile)) this.#cmask[Number(offset)] = 0xff & ~bits;
   }

@@ -2,4 +2,5 @@
 export { capabilitiesOf, msixVectorsOf } from "./capabilities.ts";
 export { type ConfigSpaceInit, PciConfigSpace } from "./config-space.ts";
 export { type PciDeviceState, pciDevice } from "./device.ts";
+export { type MsiPlaces, msiPlaces, msiSetup } from "./msi.ts";
 export { type ConfigBytes, configRegister, header } from "./registers.ts";

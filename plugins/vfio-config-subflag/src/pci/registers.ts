@@ -13,7 +13,7 @@ export const header = {
 } as const;
 
 export const pciStatus = { interrupt: 0x08, capabilityList: 0x10 } as const;
-export const capabilityId = { msix: 0x11 } as const;
+export const capabilityId = { msi: 0x05, msix: 0x11 } as const;
 
 export interface Register {
   readonly name: string;

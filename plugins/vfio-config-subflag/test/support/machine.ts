@@ -31,6 +31,8 @@ export interface TestMachine {
   readonly log: string[];
   /** Vectors that reached the guest. */
   readonly delivered: string[];
+  /** Levels of the pin, as they were told. */
+  readonly pins: boolean[];
   /** The controller's load throws. */
   failController: boolean;
 }
@@ -40,12 +42,16 @@ const last = vmstate({ name: "last", version: 1, fields: { value: u32 } });
 
 export const path = (slot: number): string => `0000:00:0${slot}.0`;
 
-export function testMachine(devices: readonly DeviceOptions[], more: { failLast?: () => boolean } = {}): TestMachine {
+export function testMachine(
+  devices: readonly DeviceOptions[],
+  more: { failLast?: () => boolean; attached?: (vector: number, address: number, data: number) => void } = {},
+): TestMachine {
   let now = 0n;
   let held = false;
   let ready = true;
   const log: string[] = [];
   const delivered: string[] = [];
+  const pins: boolean[] = [];
   const kernel = createKernel({
     machineType: "vfio-test-1",
     clock: virtualClock(() => {
@@ -66,7 +72,8 @@ export function testMachine(devices: readonly DeviceOptions[], more: { failLast?
   });
   const container = vfioContainer();
   const routerOf = (slot: number): InterruptRouter => ({
-    attach(vector) {
+    attach(vector, address, data) {
+      more.attached?.(vector, address, data);
       log.push(`attach ${slot}.${vector}`);
       if (!ready) throw new Error("the interrupt controller is not there");
     },
@@ -77,6 +84,7 @@ export function testMachine(devices: readonly DeviceOptions[], more: { failLast?
       delivered.push(`${slot}.${vector}`);
     },
     setIntx(level) {
+      pins.push(level);
       if (level && (!ready || held || !kernel.clock.running)) throw new Error("an interrupt that nobody could take");
       if (level) delivered.push(`${slot}.pin`);
     },
@@ -98,7 +106,7 @@ export function testMachine(devices: readonly DeviceOptions[], more: { failLast?
       }),
     );
   });
-  const machine: TestMachine = { kernel, container, devices: offers, log, delivered, failController: false };
+  const machine: TestMachine = { kernel, container, devices: offers, log, delivered, pins, failController: false };
   const irqchip: DeviceInit<{ enabled: number }> = {
     save: () => ({ enabled: 1 }),
     load() {
