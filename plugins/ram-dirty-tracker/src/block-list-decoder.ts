@@ -162,10 +162,10 @@ export class BlockListDecoder<B extends ListedBlock> {
     check("pages_offset", 20, pagesOffset % mappedAlignmentBytes === 0, "a multiple of 1 MiB", pagesOffset);
     check("pages_offset", 20, pagesOffset >= bitmapEnd, `at least ${bitmapEnd}`, pagesOffset);
     const block = this.#block as B;
-    this.#region = new MappedRegion(this.#sink, block, header, bitmapEnd);
-    this.#step = "region";
     this.#ask(offset, () => this.#sink.entry(block, this.#extra));
     this.blocks.set(this.#idstr, block);
+    this.#region = new MappedRegion(this.#sink, block, header, bitmapEnd);
+    this.#step = "region";
     return true;
   }
 

@@ -18,6 +18,10 @@ export class MappedRegion<B extends ListedBlock> {
   #at = 0;
   #page: OpenPage<B> | undefined;
   #got = 0;
+  /** The next page that is there, so that a hole which comes in many pieces is looked for once. */
+  #next: number | undefined;
+  /** Bytes of the bitmap that were looked at: the measure of its work. */
+  bytesScanned = 0;
 
   /** `bitmapEnd` is the file offset where the bitmap ends. */
   constructor(sink: RamSink<B>, block: B, header: MappedHeader, bitmapEnd: number) {
@@ -56,6 +60,7 @@ export class MappedRegion<B extends ListedBlock> {
     copy.#at = this.#at;
     copy.#page = this.#page && { ...this.#page };
     copy.#got = this.#got;
+    copy.#next = this.#next;
     return copy;
   }
 
@@ -79,7 +84,8 @@ export class MappedRegion<B extends ListedBlock> {
 
   /** Passes holes; a page that is there is open then. */
   #openNext(cursor: Cursor): boolean {
-    const next = Math.min(this.#nextPresent(), this.#block.length);
+    this.#next ??= this.#nextPresent();
+    const next = this.#next;
     this.#at += skip(cursor, next - this.#at);
     if (this.#at < next) return false;
     if (next === this.#block.length) return true;
@@ -96,6 +102,7 @@ export class MappedRegion<B extends ListedBlock> {
     this.#at += page.payloadBytes;
     this.#page = undefined;
     this.#got = 0;
+    this.#next = undefined;
     return true;
   }
 
@@ -104,6 +111,7 @@ export class MappedRegion<B extends ListedBlock> {
     let page = Math.ceil(this.#at / this.#pageBytes);
     const pages = this.#block.length / this.#pageBytes;
     while (page < pages) {
+      this.bytesScanned++;
       const byte = this.#bitmap[page >>> 3] as number;
       if (byte >>> (page & 7) === 0) page = (page | 7) + 1;
       else if (byte & (1 << (page & 7))) return page * this.#pageBytes;

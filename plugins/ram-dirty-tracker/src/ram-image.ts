@@ -1,5 +1,6 @@
 // The RAM that a stream brings, in memory made for it: for tools, which have no machine.
 import { MigrationError } from "@godwit/core";
+import { type DirtyBitmap, dirtyBitmap } from "./bitmap.ts";
 import type { ListFormat } from "./list-format.ts";
 import type { ListedBlock, ListedExtra, PageRecord, RamRecord } from "./ram-sink.ts";
 import { type RamWalker, ramWalker } from "./ram-walker.ts";
@@ -24,6 +25,8 @@ export interface RamImage {
   readonly walker: RamWalker;
   /** The blocks in the order of the list, with their memory as far as it has come. */
   readonly blocks: ReadonlyMap<string, ImageBlock>;
+  /** Pages of the listed blocks that have not come; a whole stream leaves none, but where they go by channels or are shared. */
+  missingPages(): number;
 }
 
 export interface ImageBlock extends ListedBlock, ListedExtra {
@@ -34,6 +37,7 @@ export interface ImageBlock extends ListedBlock, ListedExtra {
 export function ramImage(init: RamImageInit = {}): RamImage {
   const { pageBytes = defaultPageBytes, list, inflateRaw, boundBytes = 2 ** 30 } = init;
   const blocks = new Map<string, ImageBlock>();
+  const arrived = new Map<string, DirtyBitmap>();
   let total = 0;
   const pageOf = ({ block, offset }: PageRecord): Uint8Array =>
     (blocks.get(block.idstr) as ImageBlock).bytes.subarray(offset, offset + pageBytes);
@@ -58,11 +62,18 @@ export function ramImage(init: RamImageInit = {}): RamImage {
         });
       }
       blocks.set(block.idstr, { ...block, bytes: new Uint8Array(block.length) });
+      const pages = dirtyBitmap(block.length / pageBytes);
+      // A page that has no bit in a mapped-ram file is zero: it is there as well.
+      if (block.mapped !== undefined && block.mapped.pagesOffset !== 0) pages.setAll();
+      arrived.set(block.idstr, pages);
     },
     payload,
     onRecord(record: RamRecord) {
+      if (!("block" in record)) return;
       if (record.kind === "zero") pageOf(record).fill(record.fill);
+      arrived.get(record.block.idstr)?.set(record.offset / pageBytes);
     },
   });
-  return { walker, blocks };
+  const missingPages = (): number => [...arrived.values()].reduce((sum, { pages, count }) => sum + pages - count, 0);
+  return { walker, blocks, missingPages };
 }

@@ -60,6 +60,7 @@ export class StagedMemory implements RamSink<StagedBlock> {
   barrier: Barrier | undefined;
   /** A whole list has come: from here on this is the machine's memory to be. */
   isListed = false;
+  #released = false;
 
   constructor(blocks: readonly RamBlock[], pageBytes: number, tally: ReceiveTally, init: ReceiveInit) {
     this.#pageBytes = pageBytes;
@@ -77,6 +78,7 @@ export class StagedMemory implements RamSink<StagedBlock> {
 
   bytesOf(block: StagedBlock): Uint8Array {
     if (block.ignored) return block.local.bytes();
+    this.#expectHeld();
     // The local block is what justifies the size, and the list has told the same one.
     block.bytes ??= allocate(this.#tally, block.length, block.length);
     return block.bytes;
@@ -84,6 +86,7 @@ export class StagedMemory implements RamSink<StagedBlock> {
 
   release(): void {
     this.isListed = false;
+    this.#released = true;
     for (const block of this.blocks) {
       block.bytes = undefined;
       block.arrived = undefined;
@@ -108,9 +111,14 @@ export class StagedMemory implements RamSink<StagedBlock> {
   entry(block: StagedBlock, { address, mapped }: ListedExtra): void {
     if (block.ignored) {
       const gpa = block.local.map[0]?.gpa ?? 0;
-      if (address === BigInt(gpa)) return;
-      const detail = `the shared RAM block "${block.idstr}" stands at another guest address`;
-      throw mismatch(detail, `0x${gpa.toString(16)}`, `0x${address?.toString(16)}`);
+      if (address !== BigInt(gpa)) {
+        const detail = `the shared RAM block "${block.idstr}" stands at another guest address`;
+        throw mismatch(detail, `0x${gpa.toString(16)}`, `0x${address?.toString(16)}`);
+      }
+      // The pages behind the header have no records: here is where they must be refused.
+      if (mapped === undefined || mapped.pagesOffset === 0) return;
+      const detail = `the file has pages of the RAM block "${block.idstr}", whose memory is shared here`;
+      throw mismatch(detail, "a block that the source ignores", "its pages");
     }
     if (mapped === undefined || mapped.pagesOffset !== 0) return;
     const detail = `the file has no pages of the RAM block "${block.idstr}", which is not shared here`;
@@ -143,6 +151,7 @@ export class StagedMemory implements RamSink<StagedBlock> {
   }
 
   opening(block: StagedBlock): void {
+    this.#expectHeld();
     if (!block.ignored) return;
     const detail = `a page came for the RAM block "${block.idstr}", whose memory is shared`;
     throw mismatch(detail, "no page of it", "a page");
@@ -217,6 +226,12 @@ export class StagedMemory implements RamSink<StagedBlock> {
     }
     this.#tally.zeroPages++;
     this.#arrived(block, offset);
+  }
+
+  /** A channel's connection may outlive the attempt: what it brings then has no memory to go to. */
+  #expectHeld(): void {
+    if (!this.#released) return;
+    throw new MigrationError("ATTEMPT_ENDED", "a page came when the incoming RAM was adopted or discarded");
   }
 
   #arrived(block: StagedBlock, offset: number): void {

@@ -4,7 +4,7 @@ import { MigrationError } from "@godwit/core";
 /** QEMU's default of the parameter xbzrle-cache-size. */
 export const defaultXbzrleCacheBytes = 64 * 1024 * 1024;
 
-/** An entry gives way to another page once it was not used for more generations than this. */
+/** An entry gives way to another page once it was not used for so many generations: as QEMU 7.2 was seen to do. */
 const keptGenerations = 2;
 
 /** Direct-mapped: page number modulo the number of slots, which is a power of two. */
@@ -50,7 +50,7 @@ export function xbzrleCache(cacheBytes: number, pageBytes: number): XbzrleCache 
         slots.set(at, { page, generation, content: content.slice() });
         return true;
       }
-      if (slot.page !== page && generation - slot.generation <= keptGenerations) return false;
+      if (slot.page !== page && generation - slot.generation < keptGenerations) return false;
       slot.page = page;
       slot.generation = generation;
       slot.content.set(content);

@@ -10,7 +10,7 @@ export interface XbzrleInit {
 /** QEMU's names, as `query-migrate` has them under `xbzrle-cache`; of the whole attempt, where QEMU gives some by period. */
 export interface XbzrleStatistics {
   readonly "cache-size": number;
-  /** Of deltas, with their 3 bytes of encoding and length. */
+  /** Of deltas, with their 3 bytes of encoding and length, and of the pages that overflowed. */
   readonly bytes: number;
   /** Pages that were found in the cache: sent as a delta, not sent for being equal, or too different. */
   readonly pages: number;
@@ -26,6 +26,9 @@ export interface XbzrleStatistics {
 /** Encoding id and length in front of a delta. Bytes. */
 const headBytes = 3;
 
+/** A record tells the delta's length in 16 bits, of which a page of 64 KiB needs one more. Bytes. */
+const longestDelta = 0xffff;
+
 export class XbzrleSender {
   readonly #pageBytes: number;
   readonly #cache: XbzrleCache;
@@ -40,7 +43,7 @@ export class XbzrleSender {
   constructor({ cacheBytes = defaultXbzrleCacheBytes }: XbzrleInit, pageBytes: number) {
     this.#pageBytes = pageBytes;
     this.#cache = xbzrleCache(cacheBytes, pageBytes);
-    this.#delta = new Uint8Array(pageBytes);
+    this.#delta = new Uint8Array(Math.min(pageBytes, longestDelta));
     this.content = new Uint8Array(pageBytes);
   }
 
@@ -70,6 +73,7 @@ export class XbzrleSender {
     if (!lastStage) cached.set(content);
     if (length < 0) {
       this.#overflow++;
+      this.#bytes += this.#pageBytes;
       return "whole";
     }
     this.#bytes += headBytes + length;

@@ -11,6 +11,8 @@ import {
   type RamSection,
   ramWalker,
 } from "../src/index.ts";
+import { MappedRegion } from "../src/mapped-region.ts";
+import type { ListedBlock, RamSink } from "../src/ram-sink.ts";
 import { feed, wholeBytes } from "./support/feed.ts";
 import { bytesOf, eos, name, page, pattern, rig, sameBytes, type TestBlock, testBlock, word } from "./support/rig.ts";
 import { walkRam } from "./support/stream.ts";
@@ -360,5 +362,45 @@ describe("a mapped-ram file", () => {
       code: "RAM_BLOCK_MISMATCH",
       location: { path: "blocks[0].mapped.version" },
     });
+  });
+
+  it("brings no page for a block whose memory is shared here, whatever the source thought", () => {
+    const map = [{ gpa: 0x4000, offset: 0, length: 4 * page }];
+    const sources = [testBlock("pc.ram", 4 * page, { map })];
+    sources[0]?.memory().fill(0xbb);
+    const out = file(4 * mebibyte);
+    const writer = mappedRamWriter({ blocks: sources.map(({ block }) => block), write: out.write, ignoreShared: true });
+    const end = writer.setup(0);
+    writer.complete();
+    const target = testBlock("pc.ram", 4 * page, { map, shared: true });
+    const staged = rig([target.block], { list: listFormat(["mapped-ram", "x-ignore-shared"]) }).stage();
+    const load = () => feed(staged.decoder("start", 4, undefined), out.content.subarray(0, end), 0, 1000);
+    expect(failure(load)).toMatchObject({
+      code: "RAM_BLOCK_MISMATCH",
+      location: { path: "blocks[0].mapped.version" },
+      expected: "a block that the source ignores",
+    });
+    expect(target.memory().every((byte) => byte === 0)).toBe(true);
+  });
+
+  it("is read with a look at each bit of the bitmap once, however small the chunks", () => {
+    // One page, the last, in a block of 32 MiB: the hole before it comes in many pieces.
+    const pages = 8192;
+    const header = mappedHeaderAt(8 + 7 + 8, pages * page, page);
+    const bitmap = new Uint8Array(mappedBitmapBytes(pages));
+    bitmap[bitmap.length - 1] = 0x80;
+    const sink = { payload() {}, record() {} } as unknown as RamSink<ListedBlock>;
+    const region = new MappedRegion(sink, { idstr: "pc.ram", length: pages * page }, header, header.pagesOffset);
+    const cursor = new Cursor();
+    const pieces = [bitmap, ...Array.from({ length: pages }, () => new Uint8Array(page))];
+    const whole = pieces.map((piece) => {
+      cursor.append(piece);
+      const isWhole = region.resume(cursor);
+      cursor.release();
+      return isWhole;
+    });
+    expect(whole.indexOf(true)).toBe(pieces.length - 1);
+    // Bit by bit where one is set, and else a byte at a time.
+    expect(region.bytesScanned).toBe(bitmap.length - 1 + 8);
   });
 });

@@ -21,7 +21,19 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat, deflateRaw, inflateRaw, zstdDecompressor } from "./support/codecs.ts";
 import { feed } from "./support/feed.ts";
-import { bytesOf, name, page, pattern, rig, sameBytes, type TestBlock, testBlock, word } from "./support/rig.ts";
+import {
+  bytesOf,
+  eos,
+  listOf,
+  name,
+  page,
+  pattern,
+  rig,
+  sameBytes,
+  type TestBlock,
+  testBlock,
+  word,
+} from "./support/rig.ts";
 
 const compressions: Record<string, PageCompression> = {
   none: noCompression,
@@ -211,6 +223,54 @@ describe("memory by channels", () => {
       ...word(0, 0x10),
     ]);
     expect(round.sent.map((pieces) => concat(pieces).length)).toEqual([64 + 1344 * 4, 64 + 1344 * 3]);
+  });
+});
+
+describe("a channel that goes on when the attempt is over", () => {
+  it.each([
+    ["commit", "the rest of a page"],
+    ["commit", "a zero page"],
+    ["discard", "the rest of a page"],
+    ["discard", "a zero page"],
+  ] as const)("is refused behind %s with %s, and fills no memory", (over, late) => {
+    const target = testBlock("pc.ram", 4 * page);
+    const { stage, offer } = rig([target.block], { multifd: { receive: { channels: 1, sync: "round" } } });
+    const staged = stage();
+    const input = (offer.multifd() as MultifdReceiver).accept();
+    const fed = feed(
+      staged.decoder("start", 4, undefined),
+      Uint8Array.from(listOf([["pc.ram", 4 * page]])),
+      0,
+      1 << 20,
+    );
+    const header = (offset: number, zero: boolean) =>
+      encodePacket(
+        multifdPacket(
+          {
+            flags: 0,
+            pagesAlloc: 128,
+            packetNumber: 0n,
+            idstr: "pc.ram",
+            normalOffsets: zero ? [] : [offset],
+            zeroOffsets: zero ? [offset] : [],
+            nextPacketBytes: zero ? 0 : page,
+          },
+          page,
+        ),
+      );
+    const hello = encodeHello({ uuid: new Uint8Array(16), channel: 0 });
+    input.push(concat([hello, header(0, false), pattern(1)]));
+    const rest = late === "a zero page" ? header(page, true) : pattern(2).subarray(99);
+    if (late !== "a zero page") input.push(concat([header(page, false), pattern(2).subarray(0, 99)]));
+    feed(staged.decoder("end", 4, fed?.value), Uint8Array.from(eos), 0, 1 << 20);
+    staged[over]();
+    const before = { memory: target.memory().slice(), ...offer.statistics().received };
+    expect(before.memory.subarray(0, page)).toEqual(over === "commit" ? pattern(1) : new Uint8Array(page));
+    expect(codes(() => input.push(rest))).toMatchObject({
+      code: "ATTEMPT_ENDED",
+      location: { section: "ram/0", path: "channels[0].packets[1]" },
+    });
+    expect({ memory: target.memory(), ...offer.statistics().received }).toEqual(before);
   });
 });
 

@@ -16,7 +16,7 @@ import { version } from "./version.ts";
 
 export interface VirtioBalloonPciOptions
   extends VirtioBalloonOptions,
-    Omit<VirtioPciOptions<VirtioBalloonState, NoData>, "model" | "queueReset"> {}
+    Omit<VirtioPciOptions<VirtioBalloonState, NoData>, "model"> {}
 
 export interface VirtioBalloonPciOffer extends VirtioPciOffer {
   readonly balloon: VirtioBalloonModel;
@@ -25,7 +25,7 @@ export interface VirtioBalloonPciOffer extends VirtioPciOffer {
 /** Registers the section `0000:bus:slot.function/virtio-balloon`. */
 export function virtioBalloonPci(options: VirtioBalloonPciOptions): Plugin<VirtioBalloonPciOffer> {
   const balloon = virtioBalloon(options);
-  const plugin = virtioPci({ ...options, model: balloon, queueReset: (index) => balloon.resetQueue(index) });
+  const plugin = virtioPci({ ...options, model: balloon });
   return {
     ...plugin,
     name: "@godwit/virtio-balloon",

@@ -1,6 +1,7 @@
 // virtioBlk(): a block device over any back end. Requests that are under way are part of its state.
 import { MigrationError } from "@godwit/core";
 import {
+  feature,
   maxChain,
   type NoData,
   noData,
@@ -183,15 +184,16 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
     for (const queue of answered) queue.notify();
   }
 
-  /** More requests than a ring says to have been taken cannot be answered: they came so, and the driver is told. */
+  /** More than a ring says to have been taken cannot be given back: it came so, and the driver is told. */
   function plausible(of: VirtioDevice): boolean {
     const taken = new Map<number, number>();
-    for (const { queue } of inFlight) taken.set(queue, (taken.get(queue) ?? 0) + 1);
+    const isPacked = of.has(feature.RING_PACKED);
+    for (const { queue, element } of inFlight) taken.set(queue, (taken.get(queue) ?? 0) + slotsOf(element, isPacked));
     for (const [index, count] of taken) {
       const inuse = of.queues[index]?.inuse ?? 0;
       if (of.broken) return false;
       if (count <= inuse) continue;
-      of.fail(`virtio-blk: ${count} requests in flight, of which queue ${index} has ${inuse}`);
+      of.fail(`virtio-blk: requests in flight take ${count} entries, of which queue ${index} has ${inuse}`);
       return false;
     }
     return true;
@@ -267,8 +269,10 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
     save: () => ({}),
     saveLegacy: () => Array.from(inFlight, ({ queue, element }) => ({ queue, element })),
     check: (_, context) => checkState(context, backend.sizeBytes),
-    load(_, { legacy, config }) {
-      writeBack = writeBackOf(config) ?? true;
+    load(_, { legacy, config, lowFeatures }) {
+      // Only who negotiated it can have switched the cache; and zeros are an image that nobody has read or written.
+      const switchable = (BigInt(lowFeatures) & blkFeature.CONFIG_WCE) !== 0n && config.some((byte) => byte !== 0);
+      writeBack = (switchable ? writeBackOf(config) : undefined) ?? true;
       forget();
       holding = false;
       for (const { queue, element } of legacy) inFlight.add({ queue, element, started: false });
@@ -309,8 +313,18 @@ function refused(what: string, expected: string, found: unknown): MigrationError
   return new MigrationError("DEFINITION_INVALID", `virtio-blk's ${what} cannot be`, { expected, found: String(found) });
 }
 
+/** What an element takes of a ring, as `inuse` counts it. */
+function slotsOf({ ndescs = 1 }: VirtqueueElement, isPacked: boolean): number {
+  return isPacked ? ndescs : 1;
+}
+
+/** Buffer ids of a packed ring are the driver's own: any 16 bits (virtio 1.2, section 2.8.1). */
+const bufferIds = 0x1_0000;
+
 /** A request that is carried must be one that its queue can have, once; and the disk must not have shrunk. */
-function checkState({ legacy, config, queues }: VirtioCheckContext<CarriedRequest[]>, sizeBytes: number): undefined {
+function checkState(context: VirtioCheckContext<CarriedRequest[]>, sizeBytes: number): undefined {
+  const { legacy, config, queues, features } = context;
+  const isPacked = (features & feature.RING_PACKED) !== 0n;
   const seen = new Set<string>();
   for (const [i, { queue, element }] of legacy.entries()) {
     const at = queues[queue];
@@ -319,8 +333,14 @@ function checkState({ legacy, config, queues }: VirtioCheckContext<CarriedReques
     };
     if (at === undefined || at.desc === 0n)
       refuse("a request in flight belongs to a queue that is not set up", "a queue in use", queue);
-    else if (element.index >= at.num)
-      refuse("a request in flight has no place in its ring", `below ${at.num}`, element.index);
+    else {
+      const places = isPacked ? bufferIds : at.num;
+      if (element.index >= places)
+        refuse("a request in flight has no place in its ring", `below ${places}`, element.index);
+      const slots = slotsOf(element, isPacked);
+      if (slots < 1 || slots > at.num)
+        refuse("a request in flight cannot take so many entries", `1 to ${at.num}`, slots);
+    }
     if (seen.has(`${queue}/${element.index}`)) refuse("a request in flight came twice", "each once", element.index);
     seen.add(`${queue}/${element.index}`);
   }

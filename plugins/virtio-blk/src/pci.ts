@@ -16,7 +16,7 @@ import { version } from "./version.ts";
 
 export interface VirtioBlkPciOptions
   extends Omit<VirtioBlkOptions, "packed">,
-    Omit<VirtioPciOptions<NoData, CarriedRequest[]>, "model" | "legacyFeatures" | "queueReset"> {}
+    Omit<VirtioPciOptions<NoData, CarriedRequest[]>, "model" | "legacyFeatures"> {}
 
 export interface VirtioBlkPciOffer extends VirtioPciOffer {
   readonly disk: VirtioBlkModel;
@@ -32,7 +32,6 @@ export function virtioBlkPci(options: VirtioBlkPciOptions): Plugin<VirtioBlkPciO
     model: disk,
     // As QEMU's: a legacy disk does not offer ANY_LAYOUT, a transitional one does.
     legacyFeatures: options.mode === "legacy" ? 0n : legacyAnyLayout,
-    queueReset: (index) => disk.resetQueue(index),
   });
   return { ...plugin, name: "@godwit/virtio-blk", version, setup: (kernel) => ({ ...plugin.setup(kernel), disk }) };
 }

@@ -112,10 +112,7 @@ describe.skipIf(!haveStreams()).each(streams)("$raw", ({ raw, dialect, last, isc
     );
     expect(machine.offer.subchannel.schid).toBe(1);
     const state = decodeState(virtioBlkCcwFamily.build(virtioBlkCcwFamily.infer(cut.section)), cut.section.bytes);
-    const again = decodeState(virtioBlkCcwFamily.build(virtioBlkCcwFamily.infer(cut.section)), await machine.section());
-    // The virtio core says of VERSION_1 that it is little-endian; QEMU keeps the CPU's order there, which means nothing.
-    const { device_endian } = state.virtio;
-    expect({ ...again, virtio: { ...again.virtio, device_endian } }).toEqual(state);
+    expect(Buffer.compare(await machine.section(), cut.section.bytes)).toBe(0);
 
     machine.kernel.resume();
     const ring = new FoundRing(machine.dma, ringOf(state, 0) as RingAddresses);

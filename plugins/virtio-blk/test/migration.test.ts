@@ -183,7 +183,9 @@ describe("a state that cannot be", () => {
   });
 
   it("is refused: a disk that is smaller here", async () => {
-    const { driver, bytes } = await saved();
+    const { driver } = await saved();
+    driver.machine.device.readConfig(0, 8);
+    const bytes = driver.machine.save();
     const to = machine(virtioBlk({ backend: image(8) }));
     to.ram.set(driver.machine.ram);
     expect(codeOf(() => to.load(bytes))).toEqual(["DEVICE_CHECK", "config"]);

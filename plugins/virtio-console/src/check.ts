@@ -1,8 +1,11 @@
 // What a state of ports must be for a device to go on with it.
 import { MigrationError } from "@godwit/core";
-import { hex, type VirtioCheckContext } from "@godwit/virtio-core";
+import { feature, hex, type VirtioCheckContext } from "@godwit/virtio-core";
 import { receiveQueueOf } from "./constants.ts";
 import type { SerialPortState, VirtioSerialState } from "./serial-state.ts";
+
+/** Buffer ids of a packed ring are the driver's own: any 16 bits (virtio 1.2, section 2.8.1). */
+const bufferIds = 0x1_0000;
 
 function refuse(path: string, detail: string, expected: string, found: string): never {
   throw new MigrationError("DEVICE_CHECK", detail, { path: `legacy.${path}`, expected, found });
@@ -36,18 +39,31 @@ function idsOf(map: Uint32Array): string {
 function checkOutput(
   { id, element, iov_idx, iov_offset }: SerialPortState,
   i: number,
-  { queues }: VirtioCheckContext<VirtioSerialState>,
+  { queues, features }: VirtioCheckContext<VirtioSerialState>,
 ): void {
+  const isPacked = (features & feature.RING_PACKED) !== 0n;
   const queue = queues[receiveQueueOf(id) + 1];
   if (queue === undefined || queue.desc === 0n) {
     refuse(`ports[${i}].element`, "half-taken output belongs to a queue that is not set up", "a queue in use", "none");
-  } else if (element.index >= queue.num) {
-    refuse(
-      `ports[${i}].element`,
-      "half-taken output has no place in its ring",
-      `below ${queue.num}`,
-      String(element.index),
-    );
+  } else {
+    const places = isPacked ? bufferIds : queue.num;
+    if (element.index >= places) {
+      refuse(
+        `ports[${i}].element`,
+        "half-taken output has no place in its ring",
+        `below ${places}`,
+        String(element.index),
+      );
+    }
+    const slots = isPacked ? (element.ndescs ?? 1) : 1;
+    if (slots < 1 || slots > queue.num) {
+      refuse(
+        `ports[${i}].element`,
+        "half-taken output cannot take so many entries",
+        `1 to ${queue.num}`,
+        String(slots),
+      );
+    }
   }
   const segment = element.out[iov_idx];
   if (segment === undefined) {

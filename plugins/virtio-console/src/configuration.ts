@@ -25,6 +25,9 @@ export function configurationBytes({ cols, rows, maxPorts, emergencyWrite }: Con
   return bytes;
 }
 
+/** What is written to `emerg_wr` is not kept. */
+export const keptBytes: number = at.emergencyWrite;
+
 /** The character that a write to configuration space means, where it falls on `emerg_wr`. */
 export function emergencyCharacter(offset: number, bytes: Uint8Array): number | undefined {
   return offset > at.emergencyWrite ? undefined : bytes[at.emergencyWrite - offset];

@@ -1,6 +1,7 @@
 // virtioConsole(): a console and serial ports over any back ends. Output that is half taken is part of its state.
 import { MigrationError } from "@godwit/core";
 import {
+  feature,
   maxChain,
   type NoData,
   noData,
@@ -15,6 +16,7 @@ import {
   configurationBytes,
   configurationWidths,
   emergencyCharacter,
+  keptBytes,
   sizeOf,
 } from "./configuration.ts";
 import {
@@ -184,7 +186,10 @@ export function virtioConsole(options: VirtioConsoleOptions): VirtioConsoleModel
   /** Output that came half taken is one of those that its ring says to be taken. */
   function plausible(of: VirtioDevice): boolean {
     for (const { init, taken } of ports) {
-      if (taken === undefined || (of.queues[receiveQueueOf(init.id) + 1]?.inuse ?? 0) > 0) continue;
+      if (taken === undefined) continue;
+      const { ndescs = 1 } = taken.element;
+      const slots = of.has(feature.RING_PACKED) ? ndescs : 1;
+      if ((of.queues[receiveQueueOf(init.id) + 1]?.inuse ?? 0) >= slots) continue;
       if (!of.broken) of.fail(`virtio-console: half-taken output of port ${init.id}, whose ring has none taken`);
       return false;
     }
@@ -236,6 +241,7 @@ export function virtioConsole(options: VirtioConsoleOptions): VirtioConsoleModel
     ),
     ports: handles,
     configWidths: configurationWidths,
+    configKeptBytes: keptBytes,
     configBytes: () =>
       configurationBytes({ ...(first?.size ?? noSize), maxPorts, emergencyWrite: emergencyWrite !== undefined }),
     writeConfig(offset, bytes) {

@@ -16,7 +16,7 @@ import { version } from "./version.ts";
 
 export interface VirtioConsolePciOptions
   extends Omit<VirtioConsoleOptions, "packed">,
-    Omit<VirtioPciOptions<NoData, VirtioSerialState>, "model" | "queueReset"> {}
+    Omit<VirtioPciOptions<NoData, VirtioSerialState>, "model"> {}
 
 export interface VirtioConsolePciOffer extends VirtioPciOffer {
   readonly serial: VirtioConsoleModel;
@@ -26,7 +26,7 @@ export interface VirtioConsolePciOffer extends VirtioPciOffer {
 export function virtioConsolePci(options: VirtioConsolePciOptions): Plugin<VirtioConsolePciOffer> {
   const packed = ((options.ringFeatures ?? 0n) & feature.RING_PACKED) !== 0n;
   const serial = virtioConsole({ ...options, packed });
-  const plugin = virtioPci({ ...options, model: serial, queueReset: (index) => serial.resetQueue(index) });
+  const plugin = virtioPci({ ...options, model: serial });
   return {
     ...plugin,
     name: "@godwit/virtio-console",

@@ -1,5 +1,5 @@
 // The device at work: the control protocol, output with a full host's end, input, and a driver that knows one port.
-import { isMigrationError } from "@godwit/core";
+import { decodeState, isMigrationError } from "@godwit/core";
 import { machine } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { virtioConsole } from "../src/model.ts";
@@ -175,12 +175,18 @@ describe("a driver that knows one port", () => {
 
   it("may write a character without a queue", () => {
     const characters: number[] = [];
-    const { device } = machine(virtioConsole({ ports: [], emergencyWrite: (one) => characters.push(one) }));
+    const { device, description, save } = machine(
+      virtioConsole({ ports: [], emergencyWrite: (one) => characters.push(one) }),
+    );
     expect(device.hostFeatures & 7n).toBe(6n);
     device.writeConfig(8, Uint8Array.of(65, 0, 0, 0));
     device.writeConfig(8, Uint8Array.of(66));
     device.writeConfig(0, Uint8Array.of(9, 9));
     device.writeConfig(9, Uint8Array.of(9));
+    // As in QEMU, the image that travels keeps what was written, but for the characters.
+    expect((decodeState(description, save()) as { config: Uint8Array }).config).toEqual(
+      Uint8Array.of(9, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    );
     expect([characters, device.readConfig(0, 12)]).toEqual([
       [65, 66],
       Uint8Array.of(0, 0, 0, 0, 31, 0, 0, 0, 0, 0, 0, 0),

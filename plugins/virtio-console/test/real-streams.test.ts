@@ -1,10 +1,10 @@
 // Sections "virtio-console" that QEMU wrote: read with parameters that are found, not given, and written back.
 import { decodeRecord, encodeRecord, encodeState, toState } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { realSection } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { virtioConsolePciFamily } from "../src/pci.ts";
 import { noElement } from "../src/serial-state.ts";
-import { realSection } from "./support/sections.ts";
 
 const idstr = "0000:00:05.0/virtio-console";
 const cases = [
@@ -14,7 +14,7 @@ const cases = [
 
 describe.skipIf(!haveStreams())("virtio-console from QEMU", () => {
   it.each(cases)("$raw comes back to the same bytes", ({ raw, features }) => {
-    const sample = realSection(raw, idstr);
+    const sample = realSection(readStream(raw), idstr);
     const parameters = virtioConsolePciFamily.infer(sample);
     expect(parameters).toMatchObject({ maxPorts: 31, packed: false, configBytes: 256, msixVectors: 2, modern: true });
     const description = virtioConsolePciFamily.build(parameters);

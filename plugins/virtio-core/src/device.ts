@@ -47,16 +47,7 @@ export class CommonDevice implements TransportedDevice, QueueHost {
   readonly hostFeatures: bigint;
   readonly queues: readonly DeviceQueue[];
   /** What travels. The procedures work on it directly; whoever asks the device is told only what is there yet. */
-  readonly registers: Registers = {
-    status: 0,
-    isr: 0,
-    queueSelect: 0,
-    features: 0n,
-    deviceEndian: endian.unknown,
-    broken: false,
-    started: false,
-    disabled: false,
-  };
+  readonly registers: Registers;
   /** In the middle of a load: what the subsections bring is not there. */
   isLoading = false;
   configGeneration = 0;
@@ -74,7 +65,18 @@ export class CommonDevice implements TransportedDevice, QueueHost {
   constructor(init: CommonInit) {
     this.#init = init;
     this.model = init.model;
-    this.#config = new DeviceConfig(init.model, () => this.littleEndian);
+    this.registers = {
+      status: 0,
+      isr: 0,
+      queueSelect: 0,
+      features: 0n,
+      deviceEndian: endian.unknown,
+      config: new Uint8Array(init.model.configBytes().length),
+      broken: false,
+      started: false,
+      disabled: false,
+    };
+    this.#config = new DeviceConfig(init.model, this.registers, () => this.littleEndian);
     this.dma = init.dma;
     this.hostFeatures = init.hostFeatures;
     this.queues = init.queueSizes.map((size, index) => new DeviceQueue(this, index, size));
@@ -145,12 +147,7 @@ export class CommonDevice implements TransportedDevice, QueueHost {
   }
 
   get configLength(): number {
-    return this.#config.length;
-  }
-
-  /** Configuration space as the driver reads it. */
-  get configImage(): Uint8Array {
-    return this.#config.image;
+    return this.registers.config.length;
   }
 
   /** Throws `VIRTIO_TOO_EARLY` in the middle of a load. */

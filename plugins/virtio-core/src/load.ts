@@ -41,6 +41,10 @@ function loadCommonFields({ registers }: CommonDevice, state: AnyVirtioState): v
   registers.queueSelect = state.queue_sel;
   // The device's own load may ask for the low features; the others are not there yet.
   registers.features = BigInt(state.guest_features);
+  // Of a longer one the rest is left out, and a shorter one leaves the rest (wire reference 13.2).
+  const config = registers.config.slice();
+  config.set(state.config.subarray(0, config.length));
+  registers.config = config;
 }
 
 function loadQueues<C, Q, X, D, L>(

@@ -79,6 +79,8 @@ export interface VirtioModel<S = unknown, L = NoData> {
    * field. Without it, configuration space is single bytes.
    */
   readonly configWidths?: readonly number[];
+  /** From this offset on a write is an order, and the image that travels has zeros; all is kept if not given. */
+  readonly configKeptBytes?: number;
   /** The driver wrote there, little-endian; without it, configuration space is read-only. */
   writeConfig?(offset: number, bytes: Uint8Array): void;
   /** Called once, before anything else. */

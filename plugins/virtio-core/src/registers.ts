@@ -10,12 +10,14 @@ export interface Registers {
   features: bigint;
   /** Byte order of a legacy guest, as in `virtio/device_endian`; unknown in the middle of a load. */
   deviceEndian: number;
+  /** Configuration space as the driver last read or wrote it, in its byte order; zeros before that. A reset keeps it. */
+  config: Uint8Array;
   broken: boolean;
   started: boolean;
   disabled: boolean;
 }
 
-/** As after a reset, but for the byte order, which only whoever resets it knows. */
+/** As after a reset, but for the byte order, which only whoever resets it knows, and what a reset keeps. */
 export function clearRegisters(registers: Registers): void {
   registers.status = 0;
   registers.isr = 0;

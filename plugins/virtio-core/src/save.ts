@@ -26,7 +26,7 @@ export function saveState<C, Q, X, D, L>(parts: Parts<C, Q, X, D, L>): VirtioSta
     queue_sel: registers.queueSelect,
     guest_features: Number(BigInt.asUintN(32, registers.features)),
   };
-  const config = common.configImage;
+  const config = registers.config.slice();
   const vqs = saveQueues(parts);
   return {
     ...head,

@@ -9,6 +9,7 @@ import { hostFeatures, rig } from "./support/rig.ts";
 function saved(features = hostFeatures) {
   const all = rig();
   all.start(features);
+  all.device.readConfig(0, 1);
   const [ring, second] = all.rings;
   if (ring === undefined || second === undefined) throw new Error("the rig has two rings");
   const request = () => ring.add({ address: 0x6000, length: 4 }, { address: 0x7000, length: 4, write: true });

@@ -179,3 +179,46 @@ describe("configuration space", () => {
     expect([device.configGeneration, device.isr, calls]).toEqual([1, 3, ["notifyConfig"]]);
   });
 });
+
+describe("the image of configuration space", () => {
+  const imageOf = (all: ReturnType<typeof rig>): number[] => Array.from(all.state()["config"] as Uint8Array);
+
+  it("is what the driver read or wrote last, zeros before that, and outlives a reset; as in QEMU", () => {
+    const all = rig();
+    expect(imageOf(all)).toEqual([0, 0, 0, 0]);
+    all.device.writeConfig(1, Uint8Array.of(9));
+    expect(imageOf(all)).toEqual([0, 9, 0, 0]);
+    expect([...all.device.readConfig(3, 1)]).toEqual([4]);
+    all.model.config = Uint8Array.of(5, 6, 7, 8);
+    expect(imageOf(all)).toEqual([1, 9, 3, 4]);
+    // Neither reaches configuration space.
+    all.device.readConfig(3, 2);
+    all.device.writeConfig(3, Uint8Array.of(1, 1));
+    all.device.reset();
+    expect(imageOf(all)).toEqual([1, 9, 3, 4]);
+    all.device.readConfig(0, 1);
+    expect(imageOf(all)).toEqual([5, 6, 7, 8]);
+  });
+
+  it("stays what it was on the source, over any number of moves, until the driver looks here", () => {
+    const source = rig();
+    source.device.readConfig(0, 1);
+    const target = rig({ config: Uint8Array.of(11, 12, 13, 14) });
+    target.load(source.save());
+    expect(imageOf(target)).toEqual([1, 2, 3, 4]);
+    expect(target.save()).toEqual(source.save());
+    target.device.readConfig(0, 1);
+    expect(imageOf(target)).toEqual([11, 12, 13, 14]);
+  });
+
+  it("of a device with another length fills what there is, and leaves the rest", () => {
+    const long = rig({ config: Uint8Array.of(1, 2, 3, 4, 5, 6) });
+    const short = rig({ config: Uint8Array.of(7, 8) });
+    for (const { device } of [long, short]) device.readConfig(0, 1);
+    const [fromLong, fromShort] = [long.save(), short.save()];
+    short.load(fromLong);
+    expect(imageOf(short)).toEqual([1, 2]);
+    long.load(fromShort);
+    expect(imageOf(long)).toEqual([7, 8, 3, 4, 5, 6]);
+  });
+});

@@ -18,7 +18,7 @@ import { version } from "./version.ts";
 
 export interface VirtioNetPciOptions
   extends VirtioNetOptions,
-    Omit<VirtioPciOptions<VirtioNetState, NoData>, "model" | "legacyFeatures" | "queueReset"> {}
+    Omit<VirtioPciOptions<VirtioNetState, NoData>, "model" | "legacyFeatures"> {}
 
 export interface VirtioNetPciOffer extends VirtioPciOffer {
   readonly net: VirtioNetModel;
@@ -34,7 +34,6 @@ export function virtioNetPci(options: VirtioNetPciOptions): Plugin<VirtioNetPciO
     ...options,
     model: net,
     legacyFeatures: legacyAnyLayout | netFeature.GSO,
-    queueReset: (index) => net.resetQueue(index),
   });
   return { ...plugin, name: "@godwit/virtio-net", version, setup: (kernel) => ({ ...plugin.setup(kernel), net }) };
 }

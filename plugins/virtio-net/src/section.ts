@@ -55,11 +55,14 @@ export function inferNetParameters(facts: VirtioClassFacts): VirtioNetParameters
   return { queuePairs };
 }
 
-/** `max_virtqueue_pairs`, where the configuration space reaches that far; a legacy guest may have it in either order. */
+/**
+ * `max_virtqueue_pairs`, where the configuration space reaches that far; a legacy guest may have it in either order. QEMU
+ * leaves 0 until a guest reads it.
+ */
 function pairsInConfig(config: Uint8Array): readonly number[] | undefined {
   if (config.length < pairsInConfigAt + 2) return undefined;
   const [a, b] = [config[pairsInConfigAt] as number, config[pairsInConfigAt + 1] as number];
-  return [a | (b << 8), (a << 8) | b];
+  return a === 0 && b === 0 ? undefined : [a | (b << 8), (a << 8) | b];
 }
 
 /** Behind the class's fields come subsections, its own or those of "virtio", or the section's footer. */

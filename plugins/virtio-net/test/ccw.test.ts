@@ -103,10 +103,7 @@ describe.skipIf(!haveStreams()).each(streams)("$raw", ({ raw, dialect }) => {
     );
     const description = virtioNetCcwFamily.build(virtioNetCcwFamily.infer(cut.section));
     const state = decodeState(description, cut.section.bytes);
-    const again = decodeState(description, await machine.section());
-    // The virtio core says of VERSION_1 that it is little-endian; QEMU keeps the CPU's order there, which means nothing.
-    const { device_endian } = state.virtio;
-    expect({ ...again, virtio: { ...again.virtio, device_endian } }).toEqual(state);
+    expect(Buffer.compare(await machine.section(), cut.section.bytes)).toBe(0);
 
     machine.kernel.resume();
     const [receive, transmit] = [0, 1].map((i) => new FoundRing(machine.dma, ringOf(state, i) as RingAddresses));

@@ -39,6 +39,8 @@ describe("queue pairs", () => {
     const four = [0, 4, 0, 1, ...subsection];
     expect(answer(facts(four, { config: config(4, 0) }))).toBe(4);
     expect(answer(facts(four, { config: config(0, 4) }))).toBe(4);
+    // Nobody has read it yet.
+    expect(answer(facts(four, { config: config(0, 0) }))).toBe(4);
     expect(answer(facts(four, { config: config(2, 0) }))).toBe("PARAMETER_WRONG");
     expect(answer(facts(subsection, { config: config(1, 0) }))).toBe(1);
     expect(answer(facts(subsection, { config: config(4, 0) }))).toBe("PARAMETER_WRONG");

@@ -1,6 +1,6 @@
 // Sections that QEMU wrote, loaded into devices of ours with the guest's memory and its IOMMU: what is saved again is
 // the same, and the guest's driver is served.
-import { decodeState, encodeState } from "@godwit/core";
+import { decodeState } from "@godwit/core";
 import { haveStreams, readStream } from "@godwit/testkit/streams";
 import { type RingAddresses, ringOf } from "@godwit/virtio-core";
 import { type CutStream, cutStream, FoundRing, type QemuMachine, qemuMachine } from "@godwit/virtio-testkit";
@@ -96,24 +96,11 @@ describe.skipIf(!haveStreams()).each(realNets)("$raw", ({ raw, idstr, ...options
 });
 
 describe.skipIf(!haveStreams()).each(pseriesNets)("$raw $path", ({ raw, idstr, ...options }) => {
-  it("arrives, and is saved with the same state", async () => {
+  it("arrives, and is saved as the same bytes", async () => {
     const cut = cutStream(readStream(raw), idstr);
     const machine = await qemuMachine(cut, options.slot, (wiring) =>
       virtioNetPci({ ...wiring, ...options, send: () => {} }),
     );
-    const description = virtioNetPciFamily.build({
-      ...virtioNetPciFamily.infer(cut.section),
-      targetEndian: options.targetEndian ?? "little",
-    });
-    const [before, after] = [cut.section.bytes, await machine.section()].map((bytes) =>
-      decodeState(description, bytes),
-    );
-    // QEMU keeps the image of configuration space that was read last, here by nobody, and tells the byte order that the
-    // CPU had at the last reset even where VERSION_1 has made it void.
-    const bytesOf = (state = before): Uint8Array => {
-      const virtio = { ...state?.virtio, device_endian: { device_endian: 0 } };
-      return encodeState(description, { ...state, config: new Uint8Array(8), virtio } as NonNullable<typeof before>);
-    };
-    expect(difference(bytesOf(after), bytesOf(before))).toBe("none");
+    expect(difference(await machine.section(), cut.section.bytes)).toBe("none");
   });
 });

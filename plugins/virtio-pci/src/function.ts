@@ -43,7 +43,6 @@ export interface FunctionInit {
   readonly offered: { readonly modern: bigint; readonly legacy: number };
   readonly signalMsi: SignalMsi;
   readonly setIntx: (level: boolean) => void;
-  readonly queueReset: (index: number) => void;
 }
 
 type Transport = VirtioTransport<VirtioPciConfigState, VirtioPciQueueState, VirtioPciExtraState>;
@@ -78,8 +77,8 @@ export class VirtioPciFunction implements PciFunction, Transport {
       queues: new Uint16Array(device.queues.length).fill(noVector),
       count: msixVectors,
     };
-    const { queueReset, offered, mode } = init;
-    const host = { device, vectors: this.#vectors, features: offered.modern, queueReset };
+    const { offered, mode } = init;
+    const host = { device, vectors: this.#vectors, features: offered.modern };
     this.#modern = mode === "legacy" ? undefined : new ModernRegisters(host);
     this.bars = layout.bars.map((bar) => this.#bar(bar, offered.legacy, layout.msix.pbaAt));
   }

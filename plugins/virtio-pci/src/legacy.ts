@@ -1,6 +1,5 @@
 // The legacy registers (virtio 1.2, section 4.1.4.10): what a driver before virtio 1.0 sets a device up with, by ports.
 import { legacyRing, maxQueues, noVector, type TransportedDevice } from "@godwit/virtio-core";
-import { drivenQueue } from "./driven-queue.ts";
 import { bytesOf, littleEndian } from "./little-endian.ts";
 import { legacyAt, legacyPageBytes } from "./registers.ts";
 import { type Vectors, vectorOf } from "./vectors.ts";
@@ -43,7 +42,7 @@ export class LegacyRegisters {
       case legacyAt.driverFeature:
         return Number(BigInt.asUintN(32, device.features));
       case legacyAt.queuePfn:
-        return Number(BigInt.asUintN(32, (drivenQueue(device, select)?.desc ?? 0n) / BigInt(legacyPageBytes)));
+        return Number(BigInt.asUintN(32, (device.ringAddresses(select)?.desc ?? 0n) / BigInt(legacyPageBytes)));
       case legacyAt.queueSize:
         return device.ringSize(select);
       case legacyAt.queueSelect:

@@ -1,7 +1,6 @@
 // The common configuration structure (virtio 1.2, section 4.1.4.3): the registers that a driver sets a device up with.
 import { feature, maxQueues, noVector, type TransportedDevice } from "@godwit/virtio-core";
 import { type ModernQueueState, noModernState, unusedModernQueue, type VirtioPciExtraState } from "./descriptions.ts";
-import { drivenQueue } from "./driven-queue.ts";
 import { commonAt } from "./registers.ts";
 import { type Vectors, vectorOf } from "./vectors.ts";
 
@@ -23,8 +22,6 @@ export interface ModernHost {
   readonly vectors: Vectors;
   /** What this interface offers. */
   readonly features: bigint;
-  /** The driver has reset one queue. */
-  queueReset(index: number): void;
 }
 
 const word = 0xffff_ffffn;
@@ -187,9 +184,8 @@ export class ModernRegisters {
     const index = this.#device.queueSelect;
     if ((this.#host.features & feature.RING_RESET) === 0n) return;
     queue.enabled = 0;
-    drivenQueue(this.#device, index)?.reset();
+    this.#device.resetQueue(index);
     this.#vectors.queues[index] = noVector;
-    this.#host.queueReset(index);
   }
 }
 

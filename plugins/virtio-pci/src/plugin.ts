@@ -65,7 +65,6 @@ export function virtioPci<S, L>(options: VirtioPciOptions<S, L>): Plugin<VirtioP
               offered: { modern: hostFeatures & ~legacyOnly, legacy: Number(hostFeatures & lowFeatures) },
               signalMsi,
               setIntx,
-              queueReset: options.queueReset ?? (() => {}),
             },
             device,
           );

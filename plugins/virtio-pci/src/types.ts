@@ -47,8 +47,6 @@ export interface VirtioPciOptions<S, L> {
   readonly ringFeatures?: bigint;
   /** What legacy registers offer beside the lower 32 bits of the model; the default is ANY_LAYOUT. */
   readonly legacyFeatures?: bigint;
-  /** The driver has reset one queue (RING_RESET): elements that were taken from it are no more. */
-  readonly queueReset?: (index: number) => void;
   /** The byte order of the guest's CPU by default, which a legacy driver has; `little` if not given. */
   readonly targetEndian?: "little" | "big";
   /** The byte order of the CPU at a reset of the device, where a guest may choose it; `targetEndian` if not given. */

@@ -299,6 +299,25 @@ describe("MSI-X", () => {
   });
 });
 
+describe("a function that is taken off the bus", () => {
+  /** As QEMU 7.2 shows it: each write of the command register decides, and a reset of the device forgets. */
+  it("is disabled until it is a bus master again, or its device is reset", async () => {
+    const machine = pciMachine();
+    const { function: pci } = machine.offer;
+    const modern = pci.bars.find(({ index }) => index === 4);
+    const isDisabled = async () =>
+      String.fromCharCode(...sectionIn(await machine.save(), "0000:00:02.0/virtio-echo")).includes("virtio/disabled");
+    expect(await isDisabled()).toBe(false);
+    pci.configWrite(4, 2, 2);
+    expect(await isDisabled()).toBe(true);
+    pci.configWrite(4, 2, 6);
+    expect(await isDisabled()).toBe(false);
+    pci.configWrite(4, 2, 2);
+    modern?.write(statusAt, 1, 0);
+    expect([await isDisabled(), pci.configRead(4, 2)]).toEqual([false, 2]);
+  });
+});
+
 describe("options that cannot be", () => {
   const nothing = {
     after: [],

@@ -13,9 +13,7 @@ import { type VirtioRngModel, type VirtioRngOptions, virtioRng } from "./model.t
 import { virtioRngClass } from "./section.ts";
 import { version } from "./version.ts";
 
-export interface VirtioRngPciOptions
-  extends VirtioRngOptions,
-    Omit<VirtioPciOptions<NoData, NoData>, "model" | "queueReset"> {}
+export interface VirtioRngPciOptions extends VirtioRngOptions, Omit<VirtioPciOptions<NoData, NoData>, "model"> {}
 
 export interface VirtioRngPciOffer extends VirtioPciOffer {
   readonly rng: VirtioRngModel;

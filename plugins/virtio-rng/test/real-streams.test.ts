@@ -1,10 +1,10 @@
 // Sections "virtio-rng" that QEMU wrote: read with parameters that are found, not given, and written back.
 import { decodeRecord, encodeRecord, encodeState, toState } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { realSection } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { virtioRngCcwFamily } from "../src/ccw.ts";
 import { virtioRngPciFamily } from "../src/pci.ts";
-import { realSection } from "./support/sections.ts";
 
 const q35 = { slot: "0000:00:03.0", features: 0x103_3000_0000n, modern: true };
 const i440fx = { slot: "0000:00:04.0" };
@@ -18,7 +18,7 @@ const cases = [
 
 describe.skipIf(!haveStreams())("virtio-rng from QEMU", () => {
   it.each(cases)("$raw comes back to the same bytes", ({ raw, slot, features, modern }) => {
-    const sample = realSection(raw, `${slot}/virtio-rng`);
+    const sample = realSection(readStream(raw), `${slot}/virtio-rng`);
     const parameters = virtioRngPciFamily.infer(sample);
     expect(parameters).toMatchObject({ configBytes: 256, msixVectors: 2, modern });
     const description = virtioRngPciFamily.build(parameters);
@@ -31,7 +31,7 @@ describe.skipIf(!haveStreams())("virtio-rng from QEMU", () => {
   });
 
   it.each(["s390-ccw-virtio-7.2.stream", "s390-ccw-5dev-10.0.stream"])("$0 comes back to the same bytes", (raw) => {
-    const sample = realSection(raw, "/fe.0.0003/virtio-rng");
+    const sample = realSection(readStream(raw), "/fe.0.0003/virtio-rng");
     const description = virtioRngCcwFamily.build(virtioRngCcwFamily.infer(sample));
     const record = decodeRecord(description, sample.bytes);
     expect(Buffer.compare(encodeRecord(description, record), sample.bytes)).toBe(0);

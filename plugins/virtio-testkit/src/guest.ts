@@ -42,6 +42,8 @@ export interface Bench {
   readonly ram: Uint8Array;
   /** The driver is one from before virtio 1.0: it knows no FEATURES_OK, and places a ring by its first page. */
   readonly legacy?: boolean;
+  /** The guest's CPU is big-endian: so are the rings of a legacy driver. */
+  readonly bigEndian?: boolean;
   readonly device: Pick<TransportedDevice, "hostFeatures" | "setFeatures" | "setRings" | "setStatus" | "kick"> & {
     readonly queues: readonly { readonly index: number; readonly size: number }[];
   };
@@ -197,12 +199,14 @@ export class Ring {
   readonly #size: number;
   readonly #free: number[];
   readonly #chains = new Map<number, number[]>();
+  readonly #littleEndian: boolean;
   #usedSeen = 0;
 
   constructor(driver: Driver<Bench>, index: number, size: number) {
     this.#driver = driver;
     this.#index = index;
     this.#size = size;
+    this.#littleEndian = !(driver.machine.bigEndian ?? false);
     const page = driver.machine.legacy ? 4096 : undefined;
     this.desc = driver.allocate(16 * size, page);
     // Of a legacy ring, which is one piece, the used part alone is aligned.
@@ -213,11 +217,11 @@ export class Ring {
   }
 
   get availIdx(): number {
-    return this.#driver.view.getUint16(this.avail + 2, true);
+    return this.#driver.view.getUint16(this.avail + 2, this.#littleEndian);
   }
 
   get usedIdx(): number {
-    return this.#driver.view.getUint16(this.used + 2, true);
+    return this.#driver.view.getUint16(this.used + 2, this.#littleEndian);
   }
 
   /** Adds one chain; gives its head. */
@@ -231,16 +235,16 @@ export class Ring {
     });
     all.forEach(({ at, length, write }, i) => {
       const where = this.desc + 16 * (ids[i] as number);
-      view.setBigUint64(where, BigInt(at), true);
-      view.setUint32(where + 8, length, true);
-      view.setUint16(where + 12, write | (i + 1 < all.length ? 1 : 0), true);
-      view.setUint16(where + 14, ids[i + 1] ?? 0, true);
+      view.setBigUint64(where, BigInt(at), this.#littleEndian);
+      view.setUint32(where + 8, length, this.#littleEndian);
+      view.setUint16(where + 12, write | (i + 1 < all.length ? 1 : 0), this.#littleEndian);
+      view.setUint16(where + 14, ids[i + 1] ?? 0, this.#littleEndian);
     });
     const head = ids[0] as number;
     this.#chains.set(head, ids);
     const idx = this.availIdx;
-    view.setUint16(this.avail + 4 + 2 * (idx % this.#size), head, true);
-    view.setUint16(this.avail + 2, (idx + 1) & 0xffff, true);
+    view.setUint16(this.avail + 4 + 2 * (idx % this.#size), head, this.#littleEndian);
+    view.setUint16(this.avail + 2, (idx + 1) & 0xffff, this.#littleEndian);
     return head;
   }
 
@@ -254,12 +258,12 @@ export class Ring {
     const done: { head: number; length: number }[] = [];
     for (; this.#usedSeen !== this.usedIdx; this.#usedSeen = (this.#usedSeen + 1) & 0xffff) {
       const at = this.used + 4 + 8 * (this.#usedSeen % this.#size);
-      const head = view.getUint32(at, true);
+      const head = view.getUint32(at, this.#littleEndian);
       const ids = this.#chains.get(head);
       if (ids === undefined) throw new Error(`head ${head} was given back twice`);
       this.#chains.delete(head);
       this.#free.push(...ids.reverse());
-      done.push({ head, length: view.getUint32(at + 4, true) });
+      done.push({ head, length: view.getUint32(at + 4, this.#littleEndian) });
     }
     return done;
   }

@@ -7,3 +7,4 @@ export * from "./pci-machine.ts";
 export * from "./qemu-ccw-machine.ts";
 export * from "./qemu-guest.ts";
 export * from "./qemu-machine.ts";
+export * from "./real-section.ts";

@@ -74,7 +74,8 @@ export class PackedRing {
     this.avail = driver.allocate(4);
     this.used = driver.allocate(4);
     driver.machine.ram.fill(0, this.desc, this.used + 4);
-    this.#free = Array.from({ length: size }, (_, i) => size - 1 - i);
+    // Ids are the driver's own (virtio 1.2, section 2.8.1): those of Linux are slots, these are none.
+    this.#free = Array.from({ length: size }, (_, i) => 0xffff - i);
   }
 
   /** Adds one chain; gives its buffer id. The first slot is made available last. */

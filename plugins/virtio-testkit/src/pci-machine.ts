@@ -33,14 +33,20 @@ export interface PciMachine<Offer> extends Bench {
   save(): Promise<Uint8Array>;
 }
 
+export interface PciMachineOptions {
+  readonly legacy?: boolean;
+  readonly msix?: boolean;
+  readonly bigEndian?: boolean;
+}
+
 const ramBytes = 1 << 18;
 /** Where messages go. */
 export const messageAddress = 0xfee0_0000;
 
-/** With `legacy` its driver uses the ports of BAR 0 and, as some do, no MSI-X. */
+/** With `legacy` its driver uses the ports of BAR 0 and, as some do, no MSI-X; with `bigEndian` its rings are so. */
 export function pciMachine<Offer extends VirtioPciOffer>(
   plugin: (wiring: Wiring) => Plugin<Offer>,
-  { legacy = false, msix = true }: { readonly legacy?: boolean; readonly msix?: boolean } = {},
+  { legacy = false, msix = true, bigEndian = false }: PciMachineOptions = {},
 ): PciMachine<Offer> {
   const lines: boolean[] = [];
   const messages: number[] = [];
@@ -80,6 +86,7 @@ export function pciMachine<Offer extends VirtioPciOffer>(
     messages,
     lines,
     legacy,
+    bigEndian,
     ram: memory,
     device: legacy ? legacyRegisters(offer.function, msix) : registers(offer),
     async save() {

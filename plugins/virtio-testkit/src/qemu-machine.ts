@@ -84,11 +84,15 @@ export interface QemuMachine<Offer> {
   section(): Promise<Uint8Array>;
 }
 
-/** The machine, with the stream loaded; it does not run yet. The main memory is the largest block, at address 0. */
+/**
+ * The machine, with the stream loaded; it does not run yet. The main memory is the largest block, at address 0. With
+ * `bypass` the device has no part in the IOMMU, and its addresses are the memory's own.
+ */
 export async function qemuMachine<Offer extends VirtioPciOffer>(
   cut: CutStream,
   slot: string,
   plugin: (wiring: Wiring) => Plugin<Offer>,
+  { bypass = false }: { readonly bypass?: boolean } = {},
 ): Promise<QemuMachine<Offer>> {
   let time = 0n;
   const kernel = createKernel({
@@ -110,10 +114,9 @@ export async function qemuMachine<Offer extends VirtioPciOffer>(
     });
   });
   const memory = kernel.use(ram({ blocks }));
-  const dma =
-    cut.iommu === undefined
-      ? directDma(memory)
-      : kernel.use(vtdIommu({ memory, ...optionsFor(decodeState(vtd, cut.iommu)) })).dmaFor(slot);
+  const iommu =
+    cut.iommu === undefined ? undefined : kernel.use(vtdIommu({ memory, ...optionsFor(decodeState(vtd, cut.iommu)) }));
+  const dma = iommu === undefined || bypass ? directDma(memory) : iommu.dmaFor(slot);
   const messages: (readonly [number, number])[] = [];
   const offer: Offer = kernel.use(plugin({ dma, signalMsi: (address, data) => messages.push([address, data]) }));
   await kernel.load(cut.bytes);

@@ -13,6 +13,8 @@ export interface RigOptions {
   readonly parameters?: Partial<VirtioParameters>;
   readonly queueSizes?: readonly number[];
   readonly requiredFeatures?: bigint;
+  /** What the model has as configuration space. */
+  readonly config?: EchoModel["config"];
   readonly cpuEndian?: () => "little" | "big";
   /** Byte order that the driver writes its split rings in. */
   readonly driverLittleEndian?: boolean;
@@ -22,9 +24,10 @@ export const packedFeatures = hostFeatures | feature.RING_PACKED;
 
 export function rig(options: RigOptions = {}) {
   const { memory = new TestMemory(), parameters = {}, queueSizes = [8, 4], requiredFeatures = 0n } = options;
-  const { cpuEndian, driverLittleEndian = true } = options;
+  const { config, cpuEndian, driverLittleEndian = true } = options;
   const calls: Calls = [];
   const model = new EchoModel(calls, queueSizes);
+  if (config !== undefined) model.config = config;
   const { kernel, registered } = takingKernel();
   const wired = virtioDevice({
     kernel,
