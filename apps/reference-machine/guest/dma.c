@@ -3,7 +3,7 @@
 #include "dma.h"
 #include "status.h"
 
-#define AREA_PAGES 60
+#define AREA_PAGES 104
 
 static u8 area[AREA_PAGES][PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
 static u32 pages_left = AREA_PAGES;

@@ -5,7 +5,8 @@
 
 #define GUEST_IRQS \
   (1u << IRQ_DISK_CONFIG | 1u << IRQ_DISK_QUEUE | 1u << IRQ_NETWORK_CONFIG | 1u << IRQ_NETWORK_RECEIVE | \
-   1u << IRQ_NETWORK_TRANSMIT)
+   1u << IRQ_NETWORK_TRANSMIT | PERIPHERAL_IRQS | HOTPLUG_IRQS | 1u << CHANNEL_IRQ | \
+   1u << CHANNEL_REPORT_IRQ)
 
 #define CAUSE_TIMER 0x80000007u
 #define CAUSE_EXTERNAL 0x8000000bu
@@ -38,6 +39,12 @@ void interrupt_start(void) {
   timer_disarm();
   write32(INTERRUPT_BASE + INTERRUPT_ENABLE, GUEST_IRQS);
   __asm__ volatile("csrw mie, %0" ::"r"(MIE_TIMER_AND_EXTERNAL));
+  interrupts_on();
+}
+
+void interrupt_note(u32 irqs) {
+  interrupts_off();
+  arrived |= irqs;
   interrupts_on();
 }
 

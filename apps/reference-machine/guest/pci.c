@@ -1,6 +1,7 @@
 /* Register layouts: PCI Local Bus 3.0, 6.1 (configuration header), 6.2.5.1 (BAR sizing), 6.8.2 (MSI-X). */
 #include "pci.h"
 #include "status.h"
+#include "vtd.h"
 
 #define VENDOR_ID 0x00
 #define DEVICE_ID 0x02
@@ -21,18 +22,22 @@
 
 static u32 next_address = PCI_WINDOW_BASE;
 
+static bool is_at(struct pci_function *function, u32 slot, u32 number, u16 vendor, u16 device) {
+  u32 config = ECAM_BASE + (slot << 15) + (number << 12);
+  if (read16(config + VENDOR_ID) != vendor || read16(config + DEVICE_ID) != device) return false;
+  function->config = config;
+  function->requester = slot << 3 | number;
+  return true;
+}
+
 static bool find(struct pci_function *function, u16 vendor, u16 device) {
   for (u32 slot = 0; slot < 32; slot++) {
     u32 functions = 1;
     for (u32 number = 0; number < functions; number++) {
       u32 config = ECAM_BASE + (slot << 15) + (number << 12);
-      u16 found = read16(config + VENDOR_ID);
-      if (found == 0xffff) continue;
+      if (read16(config + VENDOR_ID) == 0xffff) continue;
       if (number == 0 && read8(config + HEADER_TYPE) & 0x80) functions = 8;
-      if (found != vendor || read16(config + DEVICE_ID) != device) continue;
-      function->config = config;
-      function->requester = slot << 3 | number;
-      return true;
+      if (is_at(function, slot, number, vendor, device)) return true;
     }
   }
   return false;
@@ -61,7 +66,8 @@ static u32 place_bar(struct pci_function *function, u32 index) {
     if ((mask & ~0xfu) == 0 && read32(at + 4) != 0) fatal(ERROR_PCI_BAR, index);
   }
   u32 bytes = ~(mask & ~0xfu) + 1;
-  u32 address = bytes ? place(bytes) : 0;
+  /* A function that is opened again keeps its place. */
+  u32 address = function->bars[index] ? function->bars[index] : bytes ? place(bytes) : 0;
   write32(at, address);
   if (wide) write32(at + 4, 0);
   function->bars[index] = address;
@@ -69,13 +75,28 @@ static u32 place_bar(struct pci_function *function, u32 index) {
   return wide ? 2 : 1;
 }
 
-void pci_open(struct pci_function *function, u16 vendor, u16 device) {
-  if (!find(function, vendor, device)) fatal(ERROR_PCI_DEVICE, (u32)vendor << 16 | device);
+static void place_all(struct pci_function *function) {
   /* Decoding is off while the BARs hold the sizing pattern. */
   u16 command = read16(function->config + COMMAND) & (u16) ~(COMMAND_MEMORY | COMMAND_BUS_MASTER | 1);
   write16(function->config + COMMAND, command);
   for (u32 index = 0; index < 6;) index += place_bar(function, index);
   command |= COMMAND_MEMORY | COMMAND_BUS_MASTER | COMMAND_INTX_DISABLE;
+  write16(function->config + COMMAND, command);
+}
+
+void pci_open(struct pci_function *function, u16 vendor, u16 device) {
+  if (!find(function, vendor, device)) fatal(ERROR_PCI_DEVICE, (u32)vendor << 16 | device);
+  place_all(function);
+}
+
+bool pci_open_at(struct pci_function *function, u32 requester, u16 vendor, u16 device) {
+  if (!is_at(function, requester >> 3 & 31, requester & 7, vendor, device)) return false;
+  place_all(function);
+  return true;
+}
+
+void pci_close(struct pci_function *function) {
+  u16 command = read16(function->config + COMMAND) & (u16) ~(COMMAND_MEMORY | COMMAND_BUS_MASTER);
   write16(function->config + COMMAND, command);
 }
 
@@ -104,8 +125,9 @@ void pci_msix_start(struct pci_function *function, u32 vectors, u32 first_irq) {
   for (u32 vector = 0; vector < vectors; vector++) {
     u32 entry = function->msix_table + 16 * vector;
     write32(entry + 12, 1);
-    write64(entry, INTERRUPT_BASE + INTERRUPT_DOORBELL, 0);
-    write32(entry + 8, first_irq + vector);
+    struct message message = vtd_message(function->requester, first_irq + vector);
+    write64(entry, message.address, 0);
+    write32(entry + 8, message.data);
     write32(entry + 12, 0);
   }
   write16(control_at, (u16)((control | MSIX_ENABLE) & ~MSIX_FUNCTION_MASK));

@@ -16,6 +16,13 @@ struct pci_function {
 /* Finds the function, places its BARs, and lets it decode memory and master the bus; fatal if there is none. */
 void pci_open(struct pci_function *function, u16 vendor, u16 device);
 
+/* The same for the function at `requester`; false if another is there, or none. One that was open before gets its
+   addresses again. */
+bool pci_open_at(struct pci_function *function, u32 requester, u16 vendor, u16 device);
+
+/* The function neither decodes nor masters the bus any more. */
+void pci_close(struct pci_function *function);
+
 /* Offset of the next capability with `id` after the one at `after` (0: the first), or 0. */
 u32 pci_capability(const struct pci_function *function, u8 id, u32 after);
 

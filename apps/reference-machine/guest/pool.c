@@ -10,14 +10,21 @@ static u32 pages;
 static u32 next;
 static u32 pass = 1;
 
-void pool_start(u32 ram_bytes) {
-  u32 offset = (ram_bytes / 2 + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1u);
-  u32 bytes = ram_bytes - offset;
+static u32 pool_offset(u32 ram_bytes) { return (ram_bytes / 2 + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1u); }
+
+u32 pool_room(u32 ram_bytes) {
+  u32 bytes = ram_bytes - pool_offset(ram_bytes);
   if (bytes > POOL_MAX_BYTES) bytes = POOL_MAX_BYTES;
+  return bytes / PAGE_BYTES;
+}
+
+u32 pool_start(u32 ram_bytes, u32 page_count) {
+  u32 offset = pool_offset(ram_bytes);
   first = RAM_BASE + offset;
-  pages = bytes / PAGE_BYTES;
+  pages = page_count;
   status_set(STATUS_BLOCK_POOL_OFFSET, offset);
   status_set(STATUS_BLOCK_POOL_PAGES, pages);
+  return first + pages * PAGE_BYTES;
 }
 
 static void count_visit(void) {

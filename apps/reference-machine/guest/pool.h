@@ -4,8 +4,10 @@
 
 #include "base.h"
 
-/* The upper half of RAM, 512 MiB of it at most. */
-void pool_start(u32 ram_bytes);
+/* How many pages it could have: the upper half of RAM, 512 MiB of it at most. */
+u32 pool_room(u32 ram_bytes);
+/* Takes so many of them, the first ones. Answers the address of what is behind them. */
+u32 pool_start(u32 ram_bytes, u32 page_count);
 /* Marks the next page; `number` is the last block submitted. */
 void pool_visit(u32 number);
 

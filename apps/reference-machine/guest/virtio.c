@@ -1,6 +1,7 @@
 /* The order of steps is the specification's 3.1.1 (initialisation), 2.7.13 (offering buffers), 2.7.14 (taking them). */
 #include "virtio.h"
 #include "status.h"
+#include "virtio_ccw.h"
 #include "virtio_pci.h"
 
 #define STATUS_ACKNOWLEDGE 1
@@ -15,8 +16,15 @@
 
 #define USED_NO_NOTIFY 1
 
+/* Behind the descriptors, in the page that the device only reads. */
+#define AVAILABLE_OFFSET (PAGE_BYTES / 2)
+_Static_assert(QUEUE_SIZE_MAX * sizeof(struct descriptor) <= AVAILABLE_OFFSET, "room for descriptors");
+
 void virtio_open(struct virtio_device *device, u16 kind, u32 config_bytes, bool use_iommu, u32 domain_id, u32 window) {
-  virtio_pci_open(device, kind, config_bytes);
+  if (read32(RAM_BASE + BOOT_BLOCK_OFFSET + BOOT_BLOCK_PROFILE) == PROFILE_S390_CCW)
+    virtio_ccw_open(device, kind, config_bytes);
+  else
+    virtio_pci_open(device, kind, config_bytes);
   device->use_iommu = use_iommu;
   dma_space_open(&device->space, use_iommu, domain_id, window, device->name);
 }
@@ -50,19 +58,24 @@ void virtio_queue_start(struct virtio_device *device, struct virtqueue *queue, u
   u16 size = device->transport->queue_size(device, number);
   if (size == 0 || (size & (size - 1)) != 0) fatal(ERROR_VIRTIO_QUEUE, (u32)number << 16 | size);
   if (size > QUEUE_SIZE_MAX) size = QUEUE_SIZE_MAX;
-  struct dma_page descriptors = dma_page_new(&device->space, VTD_READ);
-  struct dma_page available = dma_page_new(&device->space, VTD_READ);
-  struct dma_page used = dma_page_new(&device->space, VTD_READ | VTD_WRITE);
+  for (u32 page = 0; page < 2; page++) {
+    if (queue->pages[page].memory) {
+      fill_words(queue->pages[page].memory, 0, PAGE_BYTES / 4);
+    } else {
+      queue->pages[page] = dma_page_new(&device->space, page == 1 ? VTD_READ | VTD_WRITE : VTD_READ);
+    }
+  }
   queue->device = device;
   queue->size = size;
   queue->number = number;
   queue->next_available = 0;
   queue->last_used = 0;
-  queue->descriptors = descriptors.memory;
-  queue->available = available.memory;
-  queue->used = used.memory;
+  queue->descriptors = queue->pages[0].memory;
+  queue->available = (volatile u16 *)((u8 *)queue->pages[0].memory + AVAILABLE_OFFSET);
+  queue->used = queue->pages[1].memory;
   barrier();
-  device->transport->queue_place(device, queue, vector, descriptors.address, available.address, used.address);
+  device->transport->queue_place(device, queue, vector, queue->pages[0].address,
+                                 queue->pages[0].address + AVAILABLE_OFFSET, queue->pages[1].address);
 }
 
 void virtio_driver_ok(struct virtio_device *device) {

@@ -9,6 +9,10 @@
 #define QUEUE_SIZE_MAX 64
 #define VIRTIO_NETWORK 1
 #define VIRTIO_DISK 2
+#define VIRTIO_CONSOLE 3
+#define VIRTIO_ENTROPY 4
+#define VIRTIO_BALLOON 5
+#define VIRTIO_SCSI 8
 
 struct virtio_device;
 struct virtqueue;
@@ -28,6 +32,8 @@ struct virtio_transport {
                       u32 used);
   void (*notify)(struct virtqueue *queue);
   void (*read_config)(struct virtio_device *device, u32 offset, void *to, u32 bytes);
+  /* Writes one 32-bit field of the device's configuration. */
+  void (*write_config_word)(struct virtio_device *device, u32 offset, u32 value);
 };
 
 struct virtio_device {
@@ -42,6 +48,14 @@ struct virtio_device {
     u32 notify_multiplier;
     u32 specific; /* device-specific configuration */
   } pci;
+  struct {
+    u32 kind;
+    u32 config_bytes;
+    u32 first_irq;
+    u32 vectors;
+    u8 *irqs;  /* of each queue's indicator; 0: none */
+    u8 status; /* that the driver has set */
+  } ccw;
 };
 
 struct descriptor {
@@ -62,6 +76,7 @@ struct virtqueue {
   u16 number;
   u32 notify; /* the transport's */
   struct virtio_device *device;
+  struct dma_page pages[2]; /* descriptors and available ring; used ring. Kept when the queue is started again */
   volatile struct descriptor *descriptors;
   volatile u16 *available; /* flags, index, ring */
   volatile u16 *used;      /* flags, index, ring of {u32 id, u32 length} */

@@ -106,6 +106,10 @@ static void read_config(struct virtio_device *device, u32 offset, void *to, u32 
   } while (before != after);
 }
 
+static void write_config_word(struct virtio_device *device, u32 offset, u32 value) {
+  write32(device->pci.specific + offset, value);
+}
+
 static const struct virtio_transport transport = {
     .status = get_status,
     .set_status = set_status,
@@ -116,16 +120,27 @@ static const struct virtio_transport transport = {
     .queue_place = queue_place,
     .notify = notify,
     .read_config = read_config,
+    .write_config_word = write_config_word,
 };
 
-void virtio_pci_open(struct virtio_device *device, u16 kind, u32 config_bytes) {
+static void find_registers(struct virtio_device *device, u32 config_bytes) {
   u32 capability;
   device->transport = &transport;
-  pci_open(&device->pci.function, VENDOR, DEVICE_ID_BASE + kind);
   device->name = device->pci.function.requester;
   device->pci.common = register_block(device, TYPE_COMMON, COMMON_BYTES, &capability);
   device->pci.specific = register_block(device, TYPE_DEVICE, config_bytes, &capability);
   device->pci.notify = register_block(device, TYPE_NOTIFY, 2, &capability);
   device->pci.notify_multiplier = read32(capability + CAP_NOTIFY_MULTIPLIER);
   register_block(device, TYPE_ISR, 1, &capability);
+}
+
+void virtio_pci_open(struct virtio_device *device, u16 kind, u32 config_bytes) {
+  pci_open(&device->pci.function, VENDOR, DEVICE_ID_BASE + kind);
+  find_registers(device, config_bytes);
+}
+
+bool virtio_pci_open_at(struct virtio_device *device, u32 requester, u16 kind, u32 config_bytes) {
+  if (!pci_open_at(&device->pci.function, requester, VENDOR, DEVICE_ID_BASE + kind)) return false;
+  find_registers(device, config_bytes);
+  return true;
 }

@@ -1,4 +1,4 @@
-/* The IOMMU: one second-level address space a device, in VT-d legacy mode. */
+/* The IOMMU: one second-level address space a device, in VT-d legacy mode, and its interrupts by a table. */
 #ifndef VTD_H
 #define VTD_H
 
@@ -25,8 +25,18 @@ void vtd_map(struct vtd_domain *domain, u32 address, u32 physical, u32 access);
 /* Drops what the unit has cached of the page: by itself if `page_selective`, else with its whole domain. */
 void vtd_forget(const struct vtd_domain *domain, u32 address, bool page_selective);
 
-/* Hands over the tables and switches translation on. */
+/* Hands over the tables and switches translation on, and interrupt remapping where the unit can. */
 void vtd_enable(void);
+
+/* What a device writes to interrupt. */
+struct message {
+  u32 address;
+  u32 data;
+};
+
+/* The message by which the device at `requester` raises `irq`: through a table entry that only that device may use, where
+   interrupts are remapped, and straight to the interrupt controller elsewhere. */
+struct message vtd_message(u32 requester, u32 irq);
 
 /* Reports a fault that the unit has recorded as an error, and clears it. */
 void vtd_check(void);

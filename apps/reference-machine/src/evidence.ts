@@ -127,7 +127,7 @@ export interface Verdict {
   unexpected: number[];
 }
 
-function emptyVerdict(): Verdict {
+export function emptyVerdict(): Verdict {
   return { intact: 0, missing: [], repeated: [], torn: [], unexpected: [] };
 }
 
@@ -254,7 +254,8 @@ function passesOf(index: number, pages: number, visits: number): number {
   return visits <= index ? 0 : Math.floor((visits - index - 1) / pages) + 1;
 }
 
-function checkPage(page: DataView, address: number): { pass: number; number: number; torn?: string } {
+/** What a page of marks says; `pass` 0: nobody has marked it. */
+export function checkPage(page: DataView, address: number): { pass: number; number: number; torn?: string } {
   const word = (offset: number): number => page.getUint32(offset, true);
   const pass = word(4);
   const number = word(8);

@@ -48,8 +48,9 @@ async function demonstrate(options: Options): Promise<number> {
       });
       destination.exit.then(() => reject(new Error("the destination ended before it listened")), reject);
     });
-    // Only the destination applies the IOMMU last; a source that did so would not differ, since it loads nothing.
-    start("source", { uri: await listening, iommuLast: false }, () => {});
+    // Only the destination applies the IOMMU last (a source that did so would not differ, since it loads nothing), and
+    // only it knows no walks: a source that sent none would not be refused.
+    start("source", { uri: await listening, iommuLast: false, walksTravel: true }, () => {});
     for (const [i, role] of (["destination", "source"] as const).entries())
       story.ended(role, (await processes[i]?.exit) ?? -1);
   } finally {

@@ -58,6 +58,13 @@ describe("the program", () => {
     });
     expect(evidence.guest.blocksCompleted).toBeGreaterThanOrEqual(evidence.blocksBefore + 100);
     expect(evidence.evidence.blocks.intact).toBeGreaterThan(100);
+    const peripherals = ["draws", "linesOut", "linesIn", "balloon", "scsiBlocks", "scsiDisk", "jobs"];
+    for (const what of peripherals) {
+      expect(evidence.evidence[what].intact, what).toBeGreaterThan(20);
+    }
+    expect(evidence.guest).toMatchObject({ interruptsRemapped: true });
+    expect(evidence.guest.balloonReturns).toBeGreaterThan(0);
+    expect(evidence.guest.balloonActual).toBe(evidence.guest.balloonTarget);
     const loaded = told.find((m) => m.event === "loaded");
     expect(loaded.load.loadOrder.indexOf("iommu-intel/0")).toBeLessThan(
       loaded.load.loadOrder.indexOf("0000:00:02.0/virtio-blk/0"),
@@ -83,8 +90,53 @@ describe("the program", () => {
     const { code, out } = await run("--memory", "4", "--iommu-last", "--no-iommu");
     expect(out).toContain("Migrated while it ran: nothing lost, repeated or torn.");
     expect(out).toMatch(/Downtime [\d.]+ m?s/);
-    expect(out).toMatch(/iommu-intel +full +\d+ +7\n/);
+    expect(out).toMatch(/iommu-intel +full +\d+ +13\n/);
     expect(code).toBe(0);
+  });
+
+  it("moves a machine whose devices are on channels", async () => {
+    const { code, out, err } = await run("--json", "--profile", "s390-ccw", "--memory", "16", "--dirty-rate", "8");
+    expect([code, err]).toEqual([0, ""]);
+    const told = events(out);
+    const { evidence, ...found } = told.find((m) => m.event === "evidence");
+    expect(found).toMatchObject({ role: "destination", clean: true, guest: { iommuEnabled: false, errorCount: 0 } });
+    for (const kind of ["blocks", "packets", "pool", "draws", "linesOut", "linesIn", "balloon", "scsiBlocks"])
+      expect(evidence[kind].intact, kind).toBeGreaterThan(10);
+    for (const kind of ["programs", "subchannelInterruptions", "adapterInterruptions", "reports"])
+      expect(found.channels[kind], kind).toBeGreaterThan(10);
+    const { load } = told.find((m) => m.event === "loaded");
+    for (const section of ["s390_css/0", "/fe.0.0001/virtio-blk/0", "/fe.0.0006/0:0:0/scsi-disk/0"])
+      expect(load.loadOrder).toContain(section);
+  });
+
+  it("moves a pseries machine in the middle of a hot-plug", async () => {
+    const { code, out, err } = await run("--json", "--profile", "pseries", "--memory", "16", "--dirty-rate", "8");
+    expect([code, err]).toEqual([0, ""]);
+    const told = events(out);
+    const evidence = told.find((m) => m.event === "evidence");
+    expect(evidence).toMatchObject({ role: "destination", clean: true, guest: { iommuEnabled: false, errorCount: 0 } });
+    expect(evidence.cards.map((card: { before: unknown }) => card.before)).toEqual([
+      { kind: "returned to firmware" },
+      { kind: "tree half fetched", tokens: 18, of: 36 },
+      { kind: "event pending" },
+    ]);
+    for (const { walks, packets } of evidence.cards) {
+      expect(walks).toBeGreaterThan(0);
+      expect(packets).toBeGreaterThan(0);
+    }
+    expect(evidence.evidence.trees.intact).toBeGreaterThan(3);
+    const { sections } = told.find((m) => m.event === "sent");
+    const idstrs = sections.map(({ idstr }: { idstr: string }) => idstr);
+    expect(idstrs).toEqual(expect.arrayContaining(["spapr", "spapr_drc", "spapr_drc/physical"]));
+  });
+
+  it("is refused where the destination does not know walks, and says what; the machine goes on at the source", async () => {
+    const { code, out } = await run("--profile", "pseries", "--memory", "4", "--no-ccs");
+    expect(code).toBe(1);
+    expect(out).toContain('SUBSECTION_UNKNOWN: subsection "spaprccslist" is not known here');
+    expect(out).toContain("card b: 18 of 36 tokens fetched when the machine stood; since then ");
+    expect(out).toContain("Not migrated. The machine goes on at the source.");
+    expect(out).toContain("Its evidence is whole: nothing lost, repeated or torn.");
   });
 
   it.each(["source", "destination"])("is truthful when the %s is killed half way", async (victim) => {
@@ -116,6 +168,16 @@ describe("the program", () => {
     const unknown = await run("--fast");
     expect([unknown.code, unknown.out]).toEqual([2, ""]);
     expect(unknown.err).toContain("--fast");
+    const noIommu = await run("--profile", "s390-ccw", "--iommu-last");
+    expect([noIommu.code, noIommu.err.split("\n")[0]]).toEqual([
+      2,
+      "--iommu-last is for the profile q35: s390-ccw has no IOMMU",
+    ]);
+    const elsewhere = await run("--no-ccs");
+    expect([elsewhere.code, elsewhere.err.split("\n")[0]]).toEqual([
+      2,
+      "--no-ccs is for the profile pseries: q35 has no connectors",
+    ]);
     const range = await run("--memory", "0");
     expect(range.code).toBe(2);
     expect(range.err).toContain('--memory takes a whole number from 1 to 3072 (MiB), not "0"');

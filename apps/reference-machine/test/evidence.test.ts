@@ -299,6 +299,7 @@ describe("boot and status blocks", () => {
     });
     words[0] = map.STATUS_MAGIC;
     words[map.STATUS_BLOCK_IOMMU_ENABLED / 4] = 1;
+    words[map.STATUS_BLOCK_INTERRUPTS_REMAPPED / 4] = 1;
     expect(readStatusBlock(ram)).toEqual({
       stage: 100,
       seed: 200,
@@ -321,6 +322,29 @@ describe("boot and status blocks", () => {
       trapCause: 2000,
       trapPc: 2100,
       trapValue: 2200,
+      draws: 2300,
+      drawsLastNumber: 2400,
+      drawsRepeated: 2500,
+      drawsTorn: 2600,
+      linesSubmitted: 2700,
+      linesCompleted: 2800,
+      linesTaken: 2900,
+      linesLost: 3000,
+      linesRepeated: 3100,
+      linesTorn: 3200,
+      balloonOffset: 3300,
+      balloonPages: 3400,
+      balloonTarget: 3500,
+      balloonActual: 3600,
+      balloonGiven: 3700,
+      balloonReturns: 3800,
+      scsiSubmitted: 3900,
+      scsiCompleted: 4000,
+      scsiSectors: 4100,
+      jobsSubmitted: 4200,
+      jobsCompleted: 4300,
+      jobsWrong: 4400,
+      interruptsRemapped: true,
     });
   });
 });

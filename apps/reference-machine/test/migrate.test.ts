@@ -81,7 +81,9 @@ describe("the reference machine", () => {
     const report = await target.kernel.load(stream);
     expect(report.sections.map((s) => `${s.idstr} ${s.phase}`)).toEqual([
       "ram start",
+      "0000:00:08.0/vfio start",
       "ram end",
+      "0000:00:08.0/vfio end",
       "iommu-intel full",
       "timer full",
       "riscv-hart full",
@@ -89,6 +91,12 @@ describe("the reference machine", () => {
       "riscv-mtimer full",
       "0000:00:02.0/virtio-blk full",
       "0000:00:03.0/virtio-net full",
+      "0000:00:04.0/virtio-rng full",
+      "0000:00:05.0/virtio-balloon full",
+      "0000:00:06.0/virtio-console full",
+      "0000:00:07.0/virtio-scsi full",
+      "0000:00:07.0/0:0:0/scsi-disk full",
+      "0000:00:08.0/vfio full",
     ]);
     const place = (key: string) => report.loadOrder.indexOf(key);
     expect(place("iommu-intel/0")).toBeLessThan(place("0000:00:02.0/virtio-blk/0"));

@@ -71,6 +71,60 @@ describe("the summary", () => {
     expect(last(told)).toEqual(lines);
   });
 
+  it("tells where each card was, and that a tree that is torn is not good", () => {
+    const told = story({ sent: "completed", loaded: "completed" });
+    const torn = { ...clean, torn: [{ at: 1, number: 7, reason: "checksum" }] };
+    const heard = told.evidence as Extract<Message, { event: "evidence" }>;
+    told.hear("destination", {
+      ...heard,
+      clean: false,
+      evidence: { ...heard.evidence, trees: torn, cardPackets: clean },
+      cards: [
+        { name: "a", before: { kind: "returned to firmware" }, walks: 2, packets: 1200, now: { kind: "in use" } },
+        {
+          name: "b",
+          before: { kind: "tree half fetched", tokens: 3, of: 9 },
+          walks: 0,
+          packets: 0,
+          now: { kind: "in use" },
+        },
+      ],
+    });
+    expect(told.good).toBe(false);
+    const lines = summary(told);
+    expect(
+      lines
+        .find((line) => line.startsWith("  device trees fetched"))
+        ?.split(/ {2,}/)
+        .slice(2),
+    ).toEqual(["5", "0", "0", "1", "0"]);
+    expect(lines).toContain(
+      "  card a: returned to firmware when the machine stood; since then 2 trees whole, 1,200 packets",
+    );
+    expect(lines).toContain(
+      "  card b: 3 of 9 tokens fetched when the machine stood; since then 0 trees whole, 0 packets",
+    );
+  });
+
+  it("counts channel I/O where the machine has it", () => {
+    const told = story({ sent: "completed", loaded: "completed" });
+    const heard = told.evidence;
+    if (heard === undefined) throw new Error("no evidence");
+    const line = () => summary(told).find((text) => text.startsWith("  channel I/O"));
+    expect(line()).toBeUndefined();
+    const channels = {
+      programs: 1234,
+      subchannelInterruptions: 2345,
+      adapterInterruptions: 456,
+      reports: 78,
+      withoutStatus: 1,
+    };
+    told.hear("destination", { ...heard, channels });
+    expect(line()).toBe(
+      "  channel I/O: 1,234 programs, 2,345 interruptions of subchannels and 456 of adapters, 78 reports",
+    );
+  });
+
   it("names the process that was killed, and never prints undefined", () => {
     const told = new Story(50);
     told.hear("destination", { event: "loaded", status: "failed" });

@@ -13,6 +13,7 @@ export interface Options {
   readonly downtimeLimitMs: number;
   readonly useIommu: boolean;
   readonly iommuLast: boolean;
+  readonly walksTravel: boolean;
   readonly json: boolean;
 }
 
@@ -33,7 +34,13 @@ const mib = 1024 * 1024;
 const numbers = {
   memory: { help: "guest RAM", unit: "MiB", default: 64, low: RAM_MIN_BYTES / mib, high: RAM_MAX_BYTES / mib },
   "dirty-rate": { help: "how fast the guest dirties memory", unit: "MiB/s", default: 24, low: 0, high: 4096 },
-  "block-rate": { help: "blocks and packets that the guest sends", unit: "1/s", default: 400, low: 1, high: 100_000 },
+  "block-rate": {
+    help: "blocks and packets that the guest sends, the pace of its other devices",
+    unit: "1/s",
+    default: 400,
+    low: 1,
+    high: 100_000,
+  },
   bandwidth: {
     help: "limit of the transfer while the guest runs",
     unit: "MiB/s",
@@ -46,8 +53,10 @@ const numbers = {
 } as const satisfies Record<string, NumberOption>;
 
 const flags = {
-  "no-iommu": "the guest leaves VT-d off: its devices use physical addresses",
-  "iommu-last": "the destination applies the IOMMU after the PCI devices, on purpose: with VT-d on, it must refuse",
+  "no-iommu": "q35: the guest leaves VT-d off: its devices use physical addresses",
+  "iommu-last":
+    "q35: the destination applies the IOMMU after the PCI devices, on purpose: with VT-d on, it must refuse",
+  "no-ccs": "pseries: the destination does not know walks of device trees, on purpose: it must refuse",
   json: "one JSON object a line instead of a display",
   help: "this text",
 } as const;
@@ -69,6 +78,8 @@ export function helpText(): string {
     "",
     "  npm start -- --memory 512 --dirty-rate 100",
     "  npm start -- --iommu-last",
+    "  npm start -- --profile s390-ccw",
+    "  npm start -- --profile pseries",
   ].join("\n");
 }
 
@@ -101,6 +112,11 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   const { profile = profileNames[0] } = values;
   const known = profileNames.find((name) => name === profile);
   if (known === undefined) throw new UsageError(`--profile takes one of ${profileNames.join(", ")}, not "${profile}"`);
+  const iommuFlag = (["no-iommu", "iommu-last"] as const).find((name) => values[name] === true);
+  if (known !== "q35" && iommuFlag !== undefined)
+    throw new UsageError(`--${iommuFlag} is for the profile q35: ${known} has no IOMMU`);
+  if (known !== "pseries" && values["no-ccs"] === true)
+    throw new UsageError(`--no-ccs is for the profile pseries: ${known} has no connectors`);
   return {
     profile: known,
     seed: number("seed"),
@@ -109,8 +125,9 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     blocksPerSecond: number("block-rate"),
     bandwidthMiBps: number("bandwidth"),
     downtimeLimitMs: number("downtime-limit"),
-    useIommu: values["no-iommu"] !== true,
+    useIommu: known === "q35" && values["no-iommu"] !== true,
     iommuLast: values["iommu-last"] === true,
+    walksTravel: values["no-ccs"] !== true,
     json: values["json"] === true,
   };
 }

@@ -1,8 +1,10 @@
 // What a run comes to: order of sections, rounds, downtime, evidence, and whether all of it is good.
 import type { MigrationErrorJson } from "@godwit/core";
 import type { RoundSummary } from "@godwit/migration";
+import type { CardReport } from "../card-evidence.ts";
 import type { Verdict } from "../evidence.ts";
-import type { Message, Role } from "../roles/messages.ts";
+import type { ChannelCounts } from "../guest/channel-block.ts";
+import type { Evidence, Message, Role } from "../roles/messages.ts";
 import { count, mebibytes, milliseconds, table } from "./format.ts";
 
 type Of<E extends Message["event"]> = Extract<Message, { event: E }>;
@@ -87,7 +89,8 @@ function sections({ sent, loaded }: Story): string[] {
     sums.set(idstr, { phases: known.phases, bytes: known.bytes + bytes });
   }
   const place = (idstr: string): string => {
-    const at = loaded?.load?.loadOrder.indexOf(`${idstr}/0`) ?? -1;
+    // A section of several instances stands where its first one does.
+    const at = loaded?.load?.loadOrder.findIndex((key) => key.slice(0, key.lastIndexOf("/")) === idstr) ?? -1;
     return at < 0 ? "-" : String(at + 1);
   };
   const rows = [...sums].map(([idstr, { phases, bytes }]) => [idstr, phases.join(" "), count(bytes), place(idstr)]);
@@ -159,6 +162,23 @@ function refused({ sent, loaded, refusal }: Story): string[] {
   ];
 }
 
+/** In the order in which they are shown. */
+const evidenceNames: Readonly<Record<keyof Evidence, string>> = {
+  blocks: "blocks written",
+  packets: "packets sent",
+  disk: "sectors of the disk",
+  pool: "pages of the pool",
+  draws: "pieces of entropy drawn",
+  linesOut: "lines sent",
+  linesIn: "lines taken",
+  balloon: "pages of the balloon",
+  scsiBlocks: "SCSI blocks written",
+  scsiDisk: "sectors of the SCSI disk",
+  jobs: "jobs of the accelerator",
+  trees: "device trees fetched",
+  cardPackets: "packets of the cards",
+};
+
 function evidence({ evidence: told }: Story): string[] {
   if (told === undefined) return [];
   const row = (name: string, { intact, missing, repeated, torn, unexpected }: Verdict) => [
@@ -169,20 +189,29 @@ function evidence({ evidence: told }: Story): string[] {
     count(torn.length),
     count(unexpected.length),
   ];
-  const { blocks, packets, disk, pool } = told.evidence;
+  const rows = (Object.keys(evidenceNames) as (keyof Evidence)[]).flatMap((key) => {
+    const verdict = told.evidence[key];
+    return verdict === undefined ? [] : [row(evidenceNames[key], verdict)];
+  });
   const goneOn = told.guest.blocksCompleted - told.blocksBefore;
   return [
     `Evidence, examined on the ${told.role}`,
-    ...table([
-      ["  what", "intact", "lost", "repeated", "torn", "unknown"],
-      row("blocks written", blocks),
-      row("packets sent", packets),
-      row("sectors of the disk", disk),
-      row("pages of the pool", pool),
-    ]),
+    ...table([["  what", "intact", "lost", "repeated", "torn", "unknown"], ...rows]),
     `  the guest went on there for ${count(goneOn)} blocks, to block ${count(told.guest.blocksCompleted)}; IOMMU ${told.guest.iommuEnabled ? `on, ${count(told.guest.remaps)} pages remapped` : "off"}`,
+    ...(told.cards ?? []).map((card) => `  ${cardLine(card)}`),
+    ...(told.channels === undefined ? [] : [`  ${channelLine(told.channels)}`]),
     "",
   ];
+}
+
+function channelLine(counts: ChannelCounts): string {
+  const { programs, subchannelInterruptions, adapterInterruptions, reports } = counts;
+  return `channel I/O: ${count(programs)} programs, ${count(subchannelInterruptions)} interruptions of subchannels and ${count(adapterInterruptions)} of adapters, ${count(reports)} reports`;
+}
+
+function cardLine({ name, before, walks, packets }: CardReport): string {
+  const found = before.kind === "tree half fetched" ? `${before.tokens} of ${before.of} tokens fetched` : before.kind;
+  return `card ${name}: ${found} when the machine stood; since then ${count(walks)} trees whole, ${count(packets)} packets`;
 }
 
 function verdict(story: Story): string[] {

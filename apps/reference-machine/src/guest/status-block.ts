@@ -30,6 +30,36 @@ export interface GuestStatus {
   trapCause: number;
   trapPc: number;
   trapValue: number;
+  /** Pieces of entropy drawn. */
+  draws: number;
+  drawsLastNumber: number;
+  drawsRepeated: number;
+  drawsTorn: number;
+  /** Of the guest. */
+  linesSubmitted: number;
+  linesCompleted: number;
+  /** Of the host. */
+  linesTaken: number;
+  linesLost: number;
+  linesRepeated: number;
+  linesTorn: number;
+  /** First byte of the balloon's pages, from the start of RAM. */
+  balloonOffset: number;
+  balloonPages: number;
+  balloonTarget: number;
+  /** So many pages are given up for certain. */
+  balloonActual: number;
+  /** From this page on they are the guest's. */
+  balloonGiven: number;
+  /** Pages taken back in all. */
+  balloonReturns: number;
+  scsiSubmitted: number;
+  scsiCompleted: number;
+  scsiSectors: number;
+  jobsSubmitted: number;
+  jobsCompleted: number;
+  jobsWrong: number;
+  interruptsRemapped: boolean;
 }
 
 /** Reads the status block from `ram`, which is the whole RAM; `undefined` until the guest has written its magic. */
@@ -59,5 +89,28 @@ export function readStatusBlock(ram: Uint8Array): GuestStatus | undefined {
     trapCause: field(map.STATUS_BLOCK_TRAP_CAUSE),
     trapPc: field(map.STATUS_BLOCK_TRAP_PC),
     trapValue: field(map.STATUS_BLOCK_TRAP_VALUE),
+    draws: field(map.STATUS_BLOCK_DRAWS),
+    drawsLastNumber: field(map.STATUS_BLOCK_DRAWS_LAST_NUMBER),
+    drawsRepeated: field(map.STATUS_BLOCK_DRAWS_REPEATED),
+    drawsTorn: field(map.STATUS_BLOCK_DRAWS_TORN),
+    linesSubmitted: field(map.STATUS_BLOCK_LINES_SUBMITTED),
+    linesCompleted: field(map.STATUS_BLOCK_LINES_COMPLETED),
+    linesTaken: field(map.STATUS_BLOCK_LINES_TAKEN),
+    linesLost: field(map.STATUS_BLOCK_LINES_LOST),
+    linesRepeated: field(map.STATUS_BLOCK_LINES_REPEATED),
+    linesTorn: field(map.STATUS_BLOCK_LINES_TORN),
+    balloonOffset: field(map.STATUS_BLOCK_BALLOON_OFFSET),
+    balloonPages: field(map.STATUS_BLOCK_BALLOON_PAGES),
+    balloonTarget: field(map.STATUS_BLOCK_BALLOON_TARGET),
+    balloonActual: field(map.STATUS_BLOCK_BALLOON_ACTUAL),
+    balloonGiven: field(map.STATUS_BLOCK_BALLOON_GIVEN),
+    balloonReturns: field(map.STATUS_BLOCK_BALLOON_RETURNS),
+    scsiSubmitted: field(map.STATUS_BLOCK_SCSI_SUBMITTED),
+    scsiCompleted: field(map.STATUS_BLOCK_SCSI_COMPLETED),
+    scsiSectors: field(map.STATUS_BLOCK_SCSI_SECTORS),
+    jobsSubmitted: field(map.STATUS_BLOCK_JOBS_SUBMITTED),
+    jobsCompleted: field(map.STATUS_BLOCK_JOBS_COMPLETED),
+    jobsWrong: field(map.STATUS_BLOCK_JOBS_WRONG),
+    interruptsRemapped: field(map.STATUS_BLOCK_INTERRUPTS_REMAPPED) === 1,
   };
 }

@@ -5,6 +5,10 @@ import { join } from "node:path";
 
 export const sectorBytes = 512;
 
+/** One behind virtio-blk, one behind virtio-scsi. */
+export const diskNames = ["disk", "scsi"] as const;
+export type DiskName = (typeof diskNames)[number];
+
 /** One write to the disk, in the order in which they were done. */
 export interface JournalEntry {
   readonly sector: number;
@@ -24,15 +28,16 @@ export class SharedDisk {
   }
 
   static async create(folder: string, sizeBytes: number): Promise<void> {
-    const image = await open(join(folder, "disk.img"), "w");
-    await image.truncate(sizeBytes);
-    await image.close();
-    for (const name of ["disk.journal", "packets.log"]) await (await open(join(folder, name), "w")).close();
+    for (const name of diskNames) {
+      const image = await open(join(folder, `${name}.img`), "w");
+      await image.truncate(sizeBytes);
+      await image.close();
+    }
   }
 
-  static async open(folder: string): Promise<SharedDisk> {
-    const image = await open(join(folder, "disk.img"), "r+");
-    const journal = await open(join(folder, "disk.journal"), "a");
+  static async open(folder: string, name: DiskName): Promise<SharedDisk> {
+    const image = await open(join(folder, `${name}.img`), "r+");
+    const journal = await open(join(folder, `${name}.journal`), "a");
     return new SharedDisk(image, journal, (await image.stat()).size);
   }
 
@@ -61,8 +66,8 @@ export class SharedDisk {
   }
 }
 
-export async function readJournal(folder: string): Promise<JournalEntry[]> {
-  const bytes = await readFile(join(folder, "disk.journal"));
+export async function readJournal(folder: string, name: DiskName): Promise<JournalEntry[]> {
+  const bytes = await readFile(join(folder, `${name}.journal`));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const entries: JournalEntry[] = [];
   for (let at = 0; at + 8 <= bytes.length; ) {
@@ -118,6 +123,6 @@ export async function readPackets(folder: string): Promise<Uint8Array[]> {
   return frames;
 }
 
-export async function readDisk(folder: string): Promise<Uint8Array> {
-  return readFile(join(folder, "disk.img"));
+export async function readDisk(folder: string, name: DiskName): Promise<Uint8Array> {
+  return readFile(join(folder, `${name}.img`));
 }

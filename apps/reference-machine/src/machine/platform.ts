@@ -27,6 +27,8 @@ export interface PlatformOptions {
   /** Monotonic host time, nanoseconds. */
   readonly hostNow: () => bigint;
   readonly onConsoleLine?: (line: string) => void;
+  /** Instructions between two looks at the host; the default is 20,000. With few, a test stops where it likes. */
+  readonly sliceSteps?: number;
   /** The machine met an error of its own and stands. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -39,6 +41,8 @@ export interface Platform {
   raise(irq: number): void;
   /** A device's message-signalled interrupt. */
   signalMsi(address: number, data: number): void;
+  /** Done each time just before the hart runs on: a kick that it gives must find the device at work. */
+  beforeResume(work: () => void): void;
   /** What is reset with the machine, before the hart, in the order in which it was added. */
   resets(part: { reset(): void }): void;
   /** RAM as it is now; a migration replaces it. */
@@ -53,22 +57,28 @@ export function platform(options: PlatformOptions): Platform {
   const bus = new SystemBus();
   const hart = new Hart({ hartId: 0, bus });
   const timer = new Timer(timers, (level) => hart.setInterruptLine("timer", level));
-  const runner = new Runner(hart, timers, (error) => {
+  const failed = (error: unknown) => {
     clock.stop();
     if (options.onFailure === undefined) throw error;
     options.onFailure(error);
-  });
+  };
+  const runner = new Runner(hart, timers, failed, options.sliceSteps);
+
   const irqchip = new InterruptController((level) => {
     hart.setInterruptLine("external", level);
     if (level) runner.wake();
   });
   const parts: { reset(): void }[] = [];
+  const starts: (() => void)[] = [];
   const kernel = createKernel({
     machineType: options.machineType,
     clock,
     machine: {
       pause: () => runner.stop(),
-      resume: () => runner.start(),
+      resume: () => {
+        for (const work of starts) work();
+        runner.start();
+      },
       reset: () => {
         for (const part of [...parts, irqchip, timer]) part.reset();
         hart.reset(RAM_BASE, 0, RAM_BASE + BOOT_BLOCK_OFFSET);
@@ -126,6 +136,7 @@ export function platform(options: PlatformOptions): Platform {
     signalMsi(address, data) {
       if (address === INTERRUPT_BASE + INTERRUPT_DOORBELL) irqchip.raise(data);
     },
+    beforeResume: (work) => starts.push(work),
     resets: (part) => parts.push(part),
     ram: () => bytes,
     steps: () => runner.steps,

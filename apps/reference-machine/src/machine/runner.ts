@@ -12,6 +12,7 @@ export class Runner {
   readonly #hart: Hart;
   readonly #timers: TimerQueue;
   readonly #onFailure: (error: unknown) => void;
+  readonly #sliceSteps: number;
   /** The loop that may go on; a stopped one finds another here, or none. */
   #loop: symbol | undefined;
   #wake: (() => void) | undefined;
@@ -19,10 +20,11 @@ export class Runner {
   /** Steps taken since the machine was made. */
   steps = 0;
 
-  constructor(hart: Hart, timers: TimerQueue, onFailure: (error: unknown) => void) {
+  constructor(hart: Hart, timers: TimerQueue, onFailure: (error: unknown) => void, steps: number = sliceSteps) {
     this.#hart = hart;
     this.#timers = timers;
     this.#onFailure = onFailure;
+    this.#sliceSteps = steps;
   }
 
   start(): void {
@@ -55,7 +57,7 @@ export class Runner {
     while (this.#loop === own) {
       this.#timers.runDue();
       const began = performance.now();
-      this.steps += this.#hart.run(sliceSteps);
+      this.steps += this.#hart.run(this.#sliceSteps);
       const busyMs = performance.now() - began;
       if (this.#throttle > 0) await this.#sleep((busyMs * this.#throttle) / (1 - this.#throttle));
       if (this.#hart.idle && this.#loop === own) await this.#sleep(this.#dueInMs());

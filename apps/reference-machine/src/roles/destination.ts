@@ -1,19 +1,22 @@
 // The destination process: takes the machine in, lets the guest go on, stops it, and examines the evidence.
 import { incomingMigration, type MigratableMachine } from "@godwit/migration";
 import { listen } from "@godwit/transport/tcp";
-import type { Verdict } from "../evidence.ts";
-import { examinePool } from "./examine.ts";
+import type { CardStatus } from "../guest/card-block.ts";
+import { cardNames } from "../profiles/cards.ts";
+import { type Arrived, examineMachine } from "./examine.ts";
 import { goOn } from "./go-on.ts";
 import { hostClock, openHost } from "./host.ts";
 import { type RoleOptions, tell } from "./messages.ts";
 
 export async function runDestination(options: RoleOptions): Promise<void> {
-  const host = await openHost(options);
+  // What came to the source while it ran is given to the destination from the start.
+  const host = await openHost(options, options.profile === "pseries" ? cardNames : []);
   const { machine } = host;
   const listener = await listen("tcp:127.0.0.1:0");
   tell({ event: "listening", uri: listener.uri });
-  let pool: Verdict | undefined;
+  let arrived: Arrived | undefined;
   let blocksBefore = 0;
+  let cardsBefore: CardStatus[] = [];
   const { kernel } = machine;
   const arriving: MigratableMachine = {
     manifest: () => kernel.manifest(),
@@ -21,10 +24,11 @@ export async function runDestination(options: RoleOptions): Promise<void> {
     incoming: () => kernel.incoming(),
     quiesce: () => kernel.quiesce(),
     pause: () => kernel.pause(),
-    // The pool is looked at before the guest's first instruction here, which would begin to write over it.
+    // Memory is looked at before the guest's first instruction here, which would begin to write over it.
     resume() {
-      pool = examinePool(machine.ram());
+      arrived = examineMachine(machine);
       blocksBefore = host.guest()?.blocksCompleted ?? 0;
+      cardsBefore = host.cards();
       kernel.resume();
     },
   };
@@ -46,6 +50,7 @@ export async function runDestination(options: RoleOptions): Promise<void> {
     ...(load === undefined ? {} : { load }),
     ...("error" in state ? { error: state.error.toJSON() } : {}),
   });
-  if (state.status === "completed" && pool !== undefined) await goOn(host, options, blocksBefore, pool);
+  if (state.status === "completed" && arrived !== undefined)
+    await goOn(host, options, { blocks: blocksBefore, cards: cardsBefore }, arrived);
   await host.close();
 }

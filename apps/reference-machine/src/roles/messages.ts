@@ -1,8 +1,10 @@
 // What the two processes of the machine tell the one that started them: one JSON object a line on standard output.
 import type { LoadReport, MigrationErrorJson, SectionSummary } from "@godwit/core";
 import type { DestinationStatistics, MigrationStatistics, RoundSummary } from "@godwit/migration";
+import type { CardReport } from "../card-evidence.ts";
 import type { Options } from "../cli/options.ts";
 import type { Verdict } from "../evidence.ts";
+import type { ChannelCounts } from "../guest/channel-block.ts";
 import type { GuestStatus } from "../guest/status-block.ts";
 
 export type Role = "source" | "destination";
@@ -21,6 +23,17 @@ export interface Evidence {
   readonly disk: Verdict;
   /** Of the instant in which the machine arrived: the guest writes over what a later look would find. */
   readonly pool: Verdict;
+  /** pseries: device trees that the guest fetched, and the packets of the cards that they are of. */
+  readonly trees?: Verdict;
+  readonly cardPackets?: Verdict;
+  /** Of profiles with the devices beside disk and network card. Balloon and jobs are also of the machine's arrival. */
+  readonly draws?: Verdict;
+  readonly linesOut?: Verdict;
+  readonly linesIn?: Verdict;
+  readonly balloon?: Verdict;
+  readonly scsiBlocks?: Verdict;
+  readonly scsiDisk?: Verdict;
+  readonly jobs?: Verdict;
 }
 
 export type Message =
@@ -54,6 +67,10 @@ export type Message =
       readonly blocksBefore: number;
       readonly evidence: Evidence;
       readonly clean: boolean;
+      /** pseries: what became of each card. */
+      readonly cards?: readonly CardReport[];
+      /** s390-ccw: since the guest booted. */
+      readonly channels?: ChannelCounts;
       /** What the guest did not do. */
       readonly trouble?: string;
     }

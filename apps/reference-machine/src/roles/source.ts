@@ -2,10 +2,11 @@
 import { outgoingMigration } from "@godwit/migration";
 import { connect } from "@godwit/transport/tcp";
 import { STAGE_RUNNING } from "../memory-map.ts";
-import { examinePool } from "./examine.ts";
+import { examineMachine } from "./examine.ts";
 import { goOn } from "./go-on.ts";
 import { hostClock, openHost, yieldToHost } from "./host.ts";
 import { type RoleOptions, tell } from "./messages.ts";
+import { firmwareGoesOn, plugUnderLoad } from "./plug.ts";
 
 const pageBytes = 4096;
 /** The guest works this long before the migration begins. */
@@ -28,6 +29,8 @@ export async function runSource(options: RoleOptions): Promise<void> {
     () => tell({ event: "warming-up", guest: host.guest() }),
   );
 
+  if (machine.hotplug !== undefined) await plugUnderLoad(host, machine.hotplug);
+
   const migration = outgoingMigration({
     machine: machine.kernel,
     clock: hostClock,
@@ -43,7 +46,11 @@ export async function runSource(options: RoleOptions): Promise<void> {
       return { duplicatePages: zeroPages, normalPages, pageBytes };
     },
   });
-  migration.events.on("status", ({ status }) => tell({ event: "status", status }));
+  migration.events.on("status", ({ status }) => {
+    tell({ event: "status", status });
+    // Also just before the machine stands, so that a request of the balloon is under way when it does.
+    host.work.changeTarget();
+  });
   migration.events.on("progress", (statistics) => tell({ event: "progress", statistics, guest: host.guest() }));
   migration.events.on("round", (round) => tell({ event: "round", round }));
   migration.events.on("verdict", () => {
@@ -63,9 +70,11 @@ export async function runSource(options: RoleOptions): Promise<void> {
   // What failed must have changed nothing: the guest goes on where it is.
   if (state.status === "failed") {
     machine.kernel.pause();
-    const pool = examinePool(machine.ram());
+    const arrived = examineMachine(machine);
+    const before = { blocks: host.guest()?.blocksCompleted ?? 0, cards: host.cards() };
+    firmwareGoesOn(machine.hotplug);
     machine.kernel.resume();
-    await goOn(host, options, host.guest()?.blocksCompleted ?? 0, pool);
+    await goOn(host, options, before, arrived);
   }
   await host.close();
 }
