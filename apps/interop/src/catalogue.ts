@@ -2,6 +2,7 @@
 import type { Description, DescriptionFamily, SectionSample } from "@godwit/core";
 import { vtdFamily } from "@godwit/iommu-vtd";
 import { spaprFamilies } from "@godwit/spapr-drc-ccs";
+import { vfioFamilies } from "@godwit/vfio-config-subflag";
 import { virtioBalloonCcwFamily } from "@godwit/virtio-balloon/ccw";
 import { virtioBalloonPciFamily } from "@godwit/virtio-balloon/pci";
 import { virtioBlkCcwFamily } from "@godwit/virtio-blk/ccw";
@@ -38,7 +39,7 @@ const channel = /^\/[0-9a-f]+\.[0-3]\.[0-9a-f]{4}\/$/;
 /** Behind a host adapter on either. */
 const scsi = /\/\d+:\d+:\d+\/$/;
 
-export const catalogue: readonly CatalogueEntry[] = [
+const catalogue: readonly CatalogueEntry[] = [
   entry("iommu-vtd", alone, vtdFamily),
   entry("virtio-net", pci, virtioNetPciFamily),
   entry("virtio-net", channel, virtioNetCcwFamily),
@@ -54,6 +55,7 @@ export const catalogue: readonly CatalogueEntry[] = [
   entry("virtio-scsi", channel, virtioScsiCcwFamily),
   entry("virtio-scsi", scsi, scsiDiskFamily),
   entry("virtio-ccw", alone, cssFamily),
+  ...vfioFamilies.map((family) => entry("vfio-config-subflag", pci, family as unknown as DescriptionFamily<never>)),
   ...spaprFamilies.map((family) => entry("spapr-drc-ccs", platform, family as unknown as DescriptionFamily<never>)),
 ];
 

@@ -4,7 +4,7 @@
 const dropped = new Set(["-kernel", "-initrd", "-append", "-qmp", "-incoming", "-L"]);
 
 /** Shell words, where only single quotes quote. */
-export function words(line: string): string[] {
+function words(line: string): string[] {
   return [...line.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ""));
 }
 

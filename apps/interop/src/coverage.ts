@@ -146,7 +146,7 @@ function rawInQemu(vmdesc: Partial<VmdescMembers> | undefined): (leaf: Leaf) => 
 }
 
 /** Why the buffer at `path` is raw; undefined where it should have fields. */
-export function reasonOf(path: string): string | undefined {
+function reasonOf(path: string): string | undefined {
   const ends = Object.keys(rawBuffers).filter((end) => path === end || path.endsWith(`.${end}`));
   const [longest] = ends.toSorted((a, b) => b.length - a.length);
   return longest === undefined ? undefined : rawBuffers[longest];

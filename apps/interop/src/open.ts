@@ -28,6 +28,8 @@ export interface RamImage {
   readonly pageBytes: number;
   /** In the order of the wire's list. */
   readonly blocks: ReadonlyMap<string, Uint8Array>;
+  /** Pages that the stream does not bring: they travel elsewhere, or are shared. */
+  readonly missingPages: number;
 }
 
 export interface OpenStream {
@@ -88,7 +90,7 @@ export function openStream(bytes: Uint8Array, given?: Vmdesc): OpenStream {
     commands,
     sections,
     vmdesc: found ?? given,
-    ram: { head: ram, pageBytes, blocks },
+    ram: { head: ram, pageBytes, blocks, missingPages: image.missingPages() },
   };
 }
 

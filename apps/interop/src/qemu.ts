@@ -24,15 +24,21 @@ export interface QemuInit {
   readonly options: readonly string[];
   /** Bytes that it loads; without it, it starts by itself. */
   readonly stream?: Uint8Array;
+  /** Waits for a stream that `load` or `listen` brings later. */
+  readonly incoming?: boolean;
   /** Leave the machine stopped after the load. */
   readonly stopped?: boolean;
+  /** Of a migration, either way: set before the stream is loaded. */
+  readonly capabilities?: readonly string[];
+  readonly parameters?: Readonly<Record<string, unknown>>;
 }
 
 /** What QEMU said no to. */
-export class QemuRefused extends Error {}
+class QemuRefused extends Error {}
 
 const pollMs = 50;
-const patienceMs = 120_000;
+/** Below a test's own limit, so that QEMU is ended and what it said is told. */
+const patienceMs = 50_000;
 
 /** Stops everything and removes the folder when it is disposed of, whatever happened. */
 export class Qemu {
@@ -44,13 +50,13 @@ export class Qemu {
   #text = "";
   #waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
 
-  private constructor({ target, options, stream, stopped = false }: QemuInit) {
+  private constructor({ target, options, stream, incoming = stream !== undefined, stopped = false }: QemuInit) {
     const words = options.map((word) => word.replaceAll("SERIAL", this.serialPath).replaceAll("FOLDER", this.folder));
     const args = [
       ...words,
       ...["-qmp", `unix:${this.#qmpPath},server=on,wait=off`],
       ...(stopped ? ["-S"] : []),
-      ...(stream === undefined ? [] : ["-incoming", "defer"]),
+      ...(incoming ? ["-incoming", "defer"] : []),
     ];
     this.#process = spawn(qemuBinary(target), args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process.stderr?.on("data", (chunk) => {
@@ -71,6 +77,7 @@ export class Qemu {
     try {
       await qemu.#connect();
       await qemu.qmp("qmp_capabilities");
+      await qemu.allow(init.capabilities ?? [], init.parameters ?? {});
       if (init.stream !== undefined) await qemu.load(init.stream);
       return qemu;
     } catch (error) {
@@ -112,24 +119,48 @@ export class Qemu {
     return this.qmp<string>("human-monitor-command", { "command-line": line });
   }
 
+  /** Sets capabilities and parameters of the next migration. */
+  async allow(capabilities: readonly string[], parameters: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    if (capabilities.length > 0) {
+      const list = capabilities.map((capability) => ({ capability, state: true }));
+      await this.qmp("migrate-set-capabilities", { capabilities: list });
+    }
+    if (Object.keys(parameters).length > 0) await this.qmp("migrate-set-parameters", parameters);
+  }
+
+  /** Begins to take connections of an incoming migration; gives the socket's path. `migrated` waits for its end. */
+  async listen(): Promise<string> {
+    const path = join(this.folder, "migration");
+    await this.qmp("migrate-incoming", { uri: `unix:${path}` });
+    return path;
+  }
+
+  /** Guest-physical memory from 0 on. */
+  async memory(bytes: number): Promise<Uint8Array> {
+    const path = join(this.folder, "memory");
+    await this.qmp("pmemsave", { val: 0, size: bytes, filename: path });
+    return new Uint8Array(readFileSync(path));
+  }
+
   /** Loads a stream; the machine goes on afterwards, unless it was started stopped. */
   async load(stream: Uint8Array): Promise<void> {
     const path = join(this.folder, "incoming");
     const { writeFileSync } = await import("node:fs");
     writeFileSync(path, stream);
     await this.qmp("migrate-incoming", { uri: `exec:cat ${path}` });
-    await this.#migrated();
+    await this.migrated();
   }
 
   /** Saves the machine, which stays stopped. */
   async save(): Promise<Uint8Array> {
     const path = join(this.folder, "outgoing");
     await this.qmp("migrate", { uri: `exec:cat > ${path}` });
-    await this.#migrated();
+    await this.migrated();
     return new Uint8Array(readFileSync(path));
   }
 
-  async #migrated(): Promise<void> {
+  /** Waits for the end of the migration that has begun; `QemuRefused` where it fails. */
+  async migrated(): Promise<void> {
     await this.until(async () => {
       const { status, "error-desc": why } = await this.qmp<{ status?: string; "error-desc"?: string }>("query-migrate");
       if (status === "failed") throw new QemuRefused(`the migration failed: ${why ?? ""}\n${this.#stderr}`);
@@ -137,7 +168,7 @@ export class Qemu {
     }, "a migration");
   }
 
-  /** Waits for what `holds` says; throws when QEMU ends or nothing comes for two minutes. */
+  /** Waits for what `holds` says; throws when QEMU ends or nothing comes for 50 seconds. */
   async until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
     const end = Date.now() + patienceMs;
     while (!(await holds())) {

@@ -27,15 +27,26 @@ export interface Rebuilt {
 
 const partBytes = 8 << 20;
 
+/** What makes the list of blocks another one. */
+const listCapabilities: ReadonlySet<string> = new Set(["mapped-ram", "x-ignore-shared"]);
+
 export function rebuild(stream: Uint8Array, options: RebuildOptions = {}): Rebuilt {
   const open = openStream(stream);
+  const { missingPages } = open.ram;
+  if (missingPages > 0) throw new Error(`the stream lacks ${missingPages} pages: by channels, or in shared memory`);
   options.editRam?.(open.ram.blocks);
   const described: string[] = [];
   const carried: string[] = [];
   const { dialect = "7.2" } = options;
   const out = new StreamWriter({ dialect, pageBytes: open.ram.pageBytes, roomBytes: stream.length });
   out.header();
-  out.configuration({ ...open.configuration, machineType: options.machineType ?? open.configuration.machineType });
+  const { machineType, capabilities } = open.configuration;
+  out.configuration({
+    ...open.configuration,
+    machineType: options.machineType ?? machineType,
+    // Pages go out as records, wherever they were.
+    capabilities: capabilities.filter((capability) => !listCapabilities.has(capability)),
+  });
   for (const { command, payload } of open.commands) {
     if (options.commands?.(command) ?? true) out.command(command, payload);
   }

@@ -100,7 +100,7 @@ export class InterruptFault extends MigrationError {
   }
 }
 
-export function describeInterrupt({ sourceId, address, data }: InterruptRequest): string {
+function describeInterrupt({ sourceId, address, data }: InterruptRequest): string {
   return `device ${formatSourceId(sourceId)} interrupts with ${hex(data)} at ${hex(address)}`;
 }
 

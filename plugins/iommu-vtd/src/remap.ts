@@ -85,7 +85,7 @@ export function cachedRemapper(
 /** Bits of an address in remappable format. */
 const format = { REMAPPABLE: 0x10, SUBHANDLE_VALID: 0x08 } as const;
 
-export function isInterruptAddress(address: number): boolean {
+function isInterruptAddress(address: number): boolean {
   return address >= 0xfee0_0000 && address <= 0xfeef_ffff;
 }
 

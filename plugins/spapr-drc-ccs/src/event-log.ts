@@ -34,7 +34,7 @@ const identifiers = { index: 2, count: 3, countAndIndex: 4 } as const;
 /** Version 6, severity "event", fully recovered, with an extended log, of type hot-plug. */
 const summaryOfHotplug = 0x0634_60e5;
 /** An error log's two words, which stand before the extended log. Bytes. */
-export const logHeadBytes = 8;
+const logHeadBytes = 8;
 const partBytes = { extended: 16, mainA: 48, mainB: 24, hotplug: 20 } as const;
 const extendedBytes = partBytes.extended + partBytes.mainA + partBytes.mainB + partBytes.hotplug;
 

@@ -82,7 +82,7 @@ export function checkedMarker(word: bigint, expected: readonly MarkerName[]): Ma
   throw wrongMarker(word, expected);
 }
 
-export function wrongMarker(word: bigint, expected: readonly MarkerName[]): MigrationError {
+function wrongMarker(word: bigint, expected: readonly MarkerName[]): MigrationError {
   const name = markerName(word);
   return vfioError("VFIO_MARKER", name === undefined ? "an unknown marker" : "a marker stands where it may not", {
     expected: expected.join(" or "),

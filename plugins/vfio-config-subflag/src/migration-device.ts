@@ -88,6 +88,6 @@ export class MigrationDevice {
   }
 }
 
-export function isRunningState(state: DeviceState): boolean {
+function isRunningState(state: DeviceState): boolean {
   return state === "RUNNING" || state === "RUNNING_P2P" || state === "PRE_COPY" || state === "PRE_COPY_P2P";
 }

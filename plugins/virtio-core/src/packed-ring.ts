@@ -34,7 +34,7 @@ export interface PackedRingContent {
   readonly deviceEvent: EventSuppression;
 }
 
-export const eventBytes = 4;
+const eventBytes = 4;
 
 /** The driver has made the descriptor available in the lap that `wrap` is the counter of. */
 export function isAvailable(flags: number, wrap: boolean): boolean {

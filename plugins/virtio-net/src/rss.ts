@@ -60,7 +60,7 @@ export function scaledPair(rss: RssState, frame: Uint8Array): number {
 }
 
 /** The Toeplitz hash: for each bit that is set, the 32 bits of the key that begin there. */
-export function toeplitz(key: Uint8Array, input: Uint8Array): number {
+function toeplitz(key: Uint8Array, input: Uint8Array): number {
   const bit = (i: number): number => (((key[i >> 3] ?? 0) >> (7 - (i & 7))) & 1) >>> 0;
   let window = 0;
   for (let i = 0; i < 32; i++) window = ((window << 1) | bit(i)) >>> 0;

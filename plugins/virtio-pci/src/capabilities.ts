@@ -162,7 +162,7 @@ function powerManagement(): Omit<BuiltCapability, "at"> {
 }
 
 /** Where extended capabilities begin. */
-export const extendedAt = 0x100;
+const extendedAt = 0x100;
 
 /** The list of extended capabilities: address translation services, or the word that says that there are none. */
 export function extendedCapabilities(ats: boolean): BuiltCapability {

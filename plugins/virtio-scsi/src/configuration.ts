@@ -1,7 +1,7 @@
 // Configuration space of a SCSI host adapter (virtio 1.2, section 5.6.4), and the two fields that a driver may write.
 import { defaultCdbBytes, defaultSenseBytes } from "./constants.ts";
 
-export const configurationBytesCount = 36;
+const configurationBytesCount = 36;
 /** Bytes of each field. */
 export const configurationWidths: readonly number[] = [4, 4, 4, 4, 4, 4, 4, 2, 2, 4];
 export const senseSizeAt = 20;

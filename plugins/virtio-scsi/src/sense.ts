@@ -20,7 +20,7 @@ export const senseOf = {
   capacityChanged: { key: 6, asc: 0x2a, ascq: 0x09 },
 } as const satisfies Readonly<Record<string, Sense>>;
 
-export const fixedSenseBytes = 18;
+const fixedSenseBytes = 18;
 /** Current errors, fixed format. */
 export const fixedFormat = 0x70;
 const descriptorFormat = 0x72;

@@ -17,8 +17,6 @@ export interface Hop {
   after?(qemu: Qemu): Promise<void>;
 }
 
-export type VirtioStates = ReadonlyMap<string, Record<string, unknown>>;
-
 /** Counts that each side must see. */
 const each = 5;
 

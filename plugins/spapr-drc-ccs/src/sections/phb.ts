@@ -1,18 +1,5 @@
 // A PCI host bridge. Source: wire reference 16.4; QEMU: SpaprPhbState.
-import {
-  array,
-  checked,
-  equal,
-  family,
-  i32,
-  named,
-  type StateOf,
-  struct,
-  u32,
-  u64,
-  varray,
-  vmstate,
-} from "@godwit/core";
+import { array, checked, equal, family, i32, named, struct, u32, u64, varray, vmstate } from "@godwit/core";
 import { longAt, wordAt } from "./sample.ts";
 
 export interface PhbParameters {
@@ -30,7 +17,6 @@ const msi = vmstate({
   version: 1,
   fields: { key: u32, first_irq: named("value.first_irq", u32), num: named("value.num", u32) },
 });
-export type PhbMsi = StateOf<typeof msi>;
 
 /** Devices of one bridge: 256 buses of 256 functions. */
 const msiLimit = 65_536;

@@ -1,5 +1,5 @@
 // Any PCI device's common part on the wire (wire reference 14.1; QEMU: vmstate_pci_device).
-import { array, atMost, buffer, checked, i32, type StateOf, since, u32, vmstate } from "@godwit/core";
+import { array, atMost, buffer, checked, i32, since, u32, vmstate } from "@godwit/core";
 import type { ConfigBytes } from "./registers.ts";
 
 /** Levels of the pins INTA to INTD. */
@@ -18,4 +18,3 @@ export function pciDevice(configBytes: ConfigBytes) {
     },
   });
 }
-export type PciDeviceState = StateOf<ReturnType<typeof pciDevice>>;

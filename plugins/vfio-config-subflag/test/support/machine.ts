@@ -189,7 +189,7 @@ export function contents({ function: own }: VfioPciOffer<ModelDriver>) {
   };
 }
 
-export const orders: readonly ConfigOrder[] = ["needed", "not-needed", "filter"];
+const _orders: readonly ConfigOrder[] = ["needed", "not-needed", "filter"];
 
 /** Every way in which configuration space can travel. */
 export const modes: readonly {

@@ -14,7 +14,7 @@ export interface CcwMachine {
   save(): Promise<Uint8Array>;
 }
 
-export const ramBytes = 1 << 18;
+const ramBytes = 1 << 18;
 
 export type Options = Partial<
   Omit<VirtioCcwOptions<never, never>, "model" | "dma" | "ioInterrupt" | "adapterInterrupt" | "schidChanged">

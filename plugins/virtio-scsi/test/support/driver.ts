@@ -27,7 +27,7 @@ export interface Got {
   readonly sense: readonly number[];
 }
 
-export const unanswered = 0xee;
+const unanswered = 0xee;
 
 export class ScsiDriver<M extends Bench = Machine> extends Driver<M> {
   senseSize = 96;
