@@ -189,8 +189,6 @@ export function contents({ function: own }: VfioPciOffer<ModelDriver>) {
   };
 }
 
-const _orders: readonly ConfigOrder[] = ["needed", "not-needed", "filter"];
-
 /** Every way in which configuration space can travel. */
 export const modes: readonly {
   readonly name: string;
