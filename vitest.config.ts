@@ -8,6 +8,8 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     pool: "forks",
+    // By default one core is left for a watcher, which is half of a machine with two.
+    maxWorkers: "100%",
     testTimeout: 60_000,
     reporters: ["default", "./scripts/tally.ts"],
     include: ["{packages,plugins,apps}/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
