@@ -99,7 +99,7 @@ export async function seenByQemu(qemu: Qemu, path: string, queues: number): Prom
     });
   }
   return {
-    status: status.status.statuses.reduce((sum, text) => sum | (statusBits[nameOf(text)] ?? 0), 0),
+    status: status.status.statuses.reduce((sum, text) => sum | statusBit(nameOf(text)), 0),
     isr: status.isr,
     queueSelect: status["queue-sel"],
     broken: status.broken,
@@ -126,6 +126,12 @@ export async function examine(qemu: Qemu, gpa: number, length: number): Promise<
       .flatMap((line) => line.replace(/^[^:]*:/, "").match(/0x[0-9a-f]+/g) ?? [])
       .map(Number),
   );
+}
+
+function statusBit(name: string): number {
+  const bit = statusBits[name];
+  if (bit === undefined) throw new Error(`QEMU names a status ${name}`);
+  return bit;
 }
 
 function popcount(bits: bigint): number {

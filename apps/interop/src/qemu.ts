@@ -1,6 +1,6 @@
 // A real QEMU as a peer: started with a stream to load, spoken to by QMP, its serial line and standard error kept.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -145,7 +145,6 @@ export class Qemu {
   /** Loads a stream; the machine goes on afterwards, unless it was started stopped. */
   async load(stream: Uint8Array): Promise<void> {
     const path = join(this.folder, "incoming");
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(path, stream);
     await this.qmp("migrate-incoming", { uri: `exec:cat ${path}` });
     await this.migrated();

@@ -1,7 +1,7 @@
 // What QEMU's virtio_load tests after it has read a section (wire reference 13.5), as pure functions over the state
 // and the memory that goes with it. Nothing here knows a device.
 import { isMigrationError, MigrationError } from "@godwit/core";
-import { endian, feature, hex, maxRing, status } from "./constants.ts";
+import { endian, feature, hex, legacyAlignBytes, maxRing, status } from "./constants.ts";
 import type { DmaReader } from "./dma.ts";
 import { checkPackedIndices } from "./packed-check.ts";
 import { readPackedRing } from "./packed-ring.ts";
@@ -55,9 +55,19 @@ export function checkFeatures(state: AnyVirtioState, hostFeatures: bigint): void
   );
 }
 
-/** A queue that is not set up has nothing taken from it: `VIRTQUEUE_INDEX`. A ring has a size: `COUNT_BOUND`. */
+/**
+ * A queue that is not set up has nothing taken from it: `VIRTQUEUE_INDEX`. A ring has a size: `COUNT_BOUND`. A legacy
+ * ring of another alignment is read by tools, and driven by nothing here: `DEVICE_CHECK`.
+ */
 export function checkQueueFields(state: AnyVirtioState): void {
-  state.vqs.forEach(({ num, desc, last_avail_idx: last }, i) => {
+  state.vqs.forEach(({ num, align, desc, last_avail_idx: last }, i) => {
+    if (align !== legacyAlignBytes) {
+      throw new MigrationError("DEVICE_CHECK", `VQ ${i} has a used part of another alignment`, {
+        path: `vqs[${i}].align`,
+        expected: String(legacyAlignBytes),
+        found: String(align),
+      });
+    }
     if (desc === 0n && last !== 0) {
       throw new MigrationError("VIRTQUEUE_INDEX", `VQ ${i} address 0x0 inconsistent with Host index ${hex(last)}`, {
         path: `vqs[${i}].last_avail_idx`,

@@ -38,3 +38,6 @@ export const endian = { unknown: 0, little: 1, big: 2 } as const;
 export function hex(value: bigint | number): string {
   return `0x${value.toString(16)}`;
 }
+
+/** Where a legacy ring's used part begins is a multiple of this, but for transports whose driver says. Bytes. */
+export const legacyAlignBytes = 4096;

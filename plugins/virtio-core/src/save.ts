@@ -1,5 +1,5 @@
 // The procedure of a save, in QEMU's order: transport, common fields, queues, device, subsections (wire reference 13.2).
-import { feature, maxQueues } from "./constants.ts";
+import { feature, legacyAlignBytes, maxQueues } from "./constants.ts";
 import type { CommonDevice } from "./device.ts";
 import type { VirtioModel } from "./model.ts";
 import type { Parts } from "./parts.ts";
@@ -13,7 +13,6 @@ import {
 } from "./subsections.ts";
 
 /** Of a ring whose driver cannot choose it. Bytes. */
-const legacyAlignBytes = 4096;
 
 export function saveState<C, Q, X, D, L>(parts: Parts<C, Q, X, D, L>): VirtioState<C, Q, X, D, L> {
   const { common, transport, model } = parts;

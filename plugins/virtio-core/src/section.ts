@@ -1,6 +1,7 @@
 // The section of a virtio device as QEMU's virtio_save writes it: transport, common fields, queues, device, subsections.
 import {
   array,
+  checked,
   type Description,
   type Field,
   range,
@@ -89,6 +90,9 @@ export interface VirtioSectionInit<C, Q, X, D, L> {
   readonly legacySave?: Field<L>;
 }
 
+/** Of a legacy ring's used part. Bytes. */
+const alignment = checked(u32, (bytes) => bytes > 0 && (bytes & (bytes - 1)) === 0, "a power of two");
+
 // A device's config space is far below a page; nothing justifies more.
 const maxConfigBytes = 4096;
 
@@ -103,7 +107,7 @@ export function commonFields<C, Q, X>(transport: VirtioTransportDescriptions<C, 
     version: 1,
     fields: {
       num: u32,
-      align: when(() => variableAlign, u32, { absent: 4096 }),
+      align: when(() => variableAlign, alignment, { absent: 4096 }),
       desc: u64,
       last_avail_idx: u16,
       transport: struct(transport.queue),

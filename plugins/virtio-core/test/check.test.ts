@@ -118,6 +118,13 @@ describe("queues", () => {
     expect(detail).toBe("VQ 1 address 0x0 inconsistent with Host index 0x5");
   });
 
+  it("of an alignment that nothing here drives fail", () => {
+    const align = ({ state }: Saved) => {
+      (state.vqs[1] as { align: number }).align = 64;
+    };
+    expect(failure(() => checked(align))).toMatchObject({ code: "DEVICE_CHECK", path: "vqs[1].align", found: "64" });
+  });
+
   it.each([0, 32769, 0xffff_ffff])("with a ring of %i entries fail", (num) => {
     const resize = ({ state }: Saved) => {
       (state.vqs[0] as { num: number }).num = num;

@@ -142,6 +142,12 @@ describe("the bytes", () => {
       virtio: { ...state.virtio, extra_state: { extra_state: {} } },
     });
     expect([transport, legacy, own].length).toBe(3);
+    // An alignment of 0, or one that is none, has no ring.
+    for (const wrong of [0, 3]) {
+      bytes[23] = wrong;
+      bytes[22] = 0;
+      expect(() => decodeState(description, bytes)).toThrow(/FIELD_CHECK.*vqs\[0\]\.align/);
+    }
   });
 
   it("of every subsection stand in QEMU's order", () => {

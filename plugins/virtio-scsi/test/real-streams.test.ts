@@ -84,7 +84,7 @@ function cutWithDisk(raw: string, path: string): CutStream {
   const name = Buffer.from(stream.buffer, stream.byteOffset, stream.length).lastIndexOf(`${section.idstr}\0\0\0\0`);
   // Type, number and the name's length; the name, instance and version; the footer.
   const whole = stream.subarray(name - 6, name + section.idstr.length + 8 + section.bytes.length + 5);
-  return { ...cut, bytes: Uint8Array.from(Buffer.concat([cut.bytes.subarray(0, -1), whole, cut.bytes.subarray(-1)])) };
+  return { ...cut, bytes: new Uint8Array(Buffer.concat([cut.bytes.subarray(0, -1), whole, cut.bytes.subarray(-1)])) };
 }
 
 interface Loaded {

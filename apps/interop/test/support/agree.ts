@@ -13,8 +13,9 @@ export class Sent {
     if ("guest_features" in state) this.states.set(idstr, cloneValue(state) as never);
   }
 
-  /** Every device, every queue that travelled. */
-  async agree(qemu: Qemu): Promise<void> {
+  /** Every device, every queue that travelled; `names` are all that there are. */
+  async agree(qemu: Qemu, names: readonly string[]): Promise<void> {
+    expect([...this.states.keys()]).toEqual(names);
     const paths = await virtioPaths(qemu);
     for (const [idstr, state] of this.states) {
       const path = paths.get(idstr.replace(/.*\//, ""));

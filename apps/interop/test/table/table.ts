@@ -41,7 +41,8 @@ export function tableText(streams: readonly StreamRows[]): string {
   return [
     "# What of QEMU's streams is described",
     "",
-    "Every section of the streams that real QEMU saved. **same bytes**: the plugin decodes it to fields with names, and what",
+    "Every section of the streams that real QEMU saved, but for the post-copy stream, whose devices travel inside a command, and",
+    "for multifd's channels; the plugin's own tests have their RAM, and compare the file of mapped-ram whole. **same bytes**: the plugin decodes it to fields with names, and what",
     "it encodes from these are the same bytes. **walked**: its records and its end are known. **own vmdesc**: no plugin has",
     "it; tools show what the stream's own description lists. **raw** are bytes without fields of their own for a reason:",
     `${reasons.join("; ")}.`,
