@@ -16,7 +16,7 @@ const sourceMayImport: Readonly<Record<Role, readonly Role[]>> = {
   plugin: ["core", "plugin"],
   package: ["core"],
   testkit: ["core"],
-  app: ["core", "plugin", "package"],
+  app: ["core", "plugin", "package", "app"],
 };
 
 /** Who its tests and benchmarks may import besides. */

@@ -4,7 +4,7 @@ import { decodeRecord, decodeState, encodeState, Writer } from "@godwit/core";
 import { listRecord } from "@godwit/core/codec";
 import { StreamReader, type Vmdesc, type VmdescMembers } from "@godwit/core/stream";
 import { listFormat, type RamPhase, type RamSection } from "@godwit/ram-dirty-tracker";
-import { describe } from "./catalogue.ts";
+import { describe } from "godwit/catalogue";
 import { type Leaf, leavesOf } from "./leaves.ts";
 import { type OpenStream, type RawSection, sampleOf } from "./open.ts";
 import { ramRewriter } from "./ram-records.ts";

@@ -1,7 +1,7 @@
 // A stream made anew: each described section from its decoded state, RAM by our own encoder, everything in its order.
 import { buffer, type Description, decodeState, toState, vmstate } from "@godwit/core";
 import { StreamWriter } from "@godwit/core/stream";
-import { describe } from "./catalogue.ts";
+import { describe } from "godwit/catalogue";
 import { type OpenStream, openStream, type RawSection, sampleOf } from "./open.ts";
 import { ramEncoder } from "./ram.ts";
 

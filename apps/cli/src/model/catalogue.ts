@@ -1,4 +1,4 @@
-// Which plugin describes which section: by the section's name, and by the path before it.
+// Which description fits a section: by the section's name, and by the path before it. Ours, and those that were brought along.
 import type { Description, DescriptionFamily, SectionSample } from "@godwit/core";
 import { vtdFamily } from "@godwit/iommu-vtd";
 import { spaprFamilies } from "@godwit/spapr-drc-ccs";
@@ -61,19 +61,45 @@ const catalogue: readonly CatalogueEntry[] = [
 
 /** A section with the description that fits its bytes. */
 export interface Described {
+  /** The package or module that has it. */
   readonly plugin: string;
   readonly description: Description;
   /** What was inferred, for reports. */
   readonly parameters: unknown;
 }
 
-/** Undefined where no plugin knows the section; a family's error where one does, and the bytes do not fit. */
-export function describe(sample: SectionSample): Described | undefined {
-  const { idstr } = sample;
-  const found = catalogue.find(
-    ({ family: { name }, path }) => idstr.endsWith(name) && path.test(idstr.slice(0, -name.length)),
-  );
-  if (found === undefined) return undefined;
-  const parameters = found.family.infer(sample);
-  return { plugin: found.plugin, description: found.family.build(parameters), parameters };
+export interface Catalogue {
+  /** Whether a section of this idstr has a description, whatever its bytes. */
+  knows(idstr: string): string | undefined;
+  /** Undefined where nothing knows the section; a family's error where one does, and the bytes do not fit. */
+  describe(sample: SectionSample): Described | undefined;
 }
+
+/** Descriptions of other people's, as a module brings them; they go before ours. */
+export interface BroughtFamily {
+  /** The module, as it was named. */
+  readonly plugin: string;
+  readonly family: DescriptionFamily<unknown>;
+}
+
+export function catalogueWith(brought: readonly BroughtFamily[] = []): Catalogue {
+  const find = (idstr: string): { plugin: string; family: DescriptionFamily<never> } | undefined => {
+    const own = brought.find(({ family: { name } }) => idstr === name || idstr.endsWith(`/${name}`));
+    if (own !== undefined) return own as unknown as { plugin: string; family: DescriptionFamily<never> };
+    return catalogue.find(
+      ({ family: { name }, path }) => idstr.endsWith(name) && path.test(idstr.slice(0, -name.length)),
+    );
+  };
+  return {
+    knows: (idstr) => find(idstr)?.plugin,
+    describe(sample) {
+      const found = find(sample.idstr);
+      if (found === undefined) return undefined;
+      const parameters = found.family.infer(sample);
+      return { plugin: found.plugin, description: found.family.build(parameters), parameters };
+    },
+  };
+}
+
+/** By our own plugins alone. */
+export const { describe } = catalogueWith();

@@ -1,0 +1,81 @@
+// The program: its verbs, what they have in common, and how their outcome becomes an exit code.
+import { Command, CommanderError } from "commander";
+import { faultLines, reportOf } from "./faults.ts";
+import type { Terminal } from "./io/terminal.ts";
+import type { Verb, VerbContext } from "./verb.ts";
+import { version } from "./version.ts";
+
+/** A verb's file is imported when it is asked for, and not before: a start must not cost what it does not need. */
+export const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
+  inspect: async () => (await import("./verbs/inspect.ts")).inspect,
+};
+
+/** Runs the program; the exit code. `args` are the words behind its name. */
+export async function runProgram(args: readonly string[], terminal: Terminal): Promise<0 | 1 | 2 | 3> {
+  const asked = args.find((word) => !word.startsWith("-"));
+  const named = asked !== undefined && asked in verbs ? [asked] : Object.keys(verbs);
+  let outcome: 0 | 1 = 0;
+  const program = new Command("godwit")
+    .description("Open, check, compare, mend and move QEMU migration streams.")
+    .version(version, "-V, --version")
+    .helpOption("-h, --help")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
+      writeErr: (text) => terminal.note(text.replace(/\n$/, "")),
+    })
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 fine, 1 the stream or the comparison is bad, 2 wrong use, 3 a bug of godwit.",
+    );
+  for (const name of named) {
+    const verb = await (verbs[name] as () => Promise<Verb>)();
+    program.addCommand(
+      commandOf(
+        verb,
+        async (context) => {
+          outcome = await verb.run(context);
+        },
+        terminal,
+      ),
+    );
+  }
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return outcome;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return tell(error, args, terminal);
+  }
+}
+
+/** The command with its help: as the program runs it, and as the reference prints it. */
+export function commandOf(verb: Verb, run: (context: VerbContext) => Promise<void>, terminal: Terminal): Command {
+  const command = new Command(verb.name).description(verb.summary).exitOverride().showHelpAfterError("(see --help)");
+  verb.define(command);
+  command
+    .option("--json", "the result as one JSON document")
+    .option("--debug", "with an error, the stack trace")
+    .option("--no-color", "no colours, on a terminal either")
+    .addHelpText("after", examplesText(verb));
+  command.action(async () => {
+    await run({ args: command.args, options: command.opts(), terminal });
+  });
+  command.configureOutput({
+    writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
+    writeErr: (text) => terminal.note(text.replace(/\n$/, "")),
+  });
+  return command;
+}
+
+function examplesText({ examples }: Verb): string {
+  return `\nExamples:\n${examples.map(([command, says]) => `  $ ${command}\n      ${says}`).join("\n")}`;
+}
+
+function tell(error: unknown, args: readonly string[], terminal: Terminal): 1 | 2 | 3 {
+  const { report, exit } = reportOf(error);
+  if (args.includes("--json")) terminal.json({ error: report });
+  for (const line of faultLines(report)) terminal.note(line);
+  if (args.includes("--debug") && error instanceof Error) terminal.note(error.stack ?? "");
+  return exit;
+}
