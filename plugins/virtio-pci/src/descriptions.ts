@@ -120,7 +120,7 @@ function extraStateDescription({ modern, hostFeatures, dialect }: VirtioPciParam
           }),
         },
         needed: () => modern,
-        absent: noModernState,
+        absent: () => noModernState,
       }),
     },
   });

@@ -190,6 +190,8 @@ class Pass {
     const footer = 5;
     const listed = this.#listedDevice(head);
     const body = device?.body ?? (isRam ? undefined : (value as Uint8Array));
+    // Finding a description's parameters costs more than all of RAM's records: only who asks pays.
+    const described = once(() => device && this.#describe(head, device.body, listed));
     return {
       phase,
       head,
@@ -202,7 +204,9 @@ class Pass {
       body,
       ram: isRam ? (value as RamSection) : undefined,
       listed,
-      described: device && this.#describe(head, device.body, listed),
+      get described() {
+        return described();
+      },
     };
   }
 
@@ -226,4 +230,12 @@ class Pass {
       throw error;
     }
   }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
