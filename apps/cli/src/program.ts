@@ -2,18 +2,19 @@
 import { Command, CommanderError } from "commander";
 import { faultLines, reportOf } from "./faults.ts";
 import type { Terminal } from "./io/terminal.ts";
-import type { Verb, VerbContext } from "./verb.ts";
+import type { Verb, VerbCommand, VerbContext } from "./verb.ts";
 import { version } from "./version.ts";
 
 /** A verb's file is imported when it is asked for, and not before: a start must not cost what it does not need. */
 export const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
+  completions: async () => (await import("./verbs/completions.ts")).completions,
   inspect: async () => (await import("./verbs/inspect.ts")).inspect,
 };
 
 /** Runs the program; the exit code. `args` are the words behind its name. */
 export async function runProgram(args: readonly string[], terminal: Terminal): Promise<0 | 1 | 2 | 3> {
   const asked = args.find((word) => !word.startsWith("-"));
-  const named = asked !== undefined && asked in verbs ? [asked] : Object.keys(verbs);
+  const named = asked !== undefined && Object.hasOwn(verbs, asked) ? [asked] : Object.keys(verbs);
   let outcome: 0 | 1 = 0;
   const program = new Command("godwit")
     .description("Open, check, compare, mend and move QEMU migration streams.")
@@ -44,7 +45,11 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     await program.parseAsync([...args], { from: "user" });
     return outcome;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      if (args.includes("--json")) terminal.json({ error: { code: "USAGE", message: error.message } });
+      return 2;
+    }
     return tell(error, args, terminal);
   }
 }
@@ -59,13 +64,23 @@ export function commandOf(verb: Verb, run: (context: VerbContext) => Promise<voi
     .option("--no-color", "no colours, on a terminal either")
     .addHelpText("after", examplesText(verb));
   command.action(async () => {
-    await run({ args: command.args, options: command.opts(), terminal });
+    await run({ args: command.args, options: command.opts(), terminal, everyVerb: () => everyVerb(terminal) });
   });
   command.configureOutput({
     writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
     writeErr: (text) => terminal.note(text.replace(/\n$/, "")),
   });
   return command;
+}
+
+/** All verbs with their commands, none of which runs: for completions and the reference. */
+export async function everyVerb(terminal: Terminal): Promise<readonly VerbCommand[]> {
+  const made: VerbCommand[] = [];
+  for (const load of Object.values(verbs)) {
+    const verb = await load();
+    made.push({ verb, command: commandOf(verb, async () => {}, terminal) });
+  }
+  return made;
 }
 
 function examplesText({ examples }: Verb): string {

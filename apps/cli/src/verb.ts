@@ -19,6 +19,13 @@ export interface VerbContext {
   readonly args: readonly string[];
   readonly options: VerbOptions;
   readonly terminal: Terminal;
+  /** The whole program, for verbs that tell of it. */
+  everyVerb(): Promise<readonly VerbCommand[]>;
+}
+
+export interface VerbCommand {
+  readonly verb: Verb;
+  readonly command: Command;
 }
 
 /** As commander parses them; a verb knows its own. */
