@@ -51,6 +51,12 @@ export function checkBoundaries(workspaces: readonly Workspace[], root: Manifest
   return [...findings, ...findCycles(workspaces, byName)];
 }
 
+/** An app that is published has entries for others; one that is not is nobody's business. */
+function mayPointTo(role: Role, target: Workspace): boolean {
+  const to = roleOf(target);
+  return sourceMayImport[role].includes(to) && !(to === "app" && target.manifest.private === true);
+}
+
 function checkManifest(workspace: Workspace, byName: ReadonlyMap<string, Workspace>): string[] {
   const { folder, manifest } = workspace;
   const findings: string[] = [];
@@ -65,7 +71,7 @@ function checkManifest(workspace: Workspace, byName: ReadonlyMap<string, Workspa
     if (!target) continue;
     const role = roleOf(workspace);
     if (role !== "app") add(`${name} is a dependency, not a peer: an install could hold two copies of it`);
-    if (!sourceMayImport[role].includes(roleOf(target))) add(`imports point down: not to ${target.folder}`);
+    if (!mayPointTo(role, target)) add(`imports point down: not to ${target.folder}`);
   }
   return findings;
 }
@@ -78,10 +84,14 @@ function checkFile(
   root: Manifest,
 ): string[] {
   const isSource = path.startsWith(`${workspace.folder}/src/`);
-  const { imports, referenceLines } = scanModule(path, text);
+  const { imports, computedImportLines, referenceLines } = scanModule(path, text);
   const findings = isSource
     ? referenceLines.map((line) => `${path}:${line}: a reference directive brings in types`)
     : [];
+  // A program imports what its user names; nobody else may hide what it imports.
+  if (isSource && roleOf(workspace) !== "app") {
+    findings.push(...computedImportLines.map((line) => `${path}:${line}: the imported module is not a plain string`));
+  }
   for (const { specifier, line } of imports) {
     const problem = checkImport(specifier, { path, isSource, workspace, byName, root });
     if (problem) findings.push(`${path}:${line}: "${specifier}" ${problem}`);
@@ -124,8 +134,8 @@ function checkImport(specifier: string, importer: Importer): string | undefined 
 function checkEdge(from: Workspace, to: Workspace, isSource: boolean): string | undefined {
   const role = roleOf(from);
   const target = roleOf(to);
-  const allowed = isSource ? sourceMayImport[role] : [...sourceMayImport[role], ...testMayImport[role]];
-  if (!allowed.includes(target)) return `points from ${from.folder} to ${to.folder}: imports point down`;
+  const allowed = mayPointTo(role, to) || (!isSource && testMayImport[role].includes(target));
+  if (!allowed) return `points from ${from.folder} to ${to.folder}: imports point down`;
   const isPeer = Object.hasOwn(from.manifest.peerDependencies ?? {}, to.manifest.name);
   return isSource && role !== "app" && !isPeer ? "is not a peerDependency" : undefined;
 }

@@ -8,6 +8,8 @@ interface Import {
 
 interface ScannedModule {
   readonly imports: readonly Import[];
+  /** Lines of `import(name)`: what is imported is told only when it runs. */
+  readonly computedImportLines: readonly number[];
   readonly topLevelAwaitLines: readonly number[];
   /** Lines of `/// <reference ... />`, which bring in types that no import shows. */
   readonly referenceLines: readonly number[];
@@ -36,12 +38,13 @@ export function scanModule(path: string, text: string): ScannedModule {
 
   const lineOf = (offset: number) => text.slice(0, offset).split("\n").length;
   const imports: Import[] = [];
+  const computedImportLines: number[] = [];
   const topLevelAwaitLines: number[] = [];
 
   const addImport = (node: Node, source: unknown) => {
     const line = lineOf(node.start);
     if (isNode(source) && typeof source["value"] === "string") imports.push({ specifier: source["value"], line });
-    else throw new Error(`${path}:${line}: the imported module is not a plain string`);
+    else computedImportLines.push(line);
   };
 
   const visit = (node: Node, inFunction: boolean) => {
@@ -56,7 +59,7 @@ export function scanModule(path: string, text: string): ScannedModule {
   const referenceLines = comments
     .filter(({ type, value }) => type === "Line" && /^\/\s*<reference\b/.test(value))
     .map(({ start }) => lineOf(start));
-  return { imports, topLevelAwaitLines, referenceLines };
+  return { imports, computedImportLines, topLevelAwaitLines, referenceLines };
 }
 
 function awaits(node: Node): boolean {
