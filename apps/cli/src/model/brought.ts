@@ -37,7 +37,7 @@ async function importNamed(name: string, folder: string): Promise<Record<string,
   const isPath = name.startsWith(".") || isAbsolute(name);
   try {
     const path = isPath ? resolve(folder, name) : packagePath(name, folder);
-    return (await import(path.startsWith("file:") ? path : pathToFileURL(path).href)) as Record<string, unknown>;
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   } catch (cause) {
     throw new CliFault("PLUGIN_UNREADABLE", `the module ${name} cannot be imported: ${messageOf(cause)}`, {
       exit: 2,
@@ -52,7 +52,7 @@ function packagePath(name: string, folder: string): string {
   try {
     return createRequire(join(folder, "index.js")).resolve(name);
   } catch {
-    return import.meta.resolve(name);
+    return createRequire(import.meta.url).resolve(name);
   }
 }
 
