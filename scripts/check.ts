@@ -8,6 +8,10 @@ const steps = new Map([
   ["lint and format", ["biome", "ci", "--colors=off", "."]],
   ["package boundaries", ["bun", "scripts/check-boundaries.ts"]],
   ["dead code", ["knip", "--no-config-hints"]],
+  [
+    "plugins against their published descriptions",
+    ["bun", "--conditions=godwit:source", "apps/cli/src/main.ts", "check", "--plugins", "docs/dumps"],
+  ],
   ["build", turbo("build")],
   ["packed packages", ["bun", "scripts/check-packages.ts"]],
   ["consumers, and two copies of core", ["bun", "scripts/check-consumers.ts"]],

@@ -7,8 +7,17 @@ import { version } from "./version.ts";
 
 /** A verb's file is imported when it is asked for, and not before: a start must not cost what it does not need. */
 export const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
+  check: async () => (await import("./verbs/check.ts")).check,
   completions: async () => (await import("./verbs/completions.ts")).completions,
+  convert: async () => (await import("./verbs/convert.ts")).convert,
+  edit: async () => (await import("./verbs/edit.ts")).edit,
+  extract: async () => (await import("./verbs/extract.ts")).extract,
+  diff: async () => (await import("./verbs/diff.ts")).diff,
   inspect: async () => (await import("./verbs/inspect.ts")).inspect,
+  record: async () => (await import("./verbs/record.ts")).record,
+  replay: async () => (await import("./verbs/replay.ts")).replay,
+  schema: async () => (await import("./verbs/schema.ts")).schema,
+  verify: async () => (await import("./verbs/verify.ts")).verify,
 };
 
 /** Runs the program; the exit code. `args` are the words behind its name. */

@@ -1,0 +1,50 @@
+// The files of a comparison: dumps, and what a stream or a vmdesc adds to each.
+import { TextDecoder } from "node:util";
+import type { Vmdesc } from "@godwit/core/stream";
+import { CliFault } from "../faults.ts";
+import { openInput } from "../io/input.ts";
+import type { Terminal } from "../io/terminal.ts";
+import { vmdescOf } from "../model/open-stream.ts";
+import { dumpSide } from "./dump.ts";
+import type { Side } from "./model.ts";
+import { nameOf, sideWithVmdesc } from "./vmdesc.ts";
+
+/** QEMU's largest dump, of aarch64, has 2 MB. */
+const mostDumpBytes = 1 << 27;
+
+/** `vmdesc`: of a machine of this QEMU. */
+export async function readSide(path: string, vmdesc: Vmdesc | undefined, terminal: Terminal): Promise<Side> {
+  const side = dumpSide(await readText(path, terminal), path);
+  return vmdesc === undefined ? side : sideWithVmdesc(side, vmdesc);
+}
+
+async function readText(path: string, terminal: Terminal): Promise<string> {
+  const input = await openInput(path, terminal);
+  try {
+    const decoder = new TextDecoder();
+    let text = "";
+    let bytes = 0;
+    for await (const chunk of input.chunks()) {
+      bytes += chunk.length;
+      if (bytes > mostDumpBytes) {
+        throw new CliFault("DUMP_TOO_LARGE", `${path} is larger than any dump: more than ${mostDumpBytes >> 20} MiB`, {
+          exit: 1,
+        });
+      }
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } finally {
+    input.close();
+  }
+}
+
+export async function readVmdesc(path: string | undefined, terminal: Terminal): Promise<Vmdesc | undefined> {
+  return path === undefined ? undefined : await vmdescOf(path, terminal);
+}
+
+/** The descriptions' names of the machine's sections; undefined where no vmdesc tells. */
+export function sectionsOf(vmdescs: readonly (Vmdesc | undefined)[]): ReadonlySet<string> | undefined {
+  const known = vmdescs.filter((one) => one !== undefined);
+  return known.length === 0 ? undefined : new Set(known.flatMap(({ devices }) => devices.map(nameOf)));
+}
