@@ -33,7 +33,10 @@ export interface Channel {
    * away. Resolves when the last byte is handed over, or the channel failed instead.
    */
   close(): Promise<void>;
-  /** Breaks the channel at once; both sides fail, this one with `error`. Bytes under way may be lost. */
+  /**
+   * Breaks the channel at once; both sides fail, this one with `error`. Bytes under way may be lost. Where the network
+   * knows no reset (unix), a peer that only reads cannot tell it from `close`.
+   */
   abort(error: unknown): void;
 }
 

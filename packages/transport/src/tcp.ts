@@ -1,174 +1,32 @@
 // tcp:host:port on node:net, which Node, Bun and Deno have.
 import net from "node:net";
-import { arrivalQueue } from "./arrivals.ts";
 import type { Channel, Listener, Transport } from "./channel.ts";
 import { transportError } from "./errors.ts";
+import { connected, listenerOf, listening } from "./socket-channel.ts";
 import { addressOf, formatHostAndPort, parseHostAndPort } from "./uri.ts";
-
-/** How long a closed channel may go without a byte moving before the rest is given up. Milliseconds. */
-const lingerMs = 10_000;
 
 /** Connects to `tcp:host:port`. `TRANSPORT_REFUSED`, `TRANSPORT_ADDRESS`, `TRANSPORT_UNSUPPORTED`. */
 export async function connect(uri: string): Promise<Channel> {
   const address = parseHostAndPort(addressOf(uri, "tcp"));
   const socket = net.connect({ ...address, allowHalfOpen: true, noDelay: true });
-  await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve);
-    socket.once("error", (error) => {
-      const code = isUnknownHost(error) ? "TRANSPORT_ADDRESS" : "TRANSPORT_REFUSED";
-      reject(transportError(code, "no connection", { found: uri, cause: error }));
-    });
-  });
-  return new TcpChannel(socket);
+  return connected(socket, uri, (error) => (isUnknownHost(error) ? "TRANSPORT_ADDRESS" : "TRANSPORT_REFUSED"));
 }
 
 /** Listens on `tcp:host:port`; port 0 takes a free one. `TRANSPORT_ADDRESS`, `TRANSPORT_UNSUPPORTED`. */
 export async function listen(uri: string): Promise<Listener> {
   const address = parseHostAndPort(addressOf(uri, "tcp"));
   const server = net.createServer({ allowHalfOpen: true, noDelay: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => {
-      reject(transportError("TRANSPORT_ADDRESS", "this address cannot be listened on", { found: uri, cause: error }));
-    });
-    server.listen(address, resolve);
-  });
-  const bound = server.address() as net.AddressInfo;
-  const realUri = `tcp:${formatHostAndPort({ host: address.host, port: bound.port })}`;
-  const arrivals = arrivalQueue(realUri);
-  server.on("connection", (socket) => arrivals.offer(new TcpChannel(socket)));
-  server.on("error", () => arrivals.close());
-  return {
-    uri: realUri,
-    accept: () => arrivals.accept(),
-    async close() {
-      arrivals.close();
-      // Its callback waits for accepted connections, too, and they live on.
-      server.close();
-    },
-  };
+  try {
+    await listening(server, address);
+  } catch (cause) {
+    throw transportError("TRANSPORT_ADDRESS", "this address cannot be listened on", { found: uri, cause });
+  }
+  const { port } = server.address() as net.AddressInfo;
+  return listenerOf(server, `tcp:${formatHostAndPort({ host: address.host, port })}`);
 }
 
 export const tcp: Transport = { scheme: "tcp", connect, listen };
 
-class TcpChannel implements Channel {
-  readonly #socket: net.Socket;
-  readonly #arrived: Uint8Array[] = [];
-  readonly #sends = new Set<(error: unknown) => void>();
-  #failure: { readonly error: unknown } | undefined;
-  #reading = false;
-  #peerClosed = false;
-  #closing: Promise<void> | undefined;
-  #wakeReader: (() => void) | undefined;
-
-  constructor(socket: net.Socket) {
-    this.#socket = socket;
-    socket.on("error", (error) => this.#fail(closedBy("the connection broke", error)));
-    socket.on("end", () => {
-      this.#peerClosed = true;
-      this.#wake();
-    });
-    socket.on("close", () => {
-      if (!this.#peerClosed || this.#sends.size > 0) this.#fail(closedBy("the connection is gone"));
-      this.#wake();
-    });
-  }
-
-  send(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) return reject(this.#failure.error);
-      if (this.#closing !== undefined) return reject(closedBy("this side has closed the channel"));
-      this.#sends.add(reject);
-      // The callback comes when the operating system has the bytes: from then on the buffer is the caller's again.
-      this.#socket.write(bytes, (error) => {
-        if (error) this.#fail(closedBy("the connection broke", error));
-        if (this.#sends.delete(reject)) resolve();
-      });
-    });
-  }
-
-  receive(): AsyncIterable<Uint8Array> {
-    return { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#finish();
-    return this.#closing;
-  }
-
-  abort(error: unknown): void {
-    this.#arrived.length = 0;
-    this.#fail(error);
-    this.#socket.resetAndDestroy();
-  }
-
-  async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    for (;;) {
-      if (this.#closing !== undefined) return { done: true, value: undefined };
-      const chunk = this.#arrived.shift();
-      if (chunk !== undefined) return { done: false, value: chunk };
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (this.#peerClosed) return { done: true, value: undefined };
-      this.#read();
-      await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve;
-      });
-    }
-  }
-
-  #read(): void {
-    if (!this.#reading) {
-      this.#reading = true;
-      this.#socket.on("data", (chunk: Buffer) => {
-        if (this.#closing !== undefined) return;
-        // A plain array: a Buffer's slice is a view, where every other array's is a copy.
-        this.#arrived.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-        this.#socket.pause();
-        this.#wake();
-      });
-    }
-    this.#socket.resume();
-  }
-
-  /**
-   * A socket that is destroyed with unread bytes resets the connection, and the reset overtakes what we sent last: the
-   * peer would never read why we closed. So what still arrives is drained until the peer closes as well.
-   */
-  #finish(): Promise<void> {
-    const socket = this.#socket;
-    this.#arrived.length = 0;
-    this.#wake();
-    if (this.#failure !== undefined || socket.destroyed) return Promise.resolve();
-    return new Promise((resolve) => {
-      socket.setTimeout(lingerMs, () => socket.destroy());
-      socket.once("close", () => resolve());
-      socket.end(() => {
-        socket.unref();
-        resolve();
-      });
-      this.#read();
-    });
-  }
-
-  #fail(error: unknown): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = { error };
-    for (const reject of this.#sends) reject(error);
-    this.#sends.clear();
-    this.#wake();
-  }
-
-  #wake(): void {
-    const wake = this.#wakeReader;
-    this.#wakeReader = undefined;
-    wake?.();
-  }
-}
-
-function closedBy(detail: string, cause?: unknown): unknown {
-  return transportError("TRANSPORT_CLOSED", detail, cause === undefined ? {} : { cause });
-}
-
-function isUnknownHost(error: Error): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
+function isUnknownHost({ code }: NodeJS.ErrnoException): boolean {
   return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "EINVAL";
 }

@@ -1,0 +1,178 @@
+// A channel over a stream socket, and how one is made by connecting and by listening: what tcp and unix have in common.
+import type net from "node:net";
+import { arrivalQueue } from "./arrivals.ts";
+import type { Channel, Listener } from "./channel.ts";
+import { type TransportErrorCode, transportError } from "./errors.ts";
+
+/** How long a closed channel may go without a byte moving before the rest is given up. Milliseconds. */
+const lingerMs = 10_000;
+
+/** A channel over `socket` once that is connected; `codeOf` tells what its error means. */
+export async function connected(
+  socket: net.Socket,
+  uri: string,
+  codeOf: (error: NodeJS.ErrnoException) => TransportErrorCode,
+): Promise<Channel> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", (error) => {
+      reject(transportError(codeOf(error), "no connection", { found: uri, cause: error }));
+    });
+  });
+  return new SocketChannel(socket);
+}
+
+/** Begins to listen; the operating system's error where it does not. */
+export function listening(server: net.Server, address: net.ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(address, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** The listener of a server that listens; `closed` is called when it no longer does. */
+export function listenerOf(server: net.Server, uri: string, closed: () => void = () => {}): Listener {
+  const arrivals = arrivalQueue(uri);
+  server.on("connection", (socket) => arrivals.offer(new SocketChannel(socket)));
+  server.on("error", () => arrivals.close());
+  let open = true;
+  return {
+    uri,
+    accept: () => arrivals.accept(),
+    async close() {
+      if (!open) return;
+      open = false;
+      arrivals.close();
+      // Its callback waits for accepted connections, too, and they live on.
+      server.close();
+      closed();
+    },
+  };
+}
+
+class SocketChannel implements Channel {
+  readonly #socket: net.Socket;
+  readonly #arrived: Uint8Array[] = [];
+  readonly #sends = new Set<(error: unknown) => void>();
+  #failure: { readonly error: unknown } | undefined;
+  #reading = false;
+  #peerClosed = false;
+  #closing: Promise<void> | undefined;
+  #wakeReader: (() => void) | undefined;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.on("error", (error) => this.#fail(closedBy("the connection broke", error)));
+    socket.on("end", () => {
+      this.#peerClosed = true;
+      this.#wake();
+    });
+    socket.on("close", () => {
+      if (!this.#peerClosed || this.#sends.size > 0) this.#fail(closedBy("the connection is gone"));
+      this.#wake();
+    });
+  }
+
+  send(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure.error);
+      if (this.#closing !== undefined) return reject(closedBy("this side has closed the channel"));
+      this.#sends.add(reject);
+      // The callback comes when the operating system has the bytes: from then on the buffer is the caller's again.
+      this.#socket.write(bytes, (error) => {
+        if (error) this.#fail(closedBy("the connection broke", error));
+        if (this.#sends.delete(reject)) resolve();
+      });
+    });
+  }
+
+  receive(): AsyncIterable<Uint8Array> {
+    return { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#finish();
+    return this.#closing;
+  }
+
+  abort(error: unknown): void {
+    this.#arrived.length = 0;
+    this.#fail(error);
+    breakOff(this.#socket);
+  }
+
+  async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    for (;;) {
+      if (this.#closing !== undefined) return { done: true, value: undefined };
+      const chunk = this.#arrived.shift();
+      if (chunk !== undefined) return { done: false, value: chunk };
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#peerClosed) return { done: true, value: undefined };
+      this.#read();
+      await new Promise<void>((resolve) => {
+        this.#wakeReader = resolve;
+      });
+    }
+  }
+
+  #read(): void {
+    if (!this.#reading) {
+      this.#reading = true;
+      this.#socket.on("data", (chunk: Buffer) => {
+        if (this.#closing !== undefined) return;
+        // A plain array: a Buffer's slice is a view, where every other array's is a copy.
+        this.#arrived.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+        this.#socket.pause();
+        this.#wake();
+      });
+    }
+    this.#socket.resume();
+  }
+
+  /**
+   * A socket that is destroyed with unread bytes resets the connection, and the reset overtakes what we sent last: the
+   * peer would never read why we closed. So what still arrives is drained until the peer closes as well.
+   */
+  #finish(): Promise<void> {
+    const socket = this.#socket;
+    this.#arrived.length = 0;
+    this.#wake();
+    if (this.#failure !== undefined || socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      socket.setTimeout(lingerMs, () => socket.destroy());
+      socket.once("close", () => resolve());
+      socket.end(() => {
+        socket.unref();
+        resolve();
+      });
+      this.#read();
+    });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    for (const reject of this.#sends) reject(error);
+    this.#sends.clear();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const wake = this.#wakeReader;
+    this.#wakeReader = undefined;
+    wake?.();
+  }
+}
+
+function closedBy(detail: string, cause?: unknown): unknown {
+  return transportError("TRANSPORT_CLOSED", detail, cause === undefined ? {} : { cause });
+}
+
+/** Of TCP's alone the peer is told that this was no end in good order: other sockets know no reset. */
+function breakOff(socket: net.Socket): void {
+  if (socket.remoteFamily === undefined) socket.destroy();
+  else socket.resetAndDestroy();
+}
