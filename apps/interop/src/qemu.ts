@@ -189,15 +189,22 @@ export class Qemu {
   }
 
   async #connect(): Promise<void> {
-    await this.until(() => existsSync(this.#qmpPath), "QMP socket");
-    const socket = connect(this.#qmpPath);
-    this.#socket = socket;
-    await new Promise<void>((resolve, reject) => {
-      socket.once("connect", resolve);
-      socket.once("error", reject);
-    });
+    // The socket's file is there a moment before QEMU listens on it.
+    await this.until(async () => existsSync(this.#qmpPath) && (await this.#isConnected()), "QMP socket");
+    const socket = this.#socket as Socket;
     socket.on("error", () => {});
     socket.on("data", (chunk) => this.#heard(String(chunk)));
+  }
+
+  #isConnected(): Promise<boolean> {
+    const socket = connect(this.#qmpPath);
+    return new Promise((resolve) => {
+      socket.once("connect", () => {
+        this.#socket = socket;
+        resolve(true);
+      });
+      socket.once("error", () => resolve(false));
+    });
   }
 
   #heard(chunk: string): void {

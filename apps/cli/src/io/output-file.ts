@@ -1,0 +1,88 @@
+// A file that is there whole or not at all: it is written beside its place under another name, and moved there at the end.
+import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { resolve } from "node:path";
+import { CliFault } from "../faults.ts";
+
+export interface OutputFile {
+  /** Bytes so far. */
+  readonly bytes: number;
+  write(bytes: Uint8Array): void;
+  /** All of it is written: from now on it stands at its place, instead of what stood there. */
+  commit(): void;
+  /** Leaves nothing. Does nothing after `commit`. */
+  discard(): void;
+}
+
+/** `path` as the user gave it, `folder` what it begins at. Exit 2 where nothing can be written there. */
+export function createOutputFile(path: string, folder: string): OutputFile {
+  const place = resolve(folder, path);
+  const found = statSync(place, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new CliFault("OUTPUT_FOLDER", `${path} is a folder`, { exit: 2 });
+  // A device or a pipe would be replaced by a file.
+  if (found !== undefined && !found.isFile()) {
+    throw new CliFault("OUTPUT_SPECIAL", `${path} is no regular file`, { exit: 2, hint: "write to - and redirect it" });
+  }
+  return new Partial(path, place);
+}
+
+class Partial implements OutputFile {
+  bytes = 0;
+  readonly #named: string;
+  readonly #place: string;
+  readonly #partial: string;
+  readonly #onExit = (): void => this.discard();
+  #descriptor: number | undefined;
+
+  constructor(named: string, place: string) {
+    this.#named = named;
+    this.#place = place;
+    this.#partial = `${place}.${randomBytes(4).toString("hex")}.partial`;
+    this.#descriptor = this.#try(() => openSync(this.#partial, "wx"));
+    process.once("exit", this.#onExit);
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const descriptor = this.#descriptor as number;
+      at += this.#try(() => writeSync(descriptor, bytes, at, bytes.length - at));
+    }
+    this.bytes += bytes.length;
+  }
+
+  commit(): void {
+    const descriptor = this.#descriptor as number;
+    this.#try(() => {
+      fsyncSync(descriptor);
+      closeSync(descriptor);
+      this.#descriptor = undefined;
+      renameSync(this.#partial, this.#place);
+    });
+    process.off("exit", this.#onExit);
+  }
+
+  discard(): void {
+    process.off("exit", this.#onExit);
+    if (this.#descriptor === undefined) return;
+    closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+    rmSync(this.#partial, { force: true });
+  }
+
+  #try<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      const why = reasons[code ?? ""] ?? String(code ?? cause);
+      throw new CliFault("OUTPUT_UNWRITABLE", `${this.#named} cannot be written: ${why}`, { exit: 2, cause });
+    }
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such folder",
+  EACCES: "it may not be written",
+  EROFS: "it may not be written",
+  ENOSPC: "the disk is full",
+};
