@@ -1,5 +1,5 @@
 // One pass over a stream, in bounded memory: RAM goes by, a device's section is whole when the visitor gets it.
-import { isMigrationError, type MigrationError } from "@godwit/core";
+import { type BodyDecoder, isMigrationError, MigrationError } from "@godwit/core";
 import {
   type Configuration,
   type DelimitedBy,
@@ -19,10 +19,11 @@ import {
   type RamWalkerInit,
   ramWalker,
 } from "@godwit/ram-dirty-tracker";
-import type { Input } from "../io/input.ts";
+import { type Input, refuseKind } from "../io/input.ts";
 import type { Progress } from "../io/terminal.ts";
 import type { Catalogue, Described } from "./catalogue.ts";
-import { type Delimiting, type DeviceBody, SectionDecoder } from "./section-decoder.ts";
+import { type Gate, OrderedDecoder } from "./ordered-decoder.ts";
+import { type Delimiting, type DeviceBody, endsCut, SectionDecoder } from "./section-decoder.ts";
 import { vmdescAtEnd } from "./vmdesc-at-end.ts";
 
 export interface ReadOptions {
@@ -62,6 +63,11 @@ export type Command = Extract<StreamEvent, { type: "command" }>;
 
 /** Called in the order of the wire. What is handed over is the visitor's to keep. */
 export interface StreamVisitor {
+  /**
+   * A section's head has been read; its body begins at `bodyOffset`. Called while a chunk is being read, as the functions of
+   * `ReadOptions.ram` are, and so before what stands earlier in the same chunk is handed over.
+   */
+  opening?(head: SectionHead, phase: Phase, bodyOffset: number): void;
   /** Before anything else, where the stream can be sought. */
   vmdescAhead?(vmdesc: Vmdesc): void;
   configuration?(configuration: Configuration, place: { readonly offset: number; readonly bytes: number }): void;
@@ -82,10 +88,17 @@ export interface StreamRead {
 }
 
 const defaultPageBytes = 4096;
+/** A migration that sends its RAM so often over does not end; small machines may do it more often. */
+const endlessRounds = 1000;
+const endlessRecords = 1 << 20;
+const nothing = new Uint8Array(0);
 
 /** Throws the stream's fault as a `MigrationError`, with its section, path and offset; what came before was visited. */
 export async function readStream(input: Input, options: ReadOptions, visitor: StreamVisitor): Promise<StreamRead> {
-  const pass = new Pass(options, visitor, vmdescAtEnd(input));
+  refuseKind(input);
+  const ahead = vmdescAtEnd(input);
+  const pass = new Pass(options, visitor, ahead, input.wrapper?.headerBytes ?? 0);
+  if (ahead === "none") pass.isCut = endsCut(input.tail(8) as Uint8Array);
   for await (const chunk of input.chunks()) {
     pass.push(chunk);
     options.progress?.update(pass.bytes);
@@ -104,10 +117,21 @@ class Pass {
   #configuration: Configuration | undefined;
   #vmdesc: Vmdesc | undefined;
   #list: ListFormat = {};
+  readonly #gate: Gate = { isWaiting: false, isOpen: false };
+  /** The source may go on to post-copy. */
+  #isAdvised = false;
   #walker: ReturnType<typeof ramWalker> | undefined;
   #pageBytes = defaultPageBytes;
+  readonly #fileOffset: number;
+  /** The section that is being read and held, which is none of RAM, and where its body began. */
+  #held: { readonly section: string; readonly from: number } | undefined;
+  /** RAM: the section that is being read, the one before it, and the records of all before. */
+  #ram: BodyDecoder<RamSection> | undefined;
+  #ramBefore: Pick<RamSection, "records" | "blocks"> = { records: {}, blocks: new Map() };
+  #records = 0;
 
-  constructor(options: ReadOptions, visitor: StreamVisitor, ahead: Vmdesc | "none" | undefined) {
+  constructor(options: ReadOptions, visitor: StreamVisitor, ahead: Vmdesc | "none" | undefined, fileOffset: number) {
+    this.#fileOffset = fileOffset;
     this.#options = options;
     this.#visitor = visitor;
     const { catalogue, givenVmdesc, footerScan = false, holdBytes } = options;
@@ -123,14 +147,30 @@ class Pass {
     });
   }
 
+  set isCut(isCut: boolean) {
+    this.#about.isCut = isCut;
+  }
+
   push(chunk: Uint8Array): void {
     this.bytes += chunk.length;
-    for (const event of this.#reader.push(chunk)) this.#event(event);
+    this.#tell(this.#reader.push(chunk));
+    this.#checkEnd();
+    this.#checkHeld(chunk.length);
+  }
+
+  /** What is told, and what waited for that. */
+  #tell(events: readonly StreamEvent[]): void {
+    for (const event of events) this.#event(event);
+    while (this.#gate.isWaiting) {
+      this.#gate.isWaiting = false;
+      for (const event of this.#reader.push(nothing)) this.#event(event);
+    }
   }
 
   end(): StreamRead {
     this.#about.ended = true;
-    for (const event of this.#reader.end()) this.#event(event);
+    this.#gate.isOpen = true;
+    this.#tell(this.#reader.end());
     return {
       configuration: this.#configuration,
       vmdesc: this.#vmdesc,
@@ -140,9 +180,17 @@ class Pass {
   }
 
   #open(head: SectionHead, phase: Phase, previous: unknown) {
+    this.#visitor.opening?.(head, phase, this.#reader.offset);
+    if (phase !== "full" && head.idstr !== "ram") this.#held = { section: sectionKey(head), from: this.#reader.offset };
     if (head.idstr === "ram" && phase !== "full") {
-      this.#walker ??= this.#ramWalker();
-      return this.#walker.decoder(phase as RamPhase, previous as RamSection | undefined);
+      const make = (): BodyDecoder<RamSection> => {
+        this.#walker ??= this.#ramWalker();
+        this.#ram = this.#walker.decoder(phase as RamPhase, previous as RamSection | undefined);
+        return this.#ram;
+      };
+      // Waiting costs a copy of the chunk. Only the configuration before the first section tells how RAM is read, and with
+      // post-copy commands between sections tell what it means.
+      return this.#walker === undefined || this.#isAdvised ? new OrderedDecoder(this.#gate, make) : make();
     }
     return phase === "full" ? new SectionDecoder(head, this.#about) : undefined;
   }
@@ -151,7 +199,37 @@ class Pass {
     const vmdesc = this.#knownVmdesc();
     const bits = this.#configuration?.pageBits ?? 0;
     this.#pageBytes = bits > 0 ? 2 ** bits : (vmdesc?.page_size ?? defaultPageBytes);
+    checkPageBytes(this.#pageBytes);
     return ramWalker({ ...this.#options.ram, pageBytes: this.#pageBytes, list: () => this.#list });
+  }
+
+  /** A pipe may repeat itself for ever; what it repeats is looked at after each chunk. */
+  #checkEnd(): void {
+    const { records, blocks } = this.#ram?.value() ?? this.#ramBefore;
+    const seen = this.#records + recordsOf(records);
+    if (seen <= endlessRecords) return;
+    let ramBytes = 0;
+    for (const { length } of blocks.values()) ramBytes += length;
+    if (seen <= endlessRounds * (ramBytes / this.#pageBytes)) return;
+    throw new MigrationError("STREAM_ENDLESS", `the stream sends its RAM more than ${endlessRounds} times over`, {
+      section: "ram/0",
+      path: "records",
+      offset: this.bytes,
+      expected: `at most ${endlessRounds} records a page`,
+      found: `${seen} records of ${ramBytes / this.#pageBytes} pages`,
+    });
+  }
+
+  /** An iterable that core walks is kept until its section ends. */
+  #checkHeld(chunkBytes: number): void {
+    const { holdBytes } = this.#options;
+    if (this.#held === undefined || this.bytes - this.#held.from <= holdBytes + chunkBytes) return;
+    throw new MigrationError("HOLD_BOUND", "an iterable section is longer than --hold allows", {
+      section: this.#held.section,
+      path: "body",
+      offset: this.#held.from,
+      expected: `at most ${holdBytes} bytes`,
+    });
   }
 
   #knownVmdesc(): Vmdesc | undefined {
@@ -163,15 +241,19 @@ class Pass {
     switch (event.type) {
       case "configuration":
         this.#configuration = event.configuration;
-        this.#list = listFormat(event.configuration.capabilities);
+        this.#list = { ...listFormat(event.configuration.capabilities), fileOffset: this.#fileOffset };
         this.#visitor.configuration?.(event.configuration, event);
         break;
       case "command":
         // A stream that went on to post-copy ends without a description of itself.
+        if (event.name === "POSTCOPY_ADVISE") this.#isAdvised = true;
         if (event.name.startsWith("POSTCOPY_LISTEN")) this.#about.own ??= "none";
         this.#visitor.command?.(event);
         break;
       case "section":
+        // Another one may have begun in the same chunk.
+        if (this.#held !== undefined && this.#held.from <= event.offset + event.bytes) this.#held = undefined;
+        if (event.head.idstr === "ram" && event.phase !== "full") this.#ramRead(event.value as RamSection);
         this.#visitor.section?.(this.#section(event));
         break;
       case "eof":
@@ -182,6 +264,13 @@ class Pass {
         this.#visitor.vmdesc?.(event.vmdesc, event);
         break;
     }
+  }
+
+  #ramRead(section: RamSection): void {
+    this.#records += recordsOf(section.records);
+    this.#ramBefore = { records: {}, blocks: section.blocks };
+    // One chunk may hold many sections, of which the last is being read.
+    if (this.#ram?.value().records === section.records) this.#ram = undefined;
   }
 
   #section({ phase, head, value, delimitedBy, offset, bodyBytes, bytes }: StreamEvent & { type: "section" }): Section {
@@ -230,6 +319,22 @@ class Pass {
       throw error;
     }
   }
+}
+
+function recordsOf(counts: RamSection["records"]): number {
+  let sum = 0;
+  for (const count of Object.values(counts)) sum += count;
+  return sum;
+}
+
+/** What a stream says of its pages is a claim. */
+function checkPageBytes(bytes: number): void {
+  if (bytes >= 1024 && bytes <= 65536 && Math.log2(bytes) % 1 === 0) return;
+  throw new MigrationError("CONFIGURATION_MISMATCH", "the stream's target pages have a size that no target has", {
+    path: "total",
+    expected: "1024 to 65536 bytes, a power of two",
+    found: `${bytes} bytes`,
+  });
 }
 
 function once<T>(make: () => T): () => T {
