@@ -1,5 +1,6 @@
 // What goes wrong, as the user is told: one sentence, the place, the likely cause; and the exit code that goes with it.
 import { isMigrationError, type MigrationError } from "@godwit/core";
+import { likelyCause } from "./likely-cause.ts";
 
 /** 1: the stream or the comparison is bad. 2: wrong use. 3: our own bug. */
 export type FailedExit = 1 | 2 | 3;
@@ -8,7 +9,15 @@ interface FaultInit {
   readonly exit: 1 | 2;
   /** What to do about it, or what it probably is. */
   readonly hint?: string | undefined;
+  /** Where it is, if it is about a place of the stream. */
+  readonly place?: FaultPlace | undefined;
   readonly cause?: unknown;
+}
+
+interface FaultPlace {
+  readonly section?: string;
+  readonly path?: string;
+  readonly offset?: number;
 }
 
 /** What a verb refuses. The code is stable, the sentence is not. */
@@ -16,12 +25,14 @@ export class CliFault extends Error {
   readonly code: string;
   readonly exit: 1 | 2;
   readonly hint: string | undefined;
+  readonly place: FaultPlace | undefined;
 
-  constructor(code: string, sentence: string, { exit, hint, cause }: FaultInit) {
+  constructor(code: string, sentence: string, { exit, hint, place, cause }: FaultInit) {
     super(sentence, cause === undefined ? undefined : { cause });
     this.code = code;
     this.exit = exit;
     this.hint = hint;
+    this.place = place;
   }
 }
 
@@ -39,8 +50,8 @@ export interface FaultReport {
 
 export function reportOf(error: unknown): { readonly report: FaultReport; readonly exit: FailedExit } {
   if (error instanceof CliFault) {
-    const { code, message, hint, exit } = error;
-    return { exit, report: { code, message, ...(hint !== undefined && { hint }) } };
+    const { code, message, hint, place, exit } = error;
+    return { exit, report: { code, message, ...place, ...(hint !== undefined && { hint }) } };
   }
   if (isMigrationError(error)) return { exit: 1, report: reportOfMigrationError(error) };
   const message = error instanceof Error ? error.message : String(error);
@@ -50,9 +61,10 @@ export function reportOf(error: unknown): { readonly report: FaultReport; readon
   };
 }
 
-function reportOfMigrationError({ code, detail, location, expected, found }: MigrationError): FaultReport {
+function reportOfMigrationError(error: MigrationError): FaultReport {
+  const { code, detail, location, expected, found } = error;
   const { section, path, offset } = location;
-  const hint = likelyCause(code);
+  const hint = likelyCause(error);
   return {
     code,
     message: detail,
@@ -63,17 +75,6 @@ function reportOfMigrationError({ code, detail, location, expected, found }: Mig
     ...(found !== undefined && { found }),
     ...(hint !== undefined && { hint }),
   };
-}
-
-/** In plain words, by code. */
-const causes: Readonly<Record<string, string>> = {
-  STREAM_TRUNCATED: "the file is cut off: was the save or the copy interrupted?",
-  SECTION_UNDELIMITED:
-    "give --vmdesc with a stream of the same QEMU and machine, or --plugin with a module that describes the section",
-};
-
-function likelyCause(code: string): string | undefined {
-  return causes[code];
 }
 
 /** The sentences for standard error. */

@@ -23,7 +23,7 @@ export const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
 /** Runs the program; the exit code. `args` are the words behind its name. */
 export async function runProgram(args: readonly string[], terminal: Terminal): Promise<0 | 1 | 2 | 3> {
   const asked = args.find((word) => !word.startsWith("-"));
-  const named = asked !== undefined && Object.hasOwn(verbs, asked) ? [asked] : Object.keys(verbs);
+  const named = namesFor(args, asked);
   let outcome: 0 | 1 = 0;
   const program = new Command("godwit")
     .description("Open, check, compare, mend and move QEMU migration streams.")
@@ -61,6 +61,12 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     }
     return tell(error, args, terminal);
   }
+}
+
+/** The verbs that an answer needs: the one that is asked for, or all; a version needs none. */
+function namesFor([first]: readonly string[], asked: string | undefined): readonly string[] {
+  if (asked !== undefined && Object.hasOwn(verbs, asked)) return [asked];
+  return first === "-V" || first === "--version" ? [] : Object.keys(verbs);
 }
 
 /** The command with its help: as the program runs it, and as the reference prints it. */

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { findVmdesc, StreamWriter } from "@godwit/core/stream";
 import { writeListedBlock, writeRamRecord } from "@godwit/ram-dirty-tracker";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamFile } from "@godwit/testkit/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import { pageData } from "../src/convert/plain-ram.ts";
 import { openInput } from "../src/io/input.ts";
@@ -11,7 +11,7 @@ import { readOptions } from "../src/model/open-stream.ts";
 import { readStream as visit } from "../src/model/read-stream.ts";
 import { runProgram } from "../src/program.ts";
 import { ramFiles } from "../src/ram/ram-files.ts";
-import { folderFor, hashOf, inMemory, quiet, streamFile, tinyPasses } from "./ram-support.ts";
+import { folderFor, hashOf, inMemory, quiet, tinyPasses } from "./ram-support.ts";
 import { type RunInit, runCli } from "./run-cli.ts";
 
 const folder = folderFor("convert");

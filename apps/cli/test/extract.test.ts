@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findVmdesc } from "@godwit/core/stream";
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream, streamFile } from "@godwit/testkit/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import type { RamIndex } from "../src/extract/ram-index.ts";
-import { fileHolds, folderFor, inMemory, streamFile, tinyPasses } from "./ram-support.ts";
+import { fileHolds, folderFor, inMemory, tinyPasses } from "./ram-support.ts";
 import { type RunInit, runCli } from "./run-cli.ts";
 
 const folder = folderFor("extract");

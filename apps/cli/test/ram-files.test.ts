@@ -17,7 +17,7 @@ import {
   zlibCompression,
   zstdCompression,
 } from "@godwit/ram-dirty-tracker";
-import { haveStreams, manifest, readStream as rawStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream as rawStream, streamFile } from "@godwit/testkit/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import { openInput } from "../src/io/input.ts";
 import { readOptions, vmdescOf } from "../src/model/open-stream.ts";
@@ -25,7 +25,7 @@ import type { StreamVisitor } from "../src/model/read-stream.ts";
 import { imageName } from "../src/ram/file-names.ts";
 import { type RamFiles, type RamFilesInit, ramFiles } from "../src/ram/ram-files.ts";
 import { readStreamWithRam } from "../src/ram/read-with-ram.ts";
-import { fileHolds, folderFor, hashOf, inMemory, quiet, streamFile, tinyPasses } from "./ram-support.ts";
+import { fileHolds, folderFor, hashOf, inMemory, quiet, tinyPasses } from "./ram-support.ts";
 
 const folder = folderFor("ram");
 afterAll(() => folder.remove());

@@ -13,17 +13,7 @@ import {
   type RamWalker,
   ramImage,
 } from "@godwit/ram-dirty-tracker";
-import { manifest, streamsFolder } from "@godwit/testkit/streams";
 import { silent, type Terminal } from "../src/io/terminal.ts";
-
-/** The compressed file that the manifest calls so. */
-export function streamFile(raw: string): string {
-  const file = manifest()
-    .flatMap(({ files }) => files)
-    .find((one) => one.raw === raw);
-  if (file === undefined) throw new Error(`${raw} is not in the manifest`);
-  return join(streamsFolder(), file.file);
-}
 
 /** A folder for one test file; `remove` when it is over. */
 export function folderFor(name: string): { readonly path: string; remove(): void } {

@@ -12,13 +12,13 @@ import {
   jsonSchemaOf,
   stateToJson,
 } from "@godwit/core/tools";
-import { haveStreams, streamsFolder } from "@godwit/testkit/streams";
+import { faultsOf } from "@godwit/testkit/json-schema";
+import { haveStreams, streamFile, streamsFolder } from "@godwit/testkit/streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silent, type Terminal } from "../src/io/terminal.ts";
 import { readOptions, visitStream } from "../src/model/open-stream.ts";
 import type { Section } from "../src/model/read-stream.ts";
 import { runCli } from "./run-cli.ts";
-import { faultsOf } from "./schema-check.ts";
 
 const terminal: Terminal = {
   out() {},
@@ -41,7 +41,7 @@ function* pieces(bytes: Uint8Array, size: number): Generator<Uint8Array> {
 /** By its path: what a package's name leads to is another thing under each runtime's test runner. */
 const plugin = (path: string): string => fileURLToPath(new URL(`../../../plugins/${path}`, import.meta.url));
 const virtioNetPci = plugin("virtio-net/src/pci.ts");
-const stream = (name: string): string => join(streamsFolder(), `${name}.stream.zst`);
+const stream = (name: string): string => streamFile(`${name}.stream`);
 const qemuDump = (name: string): Dump => JSON.parse(readFileSync(join(streamsFolder(), "dump-vmstate", name), "utf8"));
 
 /** A description of a dump without what QEMU's form lacks. */

@@ -1,11 +1,11 @@
 // The real streams, saved by QEMU, that tests read: where they are, what is known of them, and their bytes, verified.
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ManifestCase, ManifestFile } from "./manifest.ts";
 import { absent, environmentValue } from "./required.ts";
-import { decompressZstd } from "./zstd.ts";
+import { decompressZstd, unpacksFast } from "./zstd.ts";
 
 export type {
   ManifestCase,
@@ -46,7 +46,7 @@ export function manifest(): readonly ManifestCase[] {
 /** The raw bytes of the file that the manifest calls `rawName`, with its size and SHA-256 checked. */
 export function readStream(rawName: string): Uint8Array {
   const file = findFile(rawName);
-  const bytes = decompressZstd(readFileSync(join(streamsFolder(), file.file)));
+  const bytes = unpacksFast ? unpacked(file) : readFileSync(kept(file));
   if (bytes.length !== file.bytes) {
     throw new Error(`${rawName}: expected ${file.bytes} bytes, found ${bytes.length}`);
   }
@@ -56,6 +56,27 @@ export function readStream(rawName: string): Uint8Array {
   }
   // A plain view: Node's Buffer would compare unequal to a Uint8Array of the same bytes in tests.
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** A file of the stream, to be given to programs: the supplied one, packed, where the runtime unpacks it fast. */
+export function streamFile(rawName: string): string {
+  const file = findFile(rawName);
+  return unpacksFast ? join(streamsFolder(), file.file) : kept(file);
+}
+
+const unpacked = ({ file }: ManifestFile): Uint8Array => decompressZstd(readFileSync(join(streamsFolder(), file)));
+
+/** Unpacked once for all tests of this checkout, which read it from many processes. */
+function kept(file: ManifestFile): string {
+  const folder = join(repositoryRoot, "node_modules/.cache/godwit-streams");
+  const path = join(folder, file.sha256);
+  if (!existsSync(path)) {
+    mkdirSync(folder, { recursive: true });
+    const own = `${path}.${process.pid}`;
+    writeFileSync(own, unpacked(file));
+    renameSync(own, path);
+  }
+  return path;
 }
 
 function findFile(rawName: string): ManifestFile {

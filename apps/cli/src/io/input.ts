@@ -1,8 +1,12 @@
-// Where a stream comes from: a file, standard input, a pipe; compressed or not. What comes out is the stream's own bytes.
+// Where a stream comes from: a file, standard input, a pipe; compressed or not, in libvirt's wrapper or not. What comes out
+// is the stream's own bytes, and offsets count from its first.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import { CliFault } from "../faults.ts";
 import { type Compression, compressionOf, decompressed } from "./decompress.ts";
+import { descriptorChunks } from "./descriptor.ts";
+import { type FileKind, kindBytes, kindOf, startsLikeStream } from "./kinds.ts";
+import { type LibvirtWrapper, libvirtBytes, libvirtFixedBytes, libvirtWrapper, startsLikeLibvirt } from "./libvirt.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Input {
@@ -11,6 +15,12 @@ export interface Input {
   readonly compression: Compression;
   /** Of the stream itself, where it is known. Bytes. */
   readonly sizeBytes: number | undefined;
+  /** What it is, where it is recognised and is no stream: `refuseKind` tells it. */
+  readonly kind?: FileKind | undefined;
+  /** There is not one byte. */
+  readonly isEmpty?: boolean;
+  /** What stands around the stream. */
+  readonly wrapper?: LibvirtWrapper | undefined;
   /**
    * The stream's bytes, in order, once. A chunk may be written over when the next one is asked for: whoever keeps one
    * copies it.
@@ -23,21 +33,91 @@ export interface Input {
   close(): void;
 }
 
-const chunkBytes = 1 << 20;
+/** A compressed libvirt save in a compressed file is the deepest that makes sense. */
+const deepest = 4;
 
 /** `-` is standard input. Exit 2 for a file that cannot be opened. */
 export async function openInput(path: string, terminal: Terminal): Promise<Input> {
   const raw = path === "-" ? standardInput(terminal) : file(path, terminal);
-  const { head, rest } = await peek(raw.chunks());
-  const compression = compressionOf(head);
-  if (compression === "none") return { ...raw, chunks: () => rest };
+  try {
+    return await unwrapped(raw, terminal);
+  } catch (error) {
+    raw.close();
+    throw error;
+  }
+}
+
+/** `INPUT_KIND`, `INPUT_EMPTY`: what the input is, when it is no stream. Exit 1. */
+export function refuseKind({ name, kind, isEmpty = false, wrapper }: Input): void {
+  const place = { section: "header", path: "magic", offset: 0 };
+  const where = wrapper === undefined ? name : `${name}, behind its libvirt header,`;
+  if (isEmpty) {
+    throw new CliFault("INPUT_EMPTY", `${where} is empty`, {
+      exit: 1,
+      place,
+      hint: "did the program fail that writes it, or was the save interrupted?",
+    });
+  }
+  if (kind === undefined) return;
+  throw new CliFault("INPUT_KIND", `${where} is ${kind.name}, and no migration stream`, {
+    exit: 1,
+    place,
+    hint: kind.unpackBy === undefined ? kind.hint : `${kind.hint}: ${unpacking(kind.unpackBy, name, wrapper)}`,
+  });
+}
+
+function unpacking(command: string, name: string, wrapper: LibvirtWrapper | undefined): string {
+  const file = name === "standard input" ? "" : ` ${name}`;
+  const from = wrapper === undefined ? `${command}${file}` : `tail -c +${wrapper.headerBytes + 1}${file} | ${command}`;
+  return `${from} | godwit ... -`;
+}
+
+async function unwrapped(raw: Input, terminal: Terminal): Promise<Input> {
+  let input = raw;
+  for (let depth = 0; ; depth++) {
+    const source = new Pieces(input.chunks());
+    const head = await source.peek(kindBytes, startsLikeStream);
+    const compression = depth < deepest ? compressionOf(head) : "none";
+    if (compression !== "none") {
+      const { name } = input;
+      input = {
+        ...input,
+        compression,
+        sizeBytes: undefined,
+        chunks: () => decompressed(compression, source, name),
+        tail: () => undefined,
+        readAt: () => undefined,
+      };
+    } else if (input.wrapper === undefined && startsLikeLibvirt(head)) {
+      input = await libvirt(input, source, terminal);
+    } else {
+      return { ...input, kind: kindOf(head), isEmpty: head.length === 0, chunks: () => source };
+    }
+  }
+}
+
+async function libvirt(input: Input, source: Pieces, terminal: Terminal): Promise<Input> {
+  const fixed = await source.peek(libvirtFixedBytes);
+  const bytes = fixed.length < libvirtFixedBytes ? libvirtFixedBytes : libvirtBytes(fixed, input.name);
+  const header = await source.peek(bytes);
+  if (header.length < bytes) {
+    throw new CliFault("LIBVIRT_HEADER", `${input.name} ends within its libvirt header`, {
+      exit: 1,
+      hint: "the file is cut off: was the save or the copy interrupted?",
+    });
+  }
+  const wrapper = libvirtWrapper(header, input.name);
+  source.drop(bytes);
+  if (wrapper.unfinished) terminal.note(`godwit: libvirt never finished this save (${input.name}): it may be cut off`);
+  const { sizeBytes } = input;
+  const ownBytes = sizeBytes === undefined ? undefined : sizeBytes - bytes;
   return {
-    ...raw,
-    compression,
-    sizeBytes: undefined,
-    chunks: () => decompressed(compression, rest),
-    tail: () => undefined,
-    readAt: () => undefined,
+    ...input,
+    wrapper,
+    sizeBytes: ownBytes,
+    chunks: () => source,
+    tail: (wanted) => (ownBytes === undefined ? undefined : input.tail(Math.min(wanted, ownBytes))),
+    readAt: (offset, into) => input.readAt(offset + bytes, into),
   };
 }
 
@@ -52,71 +132,128 @@ function standardInput(terminal: Terminal): Input {
     name: "standard input",
     compression: "none",
     sizeBytes: undefined,
-    chunks: () => terminal.stdin,
+    chunks: () => readable(terminal.stdin, "standard input"),
     tail: () => undefined,
     readAt: () => undefined,
     close() {},
   };
 }
 
+async function* readable(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+  } catch (cause) {
+    throw cause instanceof CliFault ? cause : unreadable(name, cause);
+  }
+}
+
 function file(path: string, terminal: Terminal): Input {
   const descriptor = openOrRefuse(path, resolve(terminal.folder, path));
   const stat = fstatSync(descriptor);
   const seekable = stat.isFile();
+  const read = (bytes: Uint8Array, from: number, length: number, at: number): number => {
+    try {
+      return readSync(descriptor, bytes, from, length, at);
+    } catch (cause) {
+      throw unreadable(path, cause);
+    }
+  };
+  /** Less only where the file ends. */
+  const readAll = (bytes: Uint8Array, at: number): number => {
+    let got = 0;
+    while (got < bytes.length) {
+      const more = read(bytes, got, bytes.length - got, at + got);
+      if (more === 0) break;
+      got += more;
+    }
+    return got;
+  };
+  let open = true;
   return {
     name: path,
     compression: "none",
     sizeBytes: seekable ? stat.size : undefined,
-    async *chunks() {
-      const buffer = new Uint8Array(chunkBytes);
-      for (;;) {
-        const read = readSync(descriptor, buffer, 0, buffer.length, null);
-        if (read === 0) return;
-        yield buffer.subarray(0, read);
-      }
-    },
+    chunks: () => readable(descriptorChunks(descriptor), path),
     tail(bytes) {
       if (!seekable) return undefined;
       const last = new Uint8Array(Math.min(bytes, stat.size));
-      readSync(descriptor, last, 0, last.length, stat.size - last.length);
-      return last;
+      return last.subarray(0, readAll(last, stat.size - last.length));
     },
-    readAt: (offset, bytes) => (seekable ? readSync(descriptor, bytes, 0, bytes.length, offset) : undefined),
-    close: () => closeSync(descriptor),
+    readAt: (offset, bytes) => (seekable ? readAll(bytes, offset) : undefined),
+    close() {
+      if (open) closeSync(descriptor);
+      open = false;
+    },
   };
 }
 
 function openOrRefuse(path: string, absolute: string): number {
+  let descriptor: number;
   try {
-    const descriptor = openSync(absolute, "r");
+    descriptor = openSync(absolute, "r");
     if (!fstatSync(descriptor).isDirectory()) return descriptor;
-    closeSync(descriptor);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "there is no such file" : code === "EACCES" ? "it may not be read" : String(code);
-    throw new CliFault("INPUT_UNREADABLE", `${path} cannot be opened: ${why}`, { exit: 2, cause });
+    throw unreadable(path, cause);
   }
-  throw new CliFault("INPUT_UNREADABLE", `${path} is a folder`, { exit: 2 });
+  closeSync(descriptor);
+  throw new CliFault("INPUT_UNREADABLE", `${path} is a folder`, { exit: 2, hint: "give the file in it" });
 }
 
-/** The first chunk, for a look at what it is, and all chunks with it. */
-async function peek(
-  chunks: AsyncIterable<Uint8Array>,
-): Promise<{ readonly head: Uint8Array; readonly rest: AsyncIterable<Uint8Array> }> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  async function* rest(): AsyncGenerator<Uint8Array> {
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "there is no such file",
+  EACCES: "it may not be read",
+  EPERM: "it may not be read",
+  EISDIR: "it is a folder",
+  EIO: "the device reports an error",
+  ENXIO: "it is a socket",
+};
+
+function unreadable(name: string, cause: unknown): CliFault {
+  const { code = String(cause) } = cause as NodeJS.ErrnoException;
+  return new CliFault("INPUT_UNREADABLE", `${name} cannot be read: ${reasons[code] ?? code}`, { exit: 2, cause });
+}
+
+/** Chunks, of which the first can be looked at before they are taken; once. */
+class Pieces implements AsyncIterable<Uint8Array> {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  #held: Uint8Array = new Uint8Array(0);
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#iterator = chunks[Symbol.asyncIterator]();
+  }
+
+  /** At most `bytes`, less where the source ends or where four are `enough`. Not to be kept. */
+  async peek(bytes: number, enough: (head: Uint8Array) => boolean = () => false): Promise<Uint8Array> {
+    while (this.#held.length < bytes && !(this.#held.length >= 4 && enough(this.#held))) {
+      const before = this.#held.length === 0 ? this.#held : this.#held.slice();
+      const next = await this.#iterator.next();
+      if (next.done === true) break;
+      if (before.length === 0) this.#held = next.value;
+      else {
+        this.#held = new Uint8Array(before.length + next.value.length);
+        this.#held.set(before);
+        this.#held.set(next.value, before.length);
+      }
+    }
+    return this.#held.subarray(0, bytes);
+  }
+
+  drop(bytes: number): void {
+    this.#held = this.#held.subarray(bytes);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     try {
-      if (first.done === true) return;
-      yield first.value;
+      if (this.#held.length > 0) yield this.#held;
+      this.#held = new Uint8Array(0);
       for (;;) {
-        const next = await iterator.next();
+        const next = await this.#iterator.next();
         if (next.done === true) return;
-        yield next.value;
+        if (next.value.length > 0) yield next.value;
       }
     } finally {
-      await iterator.return?.();
+      await this.#iterator.return?.();
     }
   }
-  return { head: first.done === true ? new Uint8Array(0) : first.value, rest: rest() };
 }

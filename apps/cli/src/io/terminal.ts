@@ -1,5 +1,7 @@
 // Where a verb's words go: results to standard output, sentences and progress to standard error.
+import { isatty } from "node:tty";
 import { styleText } from "node:util";
+import { descriptorChunks } from "./descriptor.ts";
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
@@ -33,7 +35,7 @@ export interface Progress {
 const progressMs = 250;
 
 export function processTerminal(colours: boolean | undefined): Terminal {
-  const { stdin, stdout, stderr, env } = process;
+  const { stdout, stderr, env } = process;
   const coloured = colours ?? (stdout.isTTY === true && env["NO_COLOR"] === undefined && env["TERM"] !== "dumb");
   return {
     out: (line = "") => void stdout.write(`${line}\n`),
@@ -45,8 +47,11 @@ export function processTerminal(colours: boolean | undefined): Terminal {
       }),
     style: (style, text) => (coloured ? styleText(style, text, { validateStream: false }) : text),
     progress: (what, totalBytes) => (stderr.isTTY === true ? progressLine(what, totalBytes) : silent),
-    stdin,
-    stdinIsTerminal: stdin.isTTY === true,
+    // By its descriptor, which is three times as fast; the runtime's own stream, which would make it non-blocking, is not made.
+    stdin: { [Symbol.asyncIterator]: () => descriptorChunks(0) },
+    get stdinIsTerminal() {
+      return isatty(0);
+    },
     stdoutIsTerminal: stdout.isTTY === true,
     folder: process.cwd(),
     environment: env,

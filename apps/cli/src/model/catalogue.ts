@@ -17,46 +17,39 @@ import { virtioRngPciFamily } from "@godwit/virtio-rng/pci";
 import { scsiDiskFamily } from "@godwit/virtio-scsi";
 import { virtioScsiCcwFamily } from "@godwit/virtio-scsi/ccw";
 import { virtioScsiPciFamily } from "@godwit/virtio-scsi/pci";
+import { broughtFor, isNamed, type SectionPath } from "./section-names.ts";
 
 interface CatalogueEntry {
   readonly plugin: string;
+  readonly path: SectionPath;
   readonly family: DescriptionFamily<never>;
-  /** What stands before the name: a PCI path, a channel path, or nothing. */
-  readonly path: RegExp;
 }
 
-const entry = <P>(plugin: string, path: RegExp, family: DescriptionFamily<P>): CatalogueEntry => ({
+const entry = <P>(plugin: string, path: SectionPath, family: DescriptionFamily<P>): CatalogueEntry => ({
   plugin: `@godwit/${plugin}`,
-  family: family as unknown as DescriptionFamily<never>,
   path,
+  family: family as unknown as DescriptionFamily<never>,
 });
 
-const alone = /^$/;
-/** What stands on no bus, or on the one for virtual I/O: `nvram@71000000`. */
-const platform = /^([a-z]+@[0-9a-f]+\/)?$/;
-const pci = /^(0000:00|pci@[0-9a-f]+):[^/]*\/$/;
-const channel = /^\/[0-9a-f]+\.[0-3]\.[0-9a-f]{4}\/$/;
-/** Behind a host adapter on either. */
-const scsi = /\/\d+:\d+:\d+\/$/;
-
-const catalogue: readonly CatalogueEntry[] = [
-  entry("iommu-vtd", alone, vtdFamily),
-  entry("virtio-net", pci, virtioNetPciFamily),
-  entry("virtio-net", channel, virtioNetCcwFamily),
-  entry("virtio-blk", pci, virtioBlkPciFamily),
-  entry("virtio-blk", channel, virtioBlkCcwFamily),
-  entry("virtio-rng", pci, virtioRngPciFamily),
-  entry("virtio-rng", channel, virtioRngCcwFamily),
-  entry("virtio-balloon", pci, virtioBalloonPciFamily),
-  entry("virtio-balloon", channel, virtioBalloonCcwFamily),
-  entry("virtio-console", pci, virtioConsolePciFamily),
-  entry("virtio-console", channel, virtioConsoleCcwFamily),
-  entry("virtio-scsi", pci, virtioScsiPciFamily),
-  entry("virtio-scsi", channel, virtioScsiCcwFamily),
-  entry("virtio-scsi", scsi, scsiDiskFamily),
-  entry("virtio-ccw", alone, cssFamily),
-  ...vfioFamilies.map((family) => entry("vfio-config-subflag", pci, family as unknown as DescriptionFamily<never>)),
-  ...spaprFamilies.map((family) => entry("spapr-drc-ccs", platform, family as unknown as DescriptionFamily<never>)),
+/** In the order of section-names.ts, with which a test compares them. */
+export const families: readonly CatalogueEntry[] = [
+  entry("iommu-vtd", "alone", vtdFamily),
+  entry("virtio-net", "pci", virtioNetPciFamily),
+  entry("virtio-net", "channel", virtioNetCcwFamily),
+  entry("virtio-blk", "pci", virtioBlkPciFamily),
+  entry("virtio-blk", "channel", virtioBlkCcwFamily),
+  entry("virtio-rng", "pci", virtioRngPciFamily),
+  entry("virtio-rng", "channel", virtioRngCcwFamily),
+  entry("virtio-balloon", "pci", virtioBalloonPciFamily),
+  entry("virtio-balloon", "channel", virtioBalloonCcwFamily),
+  entry("virtio-console", "pci", virtioConsolePciFamily),
+  entry("virtio-console", "channel", virtioConsoleCcwFamily),
+  entry("virtio-scsi", "pci", virtioScsiPciFamily),
+  entry("virtio-scsi", "channel", virtioScsiCcwFamily),
+  entry("virtio-scsi", "scsi", scsiDiskFamily),
+  entry("virtio-ccw", "alone", cssFamily),
+  ...vfioFamilies.map((one) => entry("vfio-config-subflag", "pci", one as unknown as DescriptionFamily<never>)),
+  ...spaprFamilies.map((one) => entry("spapr-drc-ccs", "platform", one as unknown as DescriptionFamily<never>)),
 ];
 
 /** A section with the description that fits its bytes. */
@@ -73,6 +66,8 @@ export interface Catalogue {
   knows(idstr: string): string | undefined;
   /** Undefined where nothing knows the section; a family's error where one does, and the bytes do not fit. */
   describe(sample: SectionSample): Described | undefined;
+  /** What is needed before `describe` is asked; without it, nothing is. */
+  load?(): Promise<void>;
 }
 
 /** Descriptions of other people's, as a module brings them; they go before ours. */
@@ -83,13 +78,9 @@ export interface BroughtFamily {
 }
 
 export function catalogueWith(brought: readonly BroughtFamily[] = []): Catalogue {
-  const find = (idstr: string): { plugin: string; family: DescriptionFamily<never> } | undefined => {
-    const own = brought.find(({ family: { name } }) => idstr === name || idstr.endsWith(`/${name}`));
-    if (own !== undefined) return own as unknown as { plugin: string; family: DescriptionFamily<never> };
-    return catalogue.find(
-      ({ family: { name }, path }) => idstr.endsWith(name) && path.test(idstr.slice(0, -name.length)),
-    );
-  };
+  const find = (idstr: string): Omit<CatalogueEntry, "path"> | undefined =>
+    (broughtFor(idstr, brought) as Omit<CatalogueEntry, "path"> | undefined) ??
+    families.find(({ path, family: { name } }) => isNamed({ name, path }, idstr));
   return {
     knows: (idstr) => find(idstr)?.plugin,
     describe(sample) {

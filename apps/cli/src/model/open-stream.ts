@@ -1,6 +1,7 @@
 // A stream as a verb's options name it: its input, and how it is to be read.
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { isMigrationError } from "@godwit/core";
 import { findVmdesc, parseVmdesc, type Vmdesc } from "@godwit/core/stream";
 import { CliFault } from "../faults.ts";
 import { type Input, openInput } from "../io/input.ts";
@@ -8,7 +9,8 @@ import { sizeOf } from "../io/size.ts";
 import type { Terminal } from "../io/terminal.ts";
 import type { VerbOptions } from "../verb.ts";
 import { bringFamilies } from "./brought.ts";
-import { type Catalogue, catalogueWith } from "./catalogue.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { lazyCatalogue } from "./lazy-catalogue.ts";
 import { type ReadOptions, readStream, type StreamRead, type StreamVisitor } from "./read-stream.ts";
 
 /** What `streamOptions` of verb.ts gave, as `readStream` takes it. */
@@ -22,17 +24,25 @@ export async function readOptions(options: VerbOptions, terminal: Terminal): Pro
   };
 }
 
-/** Opens, reads and closes. `path`: a file, or "-". */
+/** Opens, reads and closes. `path`: a file, or "-". `through`: what is read instead of the input itself. */
 export async function visitStream(
   path: string,
   options: ReadOptions,
   visitor: StreamVisitor,
   terminal: Terminal,
+  through: (input: Input) => Input = (input) => input,
 ): Promise<StreamRead & { readonly input: Input }> {
   const input = await openInput(path, terminal);
   try {
     const progress = terminal.progress(`reading ${input.name}`, input.sizeBytes);
-    return { ...(await readStream(input, { ...options, progress }, visitor)), input };
+    return { ...(await readStream(through(input), { ...options, progress }, visitor)), input };
+  } catch (error) {
+    if (input.wrapper !== undefined && isMigrationError(error)) {
+      terminal.note(
+        `godwit: offsets count from the stream's first byte, ${input.wrapper.headerBytes} bytes into ${input.name}`,
+      );
+    }
+    throw error;
   } finally {
     input.close();
   }
@@ -48,7 +58,7 @@ export async function catalogueOf(options: VerbOptions, { folder, environment }:
     const path = resolve(folder, config);
     for (const name of pluginsIn(path)) brought.push(...(await bringFamilies(name, dirname(path))));
   }
-  return catalogueWith(brought);
+  return lazyCatalogue(brought);
 }
 
 function pluginsIn(path: string): readonly string[] {

@@ -7,6 +7,7 @@ import {
   type SectionHead,
   type StreamEvent,
   StreamReader,
+  sectionBytes,
   sectionKey,
   type Vmdesc,
   type VmdescDevice,
@@ -36,6 +37,8 @@ export interface ReadOptions {
   /** What becomes of RAM: blocks, records, pages. Page size and list format are found here. */
   readonly ram?: Omit<RamWalkerInit, "pageBytes" | "list">;
   readonly progress?: Progress;
+  /** False: nobody asks what describes a section, and what does is not imported without need. */
+  readonly describes?: boolean;
 }
 
 export interface Section {
@@ -97,6 +100,7 @@ const nothing = new Uint8Array(0);
 export async function readStream(input: Input, options: ReadOptions, visitor: StreamVisitor): Promise<StreamRead> {
   refuseKind(input);
   const ahead = vmdescAtEnd(input);
+  if ((options.describes ?? true) || !delimitsAll(ahead)) await options.catalogue.load?.();
   const pass = new Pass(options, visitor, ahead, input.wrapper?.headerBytes ?? 0);
   if (ahead === "none") pass.isCut = endsCut(input.tail(8) as Uint8Array);
   for await (const chunk of input.chunks()) {
@@ -105,6 +109,10 @@ export async function readStream(input: Input, options: ReadOptions, visitor: St
   }
   options.progress?.end();
   return pass.end();
+}
+
+function delimitsAll(vmdesc: Vmdesc | "none" | undefined): boolean {
+  return typeof vmdesc === "object" && vmdesc.devices.every((device) => sectionBytes(device) !== undefined);
 }
 
 class Pass {
@@ -153,24 +161,34 @@ class Pass {
 
   push(chunk: Uint8Array): void {
     this.bytes += chunk.length;
-    this.#tell(this.#reader.push(chunk));
+    this.#tell(() => this.#reader.push(chunk));
     this.#checkEnd();
     this.#checkHeld(chunk.length);
   }
 
   /** What is told, and what waited for that. */
-  #tell(events: readonly StreamEvent[]): void {
-    for (const event of events) this.#event(event);
+  #tell(read: () => readonly StreamEvent[]): void {
+    for (const event of this.#read(read)) this.#event(event);
     while (this.#gate.isWaiting) {
       this.#gate.isWaiting = false;
-      for (const event of this.#reader.push(nothing)) this.#event(event);
+      for (const event of this.#read(() => this.#reader.push(nothing))) this.#event(event);
+    }
+  }
+
+  /** What stood before a fault in the same chunk is told, too. */
+  #read(read: () => readonly StreamEvent[]): readonly StreamEvent[] {
+    try {
+      return read();
+    } catch (error) {
+      for (const event of this.#reader.readBefore) this.#event(event);
+      throw error;
     }
   }
 
   end(): StreamRead {
     this.#about.ended = true;
     this.#gate.isOpen = true;
-    this.#tell(this.#reader.end());
+    this.#tell(() => this.#reader.end());
     return {
       configuration: this.#configuration,
       vmdesc: this.#vmdesc,

@@ -21,6 +21,8 @@ export interface Delimiting {
   readonly holdBytes: number;
   /** No more bytes come. */
   ended: boolean;
+  /** The last bytes are not those of a whole stream, as far as it is known. */
+  isCut?: boolean;
 }
 
 export interface DeviceBody {
@@ -29,6 +31,12 @@ export interface DeviceBody {
 }
 
 const footerBytes = 5;
+
+/** Whether the last bytes are neither a vmdesc's end nor the EOF behind a footer. */
+export function endsCut(tail: Uint8Array): boolean {
+  const last = tail.at(-1);
+  return last !== 0x7d && !(last === sectionType.eof && tail.at(-1 - footerBytes) === sectionType.footer);
+}
 
 export class SectionDecoder implements BodyDecoder<DeviceBody> {
   readonly #head: SectionHead;
@@ -45,6 +53,7 @@ export class SectionDecoder implements BodyDecoder<DeviceBody> {
   resume(cursor: Cursor): boolean {
     const about = this.#about;
     if (about.ended && about.own === undefined) {
+      about.isCut = endsCut(cursor.bytes.subarray(cursor.pos, cursor.end));
       about.own = findVmdesc(cursor.bytes.subarray(cursor.pos, cursor.end))?.vmdesc ?? "none";
     }
     if (about.own === undefined) return this.#hold(cursor);
@@ -54,6 +63,13 @@ export class SectionDecoder implements BodyDecoder<DeviceBody> {
     const given = this.#lengthBy(about.given);
     if (given !== undefined) return this.#take(cursor, given, "given-vmdesc");
     if (about.footerScan) return this.#byFooter(cursor);
+    if (about.isCut === true) {
+      throw new MigrationError(
+        "STREAM_TRUNCATED",
+        `the stream does not end as a stream does, and so nothing tells where "${this.#head.idstr}" ends`,
+        { path: "body" },
+      );
+    }
     throw undelimited(
       this.#head,
       about.own === "none" ? "the stream has no vmdesc" : "the vmdesc does not tell its length",

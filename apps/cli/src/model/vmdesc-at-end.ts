@@ -10,9 +10,18 @@ export function vmdescAtEnd(input: Input): Vmdesc | "none" | undefined {
   for (const bytes of steps) {
     const tail = input.tail(bytes);
     if (tail === undefined) return undefined;
-    const found = findVmdesc(tail);
+    const text = withoutPadding(tail);
+    const found = findVmdesc(text);
     if (found !== undefined) return found.vmdesc;
-    if (tail.length < bytes || tail.at(-1) !== 0x7d) return "none";
+    if (tail.length < bytes || text.at(-1) !== 0x7d) return "none";
   }
   return "none";
+}
+
+/** A disk, or a copy in whole blocks, may have zeros behind the stream: reading it tells of them, and not of lengths. */
+function withoutPadding(tail: Uint8Array): Uint8Array {
+  let end = tail.length;
+  while (end > 0 && tail[end - 1] === 0) end--;
+  // A stream without a vmdesc ends with one zero.
+  return tail[end - 1] === 0x7d ? tail.subarray(0, end) : tail;
 }

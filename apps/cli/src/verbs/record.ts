@@ -69,23 +69,43 @@ function pageBytesOf(text: string): number | undefined {
   throw new CliFault("OPTION_SIZE", `--page-size: no target has pages of ${bytes} bytes`, { exit: 2 });
 }
 
-/** The one connection that is recorded. */
+/** A connection that has said something. */
+interface Speaker {
+  readonly channel: Channel;
+  readonly first: Uint8Array;
+}
+
+/**
+ * The one connection that is recorded: the first that says something. Who connects and says nothing is no source: a
+ * monitor that looks whether the port is open, or somebody who wants to listen at the same path.
+ */
 class Source {
   readonly #listener: Listener;
+  readonly #silent = new Set<Channel>();
+  readonly #speaker: Promise<Speaker>;
+  #found: (speaker: Speaker) => void = () => {};
   #channel: Channel | undefined;
   #answered = false;
   readonly #onSignal = (): void => this.#stop(new CliFault("RECORD_STOPPED", "the recording was stopped", { exit: 1 }));
+  #failed: (why: CliFault) => void = () => {};
   #stopped: CliFault | undefined;
 
   constructor(listener: Listener) {
     this.#listener = listener;
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, this.#onSignal);
+    this.#speaker = new Promise((resolve, reject) => {
+      this.#found = resolve;
+      this.#failed = reject;
+    });
+    // Who stops us may do so before anybody waits for a source.
+    this.#speaker.catch(() => {});
+    for (const signal of stopSignals) process.on(signal, this.#onSignal);
   }
 
   async *chunks(): AsyncGenerator<Uint8Array> {
-    this.#channel = await this.#listener.accept();
-    void this.#refuseOthers();
-    yield* this.#channel.receive();
+    void this.#acceptAll();
+    const { channel, first } = await this.#speaker;
+    yield first;
+    yield* channel.receive();
   }
 
   async answer(message: Uint8Array): Promise<void> {
@@ -113,18 +133,33 @@ class Source {
   }
 
   async end(): Promise<void> {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, this.#onSignal);
+    for (const signal of stopSignals) process.off(signal, this.#onSignal);
+    for (const channel of this.#silent) channel.abort(new Error("the recording is over"));
     await this.#listener.close();
   }
 
-  /** A stream that comes by several connections is not recorded: by one alone it would look whole, and lack its pages. */
-  async #refuseOthers(): Promise<void> {
+  async #acceptAll(): Promise<void> {
     try {
-      (await this.#listener.accept()).abort(new Error("one connection is recorded, and no other"));
+      for (;;) void this.#hear(await this.#listener.accept());
     } catch {
-      // The listener is closed: there was no other.
-      return;
+      // The listener is closed.
     }
+  }
+
+  async #hear(channel: Channel): Promise<void> {
+    this.#silent.add(channel);
+    const first = await firstOf(channel);
+    this.#silent.delete(channel);
+    if (first === undefined) void channel.close();
+    else if (this.#channel === undefined) {
+      this.#channel = channel;
+      this.#found({ channel, first });
+    } else this.#refuse(channel);
+  }
+
+  /** A stream that comes by several connections is not recorded: by one alone it would look whole, and lack its pages. */
+  #refuse(other: Channel): void {
+    other.abort(new Error("one connection is recorded, and no other"));
     const hint = "as multifd and postcopy-preempt do: switch them off at the source, whose machine goes on there";
     this.#stop(
       new CliFault("RECORD_CHANNELS", "nothing was recorded: a second connection was made", { exit: 1, hint }),
@@ -133,9 +168,22 @@ class Source {
 
   #stop(why: CliFault): void {
     this.#stopped ??= why;
+    this.#failed(why);
     this.#channel?.abort(why);
     void this.#listener.close();
   }
+}
+
+const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Undefined where it ends, or breaks, without a byte. */
+async function firstOf(channel: Channel): Promise<Uint8Array | undefined> {
+  try {
+    for await (const chunk of channel.receive()) if (chunk.length > 0) return chunk;
+  } catch {
+    // Broken: it has said nothing.
+  }
+  return undefined;
 }
 
 const streamCodes: ReadonlySet<string> = new Set([

@@ -92,6 +92,8 @@ export class BareReader {
   readonly #order: SectionOrder;
   #state: State = { at: "header" };
   #failed: MigrationError | undefined;
+  /** What the call that threw had read before its error, for those who show it. */
+  readBefore: readonly StreamEvent[] = [];
 
   /** `from`: at the same place of the same stream, independent of it. */
   constructor(options: BareOptions, tools?: StreamTools, from?: BareReader) {
@@ -137,6 +139,7 @@ export class BareReader {
     }
     if (this.#state.at !== "done") {
       const { path, offset, ...where } = this.#missing();
+      this.readBefore = events;
       throw this.#fail(
         new MigrationError("STREAM_TRUNCATED", "the stream ends in the middle of an element", {
           side: "destination",
@@ -160,6 +163,7 @@ export class BareReader {
       while (this.#step(events));
       return events;
     } catch (error) {
+      this.readBefore = events;
       const { path, offset, ...where } = this.#missing();
       if (!isMigrationError(error)) {
         // A decoder of somebody else's: its mistake is told with the place, and the reader is over like any other.

@@ -111,7 +111,7 @@ export function dumpOf(descriptions: readonly Description[], machine: string, op
     const text = JSON.stringify(section);
     for (let times = 1; ; times++) {
       const key = times === 1 ? name : `${name}~${times}`;
-      if (dump[key] === undefined) dump[key] = section;
+      if (!Object.hasOwn(dump, key)) dump[key] = section;
       if (dump[key] === section || JSON.stringify(dump[key]) === text) break;
     }
   }

@@ -248,6 +248,15 @@ function missing({ name }: Description, key: string): MigrationError {
 }
 
 function unfit(expected: string, value: unknown): MigrationError {
-  const found = typeof value === "string" ? JSON.stringify(value) : isList(value) ? "an array" : String(value);
-  return new MigrationError("BITS_RANGE", "not a value of this field", { expected, found });
+  return new MigrationError("BITS_RANGE", "not a value of this field", { expected, found: said(value) });
 }
+
+/** Of a value that does not fit, as much as a message needs. */
+function said(value: unknown): string {
+  if (isList(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return text.length > mostSaid ? `${text.slice(0, mostSaid)}...` : text;
+}
+
+const mostSaid = 60;

@@ -92,33 +92,59 @@ export function toTaggedJson(value: unknown): JsonValue {
   return toJson(value, tagged);
 }
 
-/** The inverse of `toTaggedJson`; what holds no tag stays as it is. */
+/**
+ * The inverse of `toTaggedJson`; what holds no tag stays as it is. `BITS_RANGE` for an element that its typed array cannot
+ * hold, and for what nests deeper than any value does.
+ */
 export function fromTaggedJson(json: unknown): unknown {
+  return revive(json, 0);
+}
+
+function revive(json: unknown, depth: number): unknown {
   if (typeof json !== "object" || json === null || ArrayBuffer.isView(json)) return json;
-  if (Array.isArray(json)) return json.map(fromTaggedJson);
+  if (depth > deepest) throw noData(json, undefined);
+  if (Array.isArray(json)) return json.map((one) => revive(one, depth + 1));
   const entries = Object.entries(json);
   const [key, value] = entries[0] ?? [];
   if (entries.length === 1 && key?.startsWith("$")) {
-    const revived = fromTag(key, value);
+    const revived = fromTag(key, value, depth);
     if (revived !== undefined) return revived;
   }
-  return Object.fromEntries(entries.map(([name, one]) => [name, fromTaggedJson(one)]));
+  return Object.fromEntries(entries.map(([name, one]) => [name, revive(one, depth + 1)]));
 }
 
-function fromTag(key: string, value: unknown): unknown {
+function fromTag(key: string, value: unknown, depth: number): unknown {
   if (key === bigintTag) return integerOf(value);
   if (key === bytesTag) return typeof value === "string" ? fromBase64(value) : undefined;
   const kind = key.slice(1);
   if (!Object.hasOwn(arraysByName, kind) || !Array.isArray(value)) return undefined;
-  const elements: unknown[] = value.map(fromTaggedJson);
-  // biome-ignore lint/suspicious/noExplicitAny: which of the seven it is, the tag says
-  return (arraysByName[kind as ArrayName] as any).from(elements);
+  return typedArrayFrom(
+    kind as ArrayName,
+    value.map((one) => revive(one, depth + 1)),
+  );
 }
+
+/** A typed array would cut off what it cannot hold, and say nothing. */
+function typedArrayFrom(kind: ArrayName, elements: readonly unknown[]): unknown {
+  const typed = new arraysByName[kind](elements.length);
+  const type = kind.startsWith("Big") ? "bigint" : "number";
+  for (const [i, one] of elements.entries()) {
+    // biome-ignore lint/suspicious/noExplicitAny: which of the seven it is, the tag says
+    if (typeof one === type) typed[i] = one as any;
+    if (typed[i] === one) continue;
+    const detail = "not an element of this array";
+    throw new MigrationError("BITS_RANGE", detail, { path: `[${i}]`, expected: kind, found: String(one) });
+  }
+  return typed;
+}
+
+/** Longer than any integer that is meant: to read millions of digits takes minutes. */
+const mostDigits = 1000;
 
 /** An integer of JSON: a decimal string, `0x` and hexadecimal digits, or a safe integer; else undefined. */
 export function integerOf(json: unknown): bigint | undefined {
   if (typeof json === "bigint") return json;
   if (typeof json === "number") return Number.isSafeInteger(json) ? BigInt(json) : undefined;
-  if (typeof json !== "string") return undefined;
+  if (typeof json !== "string" || json.length > mostDigits) return undefined;
   return /^-?\d+$|^0x[\da-f]+$/i.test(json) ? BigInt(json) : undefined;
 }

@@ -187,16 +187,20 @@ const isArray = ({ array_len }: VmdescField): boolean => array_len !== undefined
 
 /** More than one element, of which not all need have the size that is given. */
 function isOpen(field: VmdescField): boolean {
-  const { struct } = field;
-  return isArray(field) && struct !== undefined && (!("fields" in struct) || hides(struct as VmdescMembers));
+  return hidesElements(field) || (isArray(field) && field.struct !== undefined && hides(membersOf(field)));
 }
 
-function hides({ fields = [], subsections = [] }: Partial<VmdescMembers>): boolean {
-  return (
-    fields.some((field) => isOpen(field) || hides((field.struct ?? field) as Partial<VmdescMembers>)) ||
-    subsections.some(hides)
-  );
+/** An array of pointers of which the first is null: what the others are, nothing tells. */
+function hidesElements(field: VmdescField): boolean {
+  return isArray(field) && field.struct !== undefined && !("fields" in field.struct);
 }
+
+/** Asks about each field once: through `isOpen` it would be twice a level, and a hostile description has many levels. */
+function hides({ fields = [], subsections = [] }: Partial<VmdescMembers>): boolean {
+  return fields.some((field) => hidesElements(field) || hides(membersOf(field))) || subsections.some(hides);
+}
+
+const membersOf = (field: VmdescField): Partial<VmdescMembers> => (field.struct ?? field) as Partial<VmdescMembers>;
 
 interface NamedField {
   readonly field: VmdescField;
@@ -249,7 +253,7 @@ function invalid(
 /** What is reckoned with are numbers, and names are names: a description is input like the rest of the stream. */
 function checkSizes({ fields = [], subsections = [] }: Partial<VmdescMembers>, prefix: string): void {
   for (const field of fields) {
-    const { name, type, size, array_len = 1, index = 0, struct } = field;
+    const { name, type, size, array_len = 1, index = 0 } = field;
     const path = `${prefix}${name}`;
     if (typeof name !== "string" || typeof type !== "string")
       throw invalid("has a field without name or type", path, 0);
@@ -257,7 +261,7 @@ function checkSizes({ fields = [], subsections = [] }: Partial<VmdescMembers>, p
       if (!Number.isSafeInteger(n) || n < 0)
         throw invalid("has a size or count that is none", path, 0, undefined, String(n));
     }
-    checkSizes((struct ?? field) as Partial<VmdescMembers>, `${path}.`);
+    checkSizes(membersOf(field), `${path}.`);
   }
   for (const own of subsections) checkSizes(own, `${prefix}${own.vmsd_name}.`);
 }

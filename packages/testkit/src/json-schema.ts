@@ -1,11 +1,10 @@
-// A validator of the few keywords of JSON Schema 2020-12 that `jsonSchemaOf` writes; a keyword that it does not know throws.
-import type { JsonSchema, JsonValue } from "@godwit/core/tools";
+// A validator of the few keywords of JSON Schema 2020-12 that `jsonSchemaOf` of `@godwit/core/tools` writes; a keyword that
+// it does not know throws.
 
 type Schema = { readonly [key: string]: unknown };
 
 /** What is wrong with a value, as paths and keywords; nothing where it is valid. */
-export function faultsOf(schema: JsonSchema, value: JsonValue): string[] {
-  const root = schema as Schema;
+export function faultsOf(root: Schema, value: unknown): string[] {
   const check = (at: Schema, one: unknown, path: string): string[] =>
     Object.entries(at).flatMap(([keyword, says]) => {
       const fits = keywords[keyword];
