@@ -1,6 +1,6 @@
 // Real streams recorded and given back, byte for byte; what is shared between recordings; and what a failure leaves.
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/testkit/streams";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
@@ -208,11 +208,11 @@ describe.skipIf(!have)("a recorded stream", () => {
     const bytes = readStream("q35-bare-7.2.stream");
     const store = freshStore();
     const dead = spawnSync(process.execPath, ["--version"]).pid;
-    writeFileSync(`${store}.recording-${dead}`, "what it had");
-    writeFileSync(`${store}.recording-${process.pid}`, "of an earlier process of our number");
+    writeFileSync(`${store}.recording-${dead}-0123abcd`, "what it had");
+    writeFileSync(`${store}.recording-${process.pid}-0123abcd`, "of an earlier process of our number");
     writeFileSync(`${store}.recording-notes`, "of the user");
     const living = spawn("sleep", ["60"]);
-    const theirs = `${store}.recording-${living.pid}`;
+    const theirs = `${store}.recording-${living.pid}-0123abcd`;
     try {
       writeFileSync(theirs, "theirs");
       expect(await codeOf(recordStream(cut(bytes), store))).toBe("CHECKPOINT_BUSY");
@@ -251,6 +251,57 @@ describe.skipIf(!have)("a recorded stream", () => {
     go();
     expect((await slow).recording.name).toBe("1");
     expect((await recordStream(cut(bytes), store)).recording.name).toBe("2");
+  });
+
+  it("is not taken for the one of a process with the same number, in another container", async () => {
+    const bytes = readStream("q35-bare-7.2.stream");
+    const store = freshStore();
+    const own = store.slice(folder.path.length + 1);
+    await recordStream(cut(bytes), store);
+    const before = readFileSync(store);
+    const running = recordStream(
+      (async function* () {
+        yield bytes.subarray(0, 100_000);
+        const [ours = ""] = folder.names().filter((name) => name.startsWith(`${own}.recording-`));
+        // Whoever cannot see us takes it for a leftover, and begins one that has our number.
+        rmSync(folder.of(ours));
+        writeFileSync(`${store}.recording-${process.pid}-0123abcd`, "half of another recording");
+        writeFileSync(`${store}.recording-${process.pid}`, "half of another recording");
+        yield bytes.subarray(100_000);
+      })(),
+      store,
+    );
+    expect(await codeOf(running)).toBe("ENOENT");
+    expect(isSame(readFileSync(store), before)).toBe(true);
+    rmSync(`${store}.recording-${process.pid}-0123abcd`);
+    rmSync(`${store}.recording-${process.pid}`);
+  });
+
+  it("is for its user alone, and keeps the mode of a file that it joins", async () => {
+    const bytes = readStream("q35-bare-7.2.stream");
+    const store = freshStore();
+    const mode = (): number => statSync(store).mode & 0o777;
+    await recordStream(cut(bytes), store);
+    expect(mode()).toBe(0o600);
+    chmodSync(store, 0o664);
+    await recordStream(cut(bytes), store);
+    expect(mode()).toBe(0o664);
+  });
+
+  it("joins the file that a link leads to; a device or a pipe is not replaced", async () => {
+    const bytes = readStream("q35-bare-7.2.stream");
+    const store = freshStore();
+    const link = folder.of("link");
+    await recordStream(cut(bytes), store);
+    symlinkSync(store, link);
+    await recordStream(cut(bytes), link);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(await listRecordings(store)).toHaveLength(2);
+    rmSync(link);
+    symlinkSync("/dev/null", link);
+    expect(await codeOf(recordStream(cut(bytes), link))).toBe("OUTPUT_SPECIAL");
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    rmSync(link);
   });
 
   it("finds pages again as far as its memory goes, and loses none", async () => {

@@ -356,7 +356,7 @@ describe.skipIf(!haveStreams())("convert refuses", () => {
     [["-", "--to", "mapped-ram"], "CONVERT_PIPE"],
     [["-", "--json"], "CONVERT_PIPE"],
     [["x.stream", "--name", "one"], "CONVERT_NAME"],
-    [["x.stream", "--recording", "one"], "CONVERT_RECORDING"],
+    [["x.stream", "--recording", "one"], "INPUT_RECORDING"],
     [["nowhere/x.stream"], "OUTPUT_WRITE"],
   ];
   it.each(wrongUses)("%j", async (args, code) => {

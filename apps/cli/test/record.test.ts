@@ -135,6 +135,28 @@ describe.skipIf(!have)("record", () => {
     expect(names()).toEqual([]);
   });
 
+  it("waits for the first who says something: others may look whether somebody listens", async () => {
+    for (const uri of [freshSocket(), `tcp:127.0.0.1:${ports++}`]) {
+      const transport = uri.startsWith("tcp:") ? tcp : unix;
+      const running = runCli(["record", uri, "-o", "knocked", "--json"], { folder: folder.path });
+      await (await connected(transport, uri)).close();
+      (await connected(transport, uri)).abort(new Error("only a look"));
+      const silent = await connected(transport, uri);
+      const channel = await connected(transport, uri);
+      await channel.send(stream.subarray(0, 1000));
+      // Whoever wants to listen there, too, is refused, and does no harm.
+      const second = await runCli(["record", uri, "-o", "not"], { folder: folder.path });
+      expect(second).toMatchObject({ code: 2, stderr: expect.stringMatching(/TRANSPORT_ADDRESS/) });
+      await (await connected(transport, uri)).close();
+      await sendAll(stream.subarray(1000))(channel);
+      const { code, stdout } = await running;
+      silent.abort(new Error("the test is over"));
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout).recording).toMatchObject({ streamBytes: stream.length, whole: true });
+    }
+    expect(folder.names()).not.toContain("not");
+  });
+
   it("ends with 1 and keeps it where it cannot tell whether it is whole", async () => {
     const odd = stream.slice(0, -1);
     odd[ramEnd(odd) - 6] = 0x11;
@@ -174,6 +196,10 @@ describe.skipIf(!have)("record", () => {
       expect({ code, args }).toEqual({ code: 2, args });
       expect(stderr).toMatch(message);
     }
+    await recordStream(cut(stream), folder.of("named"), { name: "monday" });
+    const twice = await run(freshSocket(), "-o", "named", "--name", "monday");
+    expect(twice.code).toBe(2);
+    expect(twice.stderr).toMatch(/has a recording "monday" already \(CHECKPOINT_NAME\)/);
     expect(folder.names()).not.toContain("x");
   });
 });
@@ -205,7 +231,7 @@ describe.skipIf(!have)("replay", () => {
   });
 
   it("hears what the destination says", async () => {
-    await recordStream(cut(withReturnPath), folder.of("rp"), { silence: { afterEofMs: 1, lostMs: 1 } });
+    await recordStream(cut(withReturnPath), folder.of("rp"), { silence: { afterEndMs: 1, lostMs: 1 } });
     const takeAndSay = (status: number) => async (channel: Channel) => {
       let bytes = 0;
       for await (const chunk of channel.receive()) {
@@ -257,7 +283,11 @@ describe.skipIf(!have)("replay", () => {
       [["two.checkpoint", dead, "--recording", "3"], 2, /OPTION_RECORDING/],
       [["two.checkpoint", dead, "--recording", "0"], 2, /OPTION_RECORDING/],
       [["two.checkpoint", dead, "--recording", "1", "--name", "a"], 2, /OPTION_BOTH/],
-      [["two.checkpoint", dead, "--name", "sunday"], 1, /CHECKPOINT_NAME/],
+      [
+        ["two.checkpoint", dead, "--name", "sunday"],
+        2,
+        /no recording "sunday" \(CHECKPOINT_NAME\)\n.*: monday, tuesday/,
+      ],
       [["two.checkpoint", dead], 1, /TRANSPORT_REFUSED/],
     ] as const) {
       const { code, stderr } = await runCli(["replay", ...args], { folder: folder.path });

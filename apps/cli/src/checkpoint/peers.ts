@@ -1,5 +1,5 @@
 // The other side of a recording or a replay: by its address, over tcp or unix.
-import { isMigrationError } from "@godwit/core";
+import { isMigrationError, type MigrationError } from "@godwit/core";
 import type { Transport } from "@godwit/transport";
 import { CliFault } from "../faults.ts";
 
@@ -24,15 +24,23 @@ export async function atAddress<T>(act: Promise<T>): Promise<T> {
   }
 }
 
-/** What the operating system says of the user's file is wrong use, too. */
+/** What the operating system says of the user's file is wrong use, too, and so is a name that does not fit it. */
 export async function atFile<T>(path: string, act: Promise<T>): Promise<T> {
   try {
     return await act;
   } catch (error) {
+    if (isMigrationError(error) && error.code === "CHECKPOINT_NAME") throw namedWrongly(path, error);
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (isMigrationError(error) || typeof code !== "string" || syscall === undefined) throw error;
     throw new CliFault("FILE_UNUSABLE", `${path} cannot be used: ${reasons[code] ?? code}`, { exit: 2, cause: error });
   }
+}
+
+function namedWrongly(path: string, { code, expected, found, cause }: MigrationError): CliFault {
+  if (expected === undefined)
+    return new CliFault(code, `${path} has a recording "${found}" already`, { exit: 2, cause });
+  const hint = `its recordings: ${expected}`;
+  return new CliFault(code, `${path} has no recording "${found}"`, { exit: 2, hint, cause });
 }
 
 const reasons: Readonly<Record<string, string>> = {

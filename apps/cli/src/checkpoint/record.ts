@@ -26,14 +26,17 @@ export interface RecordOptions {
   readonly form?: Form | undefined;
   /** Milliseconds since 1970, as the file tells it; now. */
   readonly createdMs?: number | undefined;
-  /** Of a source that waits for answers. The default is one second, and ten. */
+  /** Of a source that waits for answers. The default is five seconds, and ten. */
   readonly silence?: Silence | undefined;
 }
 
 /** How long nothing may come. Milliseconds. */
 export interface Silence {
-  /** Behind the stream's EOF, until that was all: there may be a vmdesc, or none. */
-  readonly afterEofMs: number;
+  /**
+   * Behind the stream's EOF, until that was all: there may be a vmdesc, or none. Behind what looks like the end of a
+   * stream that could not be read so far, too.
+   */
+  readonly afterEndMs: number;
   /** Behind bytes that could not be read, until the source is told that nothing was recorded. */
   readonly lostMs: number;
 }
@@ -51,7 +54,11 @@ export interface RecordReport {
 const pageIndexBytes = 512 << 20;
 /** Longer pieces are taken apart by parts of this length, so that memory does not grow with them. Bytes. */
 const partBytes = 1 << 20;
-const defaultSilence: Silence = { afterEofMs: 1000, lostMs: 10_000 };
+/**
+ * Where no vmdesc follows (rare: a machine type that has none, or post-copy) a machine stands still for the first; where the
+ * network hangs before one, a shorter time would leave it out of the recording.
+ */
+const defaultSilence: Silence = { afterEndMs: 5000, lostMs: 10_000 };
 
 /**
  * Keeps the stream of `chunks` in `storePath`, behind the recordings that are there; the file is the old one until the new
@@ -125,14 +132,16 @@ async function nextOf(
   parts: StreamParts,
   silence: Silence,
 ): Promise<Uint8Array | undefined> {
-  if (parts.returnPath && (parts.complete || parts.endsLikeWhole())) return undefined;
+  if (parts.returnPath && parts.complete) return undefined;
   const next = iterator.next();
   if (!parts.returnPath || !(parts.atEof || parts.unread !== undefined)) return pieceOf(await next);
-  const outcome = await within(next, parts.atEof ? silence.afterEofMs : silence.lostMs);
+  // A guest can have in its memory what looks like the end of a stream: the source must stop behind it, too.
+  const isEnd = parts.atEof || parts.endsLikeWhole();
+  const outcome = await within(next, isEnd ? silence.afterEndMs : silence.lostMs);
   if (outcome !== "silence") return pieceOf(outcome);
   // What comes of it is drained, or thrown away.
   next.catch(() => {});
-  if (parts.atEof) return undefined;
+  if (isEnd) return undefined;
   throw new MigrationError("STREAM_TRUNCATED", "the source went silent, and the end of its stream was not seen", {
     side: "destination",
     ...(isMigrationError(parts.unread) && parts.unread.location),

@@ -1,6 +1,7 @@
 // Writes one recording into a new checkpoint file, behind all that the old one has.
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { crc32 } from "node:zlib";
+import { CliFault } from "../faults.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { compress, type Form, ownForm } from "./compression.ts";
 import { checkpointError } from "./errors.ts";
@@ -73,9 +74,10 @@ export class StoreWriter {
    * leans on what is damaged. `CHECKPOINT_*` of the old file, `CHECKPOINT_NAME`, `CHECKPOINT_BUSY`.
    */
   static async begin(store: string, init: StoreWriterInit): Promise<StoreWriter> {
-    const unfinished = await openUnfinished(store);
+    const { path, mode, isThere } = await placeOf(store);
+    const unfinished = await openUnfinished(path, mode);
     try {
-      const old = await copyOf(store, unfinished, init);
+      const old = await copyOf(path, isThere, unfinished, init);
       return new StoreWriter(unfinished, init, old);
     } catch (error) {
       await unfinished.discard();
@@ -216,12 +218,16 @@ interface OldStore {
   readonly pages: number;
 }
 
-async function copyOf(store: string, unfinished: Unfinished, init: StoreWriterInit): Promise<OldStore> {
+async function copyOf(
+  store: string,
+  isThere: boolean,
+  unfinished: Unfinished,
+  init: StoreWriterInit,
+): Promise<OldStore> {
   const index = new PageIndex(init.pageIndexBytes);
   await writeAll(unfinished, encodeHeader(), 0);
   let bytes = headerBytes;
-  // An empty file is what `mktemp` makes.
-  if (await isAbsent(store)) return { recordings: [], chunks: [], index, bytes, pages: 0 };
+  if (!isThere) return { recordings: [], chunks: [], index, bytes, pages: 0 };
   const old = await openCheckpoint(store);
   try {
     if (old.recordings.some(({ name }) => name === init.name)) {
@@ -247,11 +253,28 @@ async function copyOf(store: string, unfinished: Unfinished, init: StoreWriterIn
   }
 }
 
-async function isAbsent(path: string): Promise<boolean> {
+interface StorePlace {
+  /** Behind symbolic links: one would be replaced, and not what it points to. */
+  readonly path: string;
+  readonly mode: number;
+  /** There are recordings. An empty file is what `mktemp` makes. */
+  readonly isThere: boolean;
+}
+
+/** Guests' memory is for nobody else, unless the user has said so of the file. */
+const privateMode = 0o600;
+
+/** `OUTPUT_SPECIAL`: exit 2. */
+async function placeOf(store: string): Promise<StorePlace> {
   try {
-    return (await stat(path)).size === 0;
+    const found = await stat(store);
+    // A device or a pipe would be replaced by a file.
+    if (!found.isFile() && !found.isDirectory()) {
+      throw new CliFault("OUTPUT_SPECIAL", `${store} is no regular file`, { exit: 2 });
+    }
+    return { path: await realpath(store), mode: found.mode & 0o777, isThere: found.isDirectory() || found.size > 0 };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { path: store, mode: privateMode, isThere: false };
     throw error;
   }
 }

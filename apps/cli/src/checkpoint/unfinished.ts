@@ -1,10 +1,11 @@
 // The file that a recording is written to before it is whole: beside the checkpoint file, named after the process.
+import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { checkpointError } from "./errors.ts";
 
-/** Those of this process that are being written. */
-const active = new Set<string>();
+/** Stores into which this process records, and what it writes for them. */
+const active = new Map<string, string>();
 
 export interface Unfinished {
   readonly path: string;
@@ -17,18 +18,21 @@ export interface Unfinished {
 
 /**
  * Opens one for `store`, and removes what killed recordings have left. `CHECKPOINT_BUSY` while another process, or this
- * one, records into the same store: the later one would take what the earlier one brings out again.
+ * one, records into the same store: the later one would take what the earlier one brings out again. `mode`: of the
+ * file; guests' memory is in it.
  */
-export async function openUnfinished(store: string): Promise<Unfinished> {
-  const path = `${store}.recording-${process.pid}`;
+export async function openUnfinished(store: string, mode: number): Promise<Unfinished> {
+  // Two processes may have one number, in containers that share the folder: neither must rename the other's file.
+  const path = `${store}.recording-${process.pid}-${randomBytes(4).toString("hex")}`;
   await removeLeftovers(store);
-  if (active.has(path)) throw busy(store, path);
-  active.add(path);
+  const other = active.get(store);
+  if (other !== undefined) throw busy(store, other);
+  active.set(store, path);
   let handle: FileHandle;
   try {
-    handle = await open(path, "wx");
+    handle = await open(path, "wx", mode);
   } catch (error) {
-    active.delete(path);
+    active.delete(store);
     throw error;
   }
   let isOpen = true;
@@ -39,9 +43,11 @@ export async function openUnfinished(store: string): Promise<Unfinished> {
   const discard = async (): Promise<void> => {
     await close();
     await rm(path, { force: true });
-    active.delete(path);
+    active.delete(store);
   };
   try {
+    // Whatever the process's mask takes away.
+    await handle.chmod(mode);
     // Of two that begin at once, both see the other here.
     await removeLeftovers(store);
   } catch (error) {
@@ -56,7 +62,7 @@ export async function openUnfinished(store: string): Promise<Unfinished> {
       await handle.sync();
       await close();
       await rename(path, store);
-      active.delete(path);
+      active.delete(store);
       await syncFolder(dirname(store));
     },
   };
@@ -68,10 +74,9 @@ export async function removeLeftovers(store: string): Promise<string[]> {
   const prefix = `${basename(store)}.recording-`;
   const removed: string[] = [];
   for (const name of await readdir(folder)) {
-    const pid = name.startsWith(prefix) ? name.slice(prefix.length) : "";
-    if (!/^\d+$/.test(pid)) continue;
+    const [, pid] = /^(\d+)-[0-9a-f]{8}$/.exec(name.startsWith(prefix) ? name.slice(prefix.length) : "") ?? [];
     const path = join(folder, name);
-    if (active.has(`${store}.recording-${pid}`)) continue;
+    if (pid === undefined || active.get(store) === path) continue;
     if (isAlive(Number(pid))) throw busy(store, path);
     await rm(path, { force: true });
     removed.push(path);

@@ -3,7 +3,7 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Configuration } from "@godwit/core/stream";
-import { openCheckpoint, recordStream } from "../checkpoint/index.ts";
+import { recordStream } from "../checkpoint/index.ts";
 import { atFile } from "../checkpoint/peers.ts";
 import { CliFault } from "../faults.ts";
 import { type Input, openInput } from "../io/input.ts";
@@ -16,7 +16,7 @@ import { type RamBlockState, type RamPlaces, ramPlaces } from "../ram/ram-places
 import { type RamHooks, readStreamWithRam } from "../ram/read-with-ram.ts";
 import { onFile, writeWhole } from "../ram/run-writer.ts";
 import { beginning, Elements, endOfStream } from "./elements.ts";
-import { type Format, holdsCheckpoint } from "./formats.ts";
+import type { Format } from "./formats.ts";
 import { MappedLayout } from "./mapped-layout.ts";
 import { listData, noPages, pageData } from "./plain-ram.ts";
 import { VmdescText } from "./vmdesc-text.ts";
@@ -112,26 +112,8 @@ async function openSource({
   recording,
   terminal,
 }: ConvertInit): Promise<{ input: Input; from: Format | undefined }> {
-  const input = await openInput(path, terminal);
-  if (!holdsCheckpoint(input)) {
-    if (recording === undefined) return { input, from: undefined };
-    input.close();
-    throw new CliFault("CONVERT_RECORDING", `${path} is no checkpoint, and holds no recordings`, { exit: 2 });
-  }
-  input.close();
-  const checkpoint = await atFile(path, openCheckpoint(resolve(terminal.folder, path)));
-  const { kind: _, ...rest } = input;
-  return {
-    from: "checkpoint",
-    input: {
-      ...rest,
-      sizeBytes: checkpoint.recording(recording).streamBytes,
-      chunks: () => checkpoint.replay(recording),
-      tail: () => undefined,
-      readAt: () => undefined,
-      close: () => void checkpoint.close(),
-    },
-  };
+  const input = await openInput(path, terminal, recording);
+  return { input, from: input.checkpoint === undefined ? undefined : "checkpoint" };
 }
 
 /** Reads everything; `open` says where RAM goes. */

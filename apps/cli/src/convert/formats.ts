@@ -1,8 +1,6 @@
 // The forms that a machine's state has in a file, and how they are told apart.
 import { extname } from "node:path";
-import { isCheckpoint } from "../checkpoint/index.ts";
 import { CliFault } from "../faults.ts";
-import type { Input } from "../io/input.ts";
 
 /** `stream`: pages as records, in the order in which they are read. `mapped-ram`: each page at its place. */
 export type Format = "stream" | "mapped-ram" | "checkpoint";
@@ -32,10 +30,4 @@ export function formatFor(output: string, to: string | undefined): Format {
     exit: 2,
     hint: "give a file",
   });
-}
-
-/** Whether it is a checkpoint file, which is read by its index. */
-export function holdsCheckpoint(input: Input): boolean {
-  const head = new Uint8Array(64);
-  return input.compression === "none" && isCheckpoint(head.subarray(0, input.readAt(0, head) ?? 0));
 }

@@ -2,7 +2,7 @@
 import { isMigrationError, type MigrationError } from "@godwit/core";
 import { type Configuration, manifestOf, type Vmdesc } from "@godwit/core/stream";
 import { CliFault, type FaultReport, reportOf } from "../faults.ts";
-import { openInput } from "../io/input.ts";
+import { type CheckpointPlace, openInput } from "../io/input.ts";
 import type { Terminal } from "../io/terminal.ts";
 import type { Catalogue, Described } from "../model/catalogue.ts";
 import { sectionMatcher } from "../model/glob.ts";
@@ -54,7 +54,7 @@ export async function collect(
         throw error;
       fault = error;
     }
-    const { wrapper } = input;
+    const { wrapper, checkpoint } = input;
     const stream = {
       name: selection.redact ? null : input.name,
       compression: input.compression,
@@ -67,11 +67,26 @@ export async function collect(
               headerBytes: wrapper.headerBytes,
               domain: selection.redact ? null : (wrapper.domain ?? null),
             },
+      checkpoint: checkpoint === undefined ? null : checkpointOf(checkpoint),
     };
     return { inspection: collector.inspection(stream, read, fault, options, input.name), fault };
   } finally {
     input.close();
   }
+}
+
+function checkpointOf({ recording, recordings }: CheckpointPlace): Inspection["stream"]["checkpoint"] {
+  return {
+    recording,
+    recordings: recordings.map(({ name, createdMs, machine, streamBytes, pages, newPages }) => ({
+      name,
+      created: new Date(createdMs).toISOString(),
+      machineType: machine,
+      streamBytes,
+      pages,
+      newPages,
+    })),
+  };
 }
 
 class Collector {

@@ -13,6 +13,8 @@ export interface Inspection {
     readonly bytes: number | null;
     /** What stands around it in the file. */
     readonly wrapper: { readonly kind: "libvirt"; readonly headerBytes: number; readonly domain: string | null } | null;
+    /** Of a checkpoint file: the recording that is shown, and all that there are. */
+    readonly checkpoint: { readonly recording: string; readonly recordings: readonly Recording[] } | null;
   };
   readonly machineType: string | null;
   readonly producer: Producer;
@@ -138,4 +140,16 @@ export interface InspectedCommand {
   /** What it carries, in words. */
   readonly detail: string;
   readonly payloadBytes: number;
+}
+
+/** A recording of a checkpoint file, as its index tells. */
+export interface Recording {
+  readonly name: string;
+  /** When it was begun, ISO 8601. */
+  readonly created: string;
+  readonly machineType: string;
+  readonly streamBytes: number;
+  readonly pages: number;
+  /** Pages that the recordings before it did not have. */
+  readonly newPages: number;
 }

@@ -24,6 +24,16 @@ export function overviewLines(inspection: Inspection, all: boolean, terminal: Te
   ];
 }
 
+type Checkpoint = NonNullable<Inspection["stream"]["checkpoint"]>;
+
+/** The recording that is shown is marked. */
+function recordingFacts({ recording, recordings }: Checkpoint): (readonly [string, string])[] {
+  return recordings.map(({ name, created, machineType, streamBytes, pages, newPages }, i) => [
+    i === 0 ? "recordings" : "",
+    `${name === recording ? "*" : " "} ${name}, ${created}, ${machineType}, ${sizeText(streamBytes)}, ${newPages} of ${pages} pages new`,
+  ]);
+}
+
 export function headLines(
   { stream, machineType, producer, capabilities, uuid, ram }: Inspection,
   withReasons: boolean,
@@ -33,6 +43,7 @@ export function headLines(
     stream.wrapper === null
       ? undefined
       : ["wrapper", `libvirt${stream.wrapper.domain === null ? "" : `, domain ${stream.wrapper.domain}`}`],
+    ...(stream.checkpoint === null ? [] : recordingFacts(stream.checkpoint)),
     ["machine", machineType ?? "not told"],
     ["producer", producerText(producer)],
     ...(withReasons ? producer.because.map((why) => ["", why] as const) : []),

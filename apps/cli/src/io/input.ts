@@ -1,7 +1,8 @@
 // Where a stream comes from: a file, standard input, a pipe; compressed or not, in libvirt's wrapper or not. What comes out
 // is the stream's own bytes, and offsets count from its first.
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
+import type { RecordingEntry } from "../checkpoint/index.ts";
 import { CliFault } from "../faults.ts";
 import { type Compression, compressionOf, decompressed } from "./decompress.ts";
 import { descriptorChunks } from "./descriptor.ts";
@@ -19,6 +20,8 @@ export interface Input {
   readonly kind?: FileKind | undefined;
   /** There is not one byte. */
   readonly isEmpty?: boolean;
+  /** Where the stream comes out of a checkpoint file. */
+  readonly checkpoint?: CheckpointPlace | undefined;
   /** What stands around the stream. */
   readonly wrapper?: LibvirtWrapper | undefined;
   /**
@@ -36,15 +39,42 @@ export interface Input {
 /** A compressed libvirt save in a compressed file is the deepest that makes sense. */
 const deepest = 4;
 
-/** `-` is standard input. Exit 2 for a file that cannot be opened. */
-export async function openInput(path: string, terminal: Terminal): Promise<Input> {
+/** The stream of one recording among those of a file. */
+export interface CheckpointPlace {
+  /** Its name. */
+  readonly recording: string;
+  /** All of the file, in the order in which they were recorded. */
+  readonly recordings: readonly RecordingEntry[];
+}
+
+/**
+ * `-` is standard input. Exit 2 for a file that cannot be opened. Of a checkpoint file its last recording, or the one that
+ * `recording` or `FILE#NAME` names. `CHECKPOINT_*`.
+ */
+export async function openInput(path: string, terminal: Terminal, recording?: string): Promise<Input> {
+  const named = recording === undefined ? recordingIn(path, terminal) : undefined;
+  if (named !== undefined) return openInput(named.path, terminal, named.recording);
   const raw = path === "-" ? standardInput(terminal) : file(path, terminal);
   try {
-    return await unwrapped(raw, terminal);
+    const input = await unwrapped(raw, terminal);
+    const isFile = raw.sizeBytes !== undefined && input.compression === "none" && input.wrapper === undefined;
+    if (isFile && input.kind?.kind === "checkpoint") {
+      const { checkpointInput } = await import("./checkpoint-input.ts");
+      return await checkpointInput(input, resolve(terminal.folder, path), recording);
+    }
+    if (recording === undefined) return input;
+    throw new CliFault("INPUT_RECORDING", `${path} is no checkpoint file, and holds no recordings`, { exit: 2 });
   } catch (error) {
     raw.close();
     throw error;
   }
+}
+
+/** `FILE#NAME`, where there is no file that is called so. */
+function recordingIn(path: string, { folder }: Terminal): { path: string; recording: string } | undefined {
+  const at = path.lastIndexOf("#");
+  if (at <= 0 || existsSync(resolve(folder, path))) return undefined;
+  return { path: path.slice(0, at), recording: path.slice(at + 1) };
 }
 
 /** `INPUT_KIND`, `INPUT_EMPTY`: what the input is, when it is no stream. Exit 1. */

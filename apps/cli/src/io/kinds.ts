@@ -123,6 +123,12 @@ const known: readonly Known[] = [
     test: at(0, [0x11, 0x22, 0x33, 0x44, 0, 0, 0]),
   },
   {
+    kind: "checkpoint",
+    name: "a checkpoint file of recordings",
+    hint: "give the file itself, unpacked and not through a pipe: it is read by the index at its end",
+    test: at(0, [0x89, 0x47, 0x4f, 0x44, 0x57, 0x49, 0x54, 0x0a]),
+  },
+  {
     kind: "godwit-conversation",
     name: "what two Godwit peers said to each other",
     hint: "record the stream for a file or for QEMU instead (`peer=qemu`)",

@@ -15,7 +15,7 @@ import { collect as several, streamOptions, type Verb } from "../verb.ts";
  * release's form fits.
  *
  * `--json`: one document, the `Inspection` of inspect/inspection.ts, complete whatever `--all` says:
- * `stream` {name, compression, bytes, wrapper}, `machineType`, `producer` {kind: godwit | qemu | unknown, from, before,
+ * `stream` {name, compression, bytes, wrapper, checkpoint}, `machineType`, `producer` {kind: godwit | qemu | unknown, from, before,
  * because}, `capabilities`, `uuid`, `configuration` {offset, bytes}, `ram` {bytes, pageBytes, blocks: [{idstr, bytes, pages,
  * records: {zero, page, xbzrle, compress, mapped}, pagesElsewhere}], records}, `sections` [{idstr, instance, version,
  * sectionId, phase, offset, bytes, bodyBytes, delimitedBy, describedBy, fault, fields}], `commands` [{offset, command, name,
@@ -39,7 +39,7 @@ export const inspect: Verb = {
   ],
   define(command: Command) {
     command
-      .argument("<stream>", "a file, or - for standard input")
+      .argument("<stream>", "a file, or - for standard input; FILE#NAME is a recording of a checkpoint file")
       .option(
         "--section <glob>",
         "show the values of these sections (idstr or idstr/instance); may be given several times",

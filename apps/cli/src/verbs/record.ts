@@ -87,7 +87,7 @@ class Source {
   #channel: Channel | undefined;
   #answered = false;
   readonly #onSignal = (): void => this.#stop(new CliFault("RECORD_STOPPED", "the recording was stopped", { exit: 1 }));
-  #failed: (why: CliFault) => void = () => {};
+  #failed: (why: unknown) => void = () => {};
   #stopped: CliFault | undefined;
 
   constructor(listener: Listener) {
@@ -98,7 +98,7 @@ class Source {
     });
     // Who stops us may do so before anybody waits for a source.
     this.#speaker.catch(() => {});
-    for (const signal of stopSignals) process.on(signal, this.#onSignal);
+    for (const signal of stopSignals) process.once(signal, this.#onSignal);
   }
 
   async *chunks(): AsyncGenerator<Uint8Array> {
@@ -141,8 +141,8 @@ class Source {
   async #acceptAll(): Promise<void> {
     try {
       for (;;) void this.#hear(await this.#listener.accept());
-    } catch {
-      // The listener is closed.
+    } catch (error) {
+      this.#failed(error);
     }
   }
 
@@ -151,6 +151,7 @@ class Source {
     const first = await firstOf(channel);
     this.#silent.delete(channel);
     if (first === undefined) void channel.close();
+    else if (this.#stopped !== undefined) channel.abort(this.#stopped);
     else if (this.#channel === undefined) {
       this.#channel = channel;
       this.#found({ channel, first });

@@ -34,7 +34,7 @@ export const replay: Verb = {
     const checkpoint = await atFile(file, openCheckpoint(file));
     try {
       const name = chosen(checkpoint.recordings, options["name"], options["recording"]);
-      const recording = checkpoint.recording(name);
+      const recording = await atFile(file, (async () => checkpoint.recording(name))());
       if (!recording.whole) terminal.note(`whether the recording "${recording.name}" is whole was never known`);
       const channel = await atAddress(transport.connect(uri));
       const progress = terminal.progress("replaying", recording.streamBytes);
