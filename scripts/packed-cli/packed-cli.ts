@@ -42,7 +42,7 @@ const cases: readonly Case[] = [
   { args: ["diff", "a.stream", "a.stream", ...plugin], exit: 0, holds: [] },
   { args: ["schema", "./machine.js", "--as", "markdown"], exit: 0, holds: ["acme-sensor", "divisor"] },
   { args: ["inspect", "a.stream", "--plugin", "./nothing.js"], exit: 2, holds: ["./nothing.js"], lacks: ["    at "] },
-  { args: ["inspect", "machine.js"], exit: 1, holds: ["MAGIC_WRONG"], lacks: ["    at "] },
+  { args: ["inspect", "machine.js"], exit: 1, holds: ["INPUT_KIND", "text"], lacks: ["    at "] },
 ];
 
 /** What is wrong, a line each. Prints what was done. */

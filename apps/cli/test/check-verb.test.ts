@@ -121,5 +121,10 @@ it("descriptions of thousands of fields that have nothing in common are refused,
   const many = (prefix: string) => Array.from({ length: 3000 }, (_, i) => field(`${prefix}${i}`, 1 + (i % 7)));
   const fields = (prefix: string) =>
     sideOf(dump(description("d", many(prefix))), "x").classes[0]?.description.fields ?? [];
-  expect(() => align(fields("a"), fields("b"))).toThrow(expect.objectContaining({ code: "CHECK_TOO_LARGE" }));
+  expect(() => align(fields("a"), fields("b"), "d")).toThrow(
+    expect.objectContaining({
+      code: "CHECK_TOO_LARGE",
+      message: '"d" has too many fields that differ: 3000 of one and 3000 of the other',
+    }),
+  );
 });

@@ -10,7 +10,7 @@ import { editByDescription } from "../src/edit/by-description.ts";
 import { readDevicePart } from "../src/edit/device-part.ts";
 import type { Edit } from "../src/edit/edit.ts";
 import { editsOf, parsedValue } from "../src/edit/edit-text.ts";
-import { nearest } from "../src/edit/nearest.ts";
+import { nearest } from "../src/model/nearest.ts";
 import { openSource } from "../src/edit/source.ts";
 import { type Splice, spliced } from "../src/edit/splice.ts";
 import { editVmdescText } from "../src/edit/vmdesc-text.ts";

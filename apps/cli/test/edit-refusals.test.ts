@@ -31,11 +31,11 @@ const wrongUse: readonly (readonly [string, Refused])[] = [
   ["nothing to edit", { args: [], code: "EDIT_NOTHING", exit: 2 }],
   [
     "a section that is not there",
-    { args: ["--drop", "vmmous"], code: "EDIT_SECTION_UNKNOWN", exit: 2, says: /did you mean vmmouse/ },
+    { args: ["--drop", "vmmous"], code: "SECTION_NOT_FOUND", exit: 2, says: /did you mean vmmouse/ },
   ],
   [
     "the name of several sections",
-    { args: ["--drop", "i8259"], code: "EDIT_SECTION_AMBIGUOUS", exit: 2, says: /i8259\/0, i8259\/1/ },
+    { args: ["--drop", "i8259"], code: "SECTION_AMBIGUOUS", exit: 2, says: /i8259\/0, i8259\/1/ },
   ],
   [
     "a path that is not there",
@@ -182,7 +182,7 @@ describe.skipIf(!haveStreams())("refused, and nothing is left", () => {
     [
       "a key that the description does not have",
       hotplug,
-      { args: ["--set", "spapr_drc/physical/1073741824#dr_indicators=1"], code: "EDIT_SECTION_UNKNOWN", exit: 2 },
+      { args: ["--set", "spapr_drc/physical/1073741824#dr_indicators=1"], code: "SECTION_NOT_FOUND", exit: 2 },
     ],
     [
       "the package of post-copy",
