@@ -48,7 +48,13 @@ describe.skipIf(!haveStreams())("inspect, beside the manifest", () => {
     const found = JSON.parse(stdout) as Inspection;
     const { stream } = file;
     expect(found.error).toBeUndefined();
-    expect(found.stream).toEqual({ name: path, compression: "none", bytes: file.bytes, wrapper: null });
+    expect(found.stream).toEqual({
+      name: path,
+      compression: "none",
+      bytes: file.bytes,
+      wrapper: null,
+      checkpoint: null,
+    });
     expect(found.machineType).toBe(stream.config.name);
     expect(found.capabilities).toEqual(stream.capabilities_in_stream);
     expect(asListed(found.sections)).toEqual(stream.sections);

@@ -1,5 +1,5 @@
 // `inspect` on what is not a plain whole file: pipes, faults, what is left out; and the values that it gives.
-import { haveStreams, readStream, streamFile } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
 import type { InspectedField, Inspection } from "../src/inspect/inspection.ts";
 import { mayShow } from "../src/inspect/redact.ts";
@@ -165,13 +165,14 @@ describe.skipIf(!haveStreams())("inspect", () => {
   });
 
   it("tells of pages that are not in the stream, of post-copy, of compression", async () => {
-    const notes = async (raw: string, ...args: string[]) =>
-      inspection((await runCli(["inspect", streamFile(raw), "--json", ...args])).stdout).notes.join("\n");
+    const notesOf = async (path: string, ...args: string[]) =>
+      inspection((await runCli(["inspect", path, "--json", ...args])).stdout).notes.join("\n");
+    const notes = (raw: string, ...args: string[]) => notesOf(streamFile(raw), ...args);
     expect(await notes("tiny-multifd-10.0.main.stream")).toContain("6274 pages of RAM are not in this stream: multifd");
     expect(await notes("tiny-postcopy-7.2.stream", "--vmdesc", streamFile("tiny-precopy-7.2.stream"))).toContain(
       "post-copy",
     );
-    expect(await notes("q35-bare-7.2.stream")).toBe(
+    expect(await notesOf(`${streamsFolder()}/q35-bare-7.2.stream.zst`)).toBe(
       "the file is compressed with zstd; offsets are those of the stream in it",
     );
   });
