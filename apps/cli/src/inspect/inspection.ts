@@ -2,7 +2,7 @@
 import type { DelimitedBy, Phase } from "@godwit/core/stream";
 import type { RamRecordCounts } from "@godwit/ram-dirty-tracker";
 import type { FaultReport } from "../faults.ts";
-import type { Compression } from "../io/decompress.ts";
+import type { Compression } from "../io/compression.ts";
 
 export interface Inspection {
   readonly stream: {
@@ -144,9 +144,10 @@ export interface InspectedCommand {
 
 /** A recording of a checkpoint file, as its index tells. */
 export interface Recording {
+  /** Its number, from 1 on, with `--redact`. */
   readonly name: string;
-  /** When it was begun, ISO 8601. */
-  readonly created: string;
+  /** When it was begun, ISO 8601; null with `--redact`. */
+  readonly created: string | null;
   readonly machineType: string;
   readonly streamBytes: number;
   readonly pages: number;

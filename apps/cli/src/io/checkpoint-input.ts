@@ -7,7 +7,8 @@ import type { Input } from "./input.ts";
 export async function checkpointInput(input: Input, path: string, recording?: string): Promise<Input> {
   const checkpoint = await atFile(input.name, openCheckpoint(path));
   try {
-    const { name, streamBytes } = checkpoint.recording(recording);
+    const chosen = (async () => checkpoint.recording(recording))();
+    const { name, streamBytes } = await atFile(input.name, chosen);
     input.close();
     return {
       name: input.name,

@@ -4,17 +4,6 @@ import * as zlib from "node:zlib";
 import { CliFault } from "../faults.ts";
 import { WindowTooLarge, windowBoundBytes, ZstdFraming, zstdFrames } from "./zstd-frames.ts";
 
-export type Compression = "none" | "zstd" | "gzip";
-
-/** By the first bytes. */
-export function compressionOf(head: Uint8Array): Compression {
-  const [a, b, c, d] = head;
-  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return "zstd";
-  // A file of several frames may begin with one that is to be skipped.
-  if (a !== undefined && a >= 0x50 && a <= 0x5f && b === 0x2a && c === 0x4d && d === 0x18) return "zstd";
-  return a === 0x1f && b === 0x8b ? "gzip" : "none";
-}
-
 /** `name`: of the input, for errors. */
 export async function* decompressed(
   compression: "zstd" | "gzip",

@@ -4,7 +4,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import type { RecordingEntry } from "../checkpoint/index.ts";
 import { CliFault } from "../faults.ts";
-import { type Compression, compressionOf, decompressed } from "./decompress.ts";
+import { type Compression, compressionOf } from "./compression.ts";
 import { descriptorChunks } from "./descriptor.ts";
 import { type FileKind, kindBytes, kindOf, startsLikeStream } from "./kinds.ts";
 import { type LibvirtWrapper, libvirtBytes, libvirtFixedBytes, libvirtWrapper, startsLikeLibvirt } from "./libvirt.ts";
@@ -114,7 +114,7 @@ async function unwrapped(raw: Input, terminal: Terminal): Promise<Input> {
         ...input,
         compression,
         sizeBytes: undefined,
-        chunks: () => decompressed(compression, source, name),
+        chunks: () => unpacked(compression, source, name),
         tail: () => undefined,
         readAt: () => undefined,
       };
@@ -124,6 +124,16 @@ async function unwrapped(raw: Input, terminal: Terminal): Promise<Input> {
       return { ...input, kind: kindOf(head), isEmpty: head.length === 0, chunks: () => source };
     }
   }
+}
+
+/** Decoders take their time to be loaded, which a plain file need not wait for. */
+async function* unpacked(
+  compression: "zstd" | "gzip",
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<Uint8Array> {
+  const { decompressed } = await import("./decompress.ts");
+  yield* decompressed(compression, chunks, name);
 }
 
 async function libvirt(input: Input, source: Pieces, terminal: Terminal): Promise<Input> {

@@ -1,6 +1,16 @@
 // A file that is there whole or not at all: it is written beside its place under another name, and moved there at the end.
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { resolve } from "node:path";
 import { CliFault } from "../faults.ts";
 
@@ -14,7 +24,10 @@ export interface OutputFile {
   discard(): void;
 }
 
-/** `path` as the user gave it, `folder` what it begins at. Exit 2 where nothing can be written there. */
+/**
+ * `path` as the user gave it, `folder` what it begins at. What stands there keeps its mode, and its place behind a symbolic
+ * link. Exit 2 where nothing can be written there.
+ */
 export function createOutputFile(path: string, folder: string): OutputFile {
   const place = resolve(folder, path);
   const found = statSync(place, { throwIfNoEntry: false });
@@ -23,7 +36,7 @@ export function createOutputFile(path: string, folder: string): OutputFile {
   if (found !== undefined && !found.isFile()) {
     throw new CliFault("OUTPUT_SPECIAL", `${path} is no regular file`, { exit: 2, hint: "write to - and redirect it" });
   }
-  return new Partial(path, place);
+  return found === undefined ? new Partial(path, place) : new Partial(path, realpathSync(place), found.mode & 0o777);
 }
 
 class Partial implements OutputFile {
@@ -33,13 +46,17 @@ class Partial implements OutputFile {
   readonly #partial: string;
   readonly #onExit = (): void => this.discard();
   #descriptor: number | undefined;
+  #isOver = false;
 
-  constructor(named: string, place: string) {
+  constructor(named: string, place: string, mode?: number) {
     this.#named = named;
     this.#place = place;
     this.#partial = `${place}.${randomBytes(4).toString("hex")}.partial`;
-    this.#descriptor = this.#try(() => openSync(this.#partial, "wx"));
+    const descriptor = this.#try(() => openSync(this.#partial, "wx", mode));
+    this.#descriptor = descriptor;
     process.once("exit", this.#onExit);
+    // Whatever the process's mask takes away.
+    if (mode !== undefined) this.#try(() => fchmodSync(descriptor, mode));
   }
 
   write(bytes: Uint8Array): void {
@@ -54,30 +71,43 @@ class Partial implements OutputFile {
     const descriptor = this.#descriptor as number;
     this.#try(() => {
       fsyncSync(descriptor);
-      closeSync(descriptor);
-      this.#descriptor = undefined;
+      this.#close();
       renameSync(this.#partial, this.#place);
     });
+    this.#isOver = true;
     process.off("exit", this.#onExit);
   }
 
   discard(): void {
     process.off("exit", this.#onExit);
-    if (this.#descriptor === undefined) return;
-    closeSync(this.#descriptor);
-    this.#descriptor = undefined;
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#close();
     rmSync(this.#partial, { force: true });
+  }
+
+  #close(): void {
+    const descriptor = this.#descriptor;
+    this.#descriptor = undefined;
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 
   #try<T>(step: () => T): T {
     try {
       return step();
     } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      const why = reasons[code ?? ""] ?? String(code ?? cause);
-      throw new CliFault("OUTPUT_UNWRITABLE", `${this.#named} cannot be written: ${why}`, { exit: 2, cause });
+      throw unwritable(this.#named, cause as NodeJS.ErrnoException);
     }
   }
+}
+
+/** What the system says of writing to standard output. */
+export const stdoutFault = (cause: NodeJS.ErrnoException): CliFault => unwritable("standard output", cause);
+
+function unwritable(name: string, cause: NodeJS.ErrnoException): CliFault {
+  const { code } = cause;
+  const why = reasons[code ?? ""] ?? String(code ?? cause);
+  return new CliFault("OUTPUT_UNWRITABLE", `${name} cannot be written: ${why}`, { exit: 2, cause });
 }
 
 const reasons: Readonly<Record<string, string>> = {

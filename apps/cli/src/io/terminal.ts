@@ -1,14 +1,14 @@
 // Where a verb's words go: results to standard output, sentences and progress to standard error.
-import { isatty } from "node:tty";
 import { styleText } from "node:util";
 import { descriptorChunks } from "./descriptor.ts";
+import { printable, printableJson } from "./printable.ts";
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 export interface Terminal {
-  /** A line of the result. */
+  /** A line of the result; what a terminal would act upon is shown and not done. */
   out(line?: string): void;
-  /** A line beside the result. */
+  /** A line beside the result, likewise. */
   note(line: string): void;
   /** The one document of `--json`. */
   json(document: unknown): void;
@@ -36,27 +36,54 @@ const progressMs = 250;
 
 export function processTerminal(colours: boolean | undefined): Terminal {
   const { stdout, stderr, env } = process;
-  const coloured = colours ?? (stdout.isTTY === true && env["NO_COLOR"] === undefined && env["TERM"] !== "dumb");
+  const coloured = colours ?? (stdout.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb");
+  // A style's escape sequences are told from those in a text by what nobody can put there beforehand.
+  const own = `\x1b${Math.random()}[`;
+  const shown = (line: string): string => `${line.split(own).map(printable).join("\x1b[")}\n`;
+  const line = new ProgressLine();
   return {
-    out: (line = "") => void stdout.write(`${line}\n`),
-    note: (line) => void stderr.write(`${line}\n`),
-    json: (document) => void stdout.write(`${JSON.stringify(document, jsonValue, 2)}\n`),
+    out: (text = "") => {
+      line.clear();
+      stdout.write(shown(text));
+    },
+    note: (text) => {
+      line.clear();
+      stderr.write(shown(text));
+    },
+    json: (document) => {
+      line.clear();
+      stdout.write(`${jsonText(document)}\n`);
+    },
     write: (bytes) =>
       new Promise((done, failed) => {
         stdout.write(bytes, (error) => (error ? failed(error) : done()));
       }),
-    style: (style, text) => (coloured ? styleText(style, text, { validateStream: false }) : text),
-    progress: (what, totalBytes) => (stderr.isTTY === true ? progressLine(what, totalBytes) : silent),
+    style(style, text) {
+      if (!coloured) return text;
+      const [begin = "", end = ""] = styleText(style, "|", { validateStream: false })
+        .replaceAll("\x1b[", own)
+        .split("|");
+      return begin + text + end;
+    },
+    progress: (what, totalBytes) => (stderr.isTTY === true ? line.begin(printable(what), totalBytes) : silent),
     // By its descriptor, which is three times as fast; the runtime's own stream, which would make it non-blocking, is not made.
     stdin: { [Symbol.asyncIterator]: () => descriptorChunks(0) },
     get stdinIsTerminal() {
-      return isatty(0);
+      return process.getBuiltinModule("node:tty").isatty(0);
     },
     stdoutIsTerminal: stdout.isTTY === true,
     folder: process.cwd(),
     environment: env,
   };
 }
+
+/** A text of several lines, such as a program's help. */
+export function outLines(out: (line: string) => void, text: string): void {
+  for (const line of text.replace(/\n$/, "").split("\n")) out(line);
+}
+
+/** As `--json` prints it. */
+export const jsonText = (document: unknown): string => printableJson(JSON.stringify(document, jsonValue, 2));
 
 /** 64-bit integers as decimal strings, buffers as base64: the JSON form of values everywhere. */
 export function jsonValue(_key: string, value: unknown): unknown {
@@ -68,23 +95,30 @@ export function jsonValue(_key: string, value: unknown): unknown {
 
 export const silent: Progress = { update() {}, end() {} };
 
-function progressLine(what: string, totalBytes: number | undefined): Progress {
-  const began = Date.now();
-  let shown = began;
-  const clear = "\r\x1b[K";
-  let drawn = false;
-  return {
-    update(doneBytes) {
-      const now = Date.now();
-      if (now - shown < progressMs) return;
-      shown = now;
-      drawn = true;
-      const rate = doneBytes / Math.max(1, now - began) / 1000;
-      const share = totalBytes ? ` ${Math.floor((100 * doneBytes) / totalBytes)}%` : "";
-      process.stderr.write(`${clear}${what}${share} ${(doneBytes / 1e6).toFixed(0)} MB, ${rate.toFixed(0)} MB/s`);
-    },
-    end() {
-      if (drawn) process.stderr.write(clear);
-    },
-  };
+/** The last line of the terminal while long work goes on; it makes room for whatever else is said. */
+class ProgressLine {
+  #isDrawn = false;
+
+  begin(what: string, totalBytes: number | undefined): Progress {
+    const began = Date.now();
+    let shown = began;
+    return {
+      update: (doneBytes) => {
+        const now = Date.now();
+        if (now - shown < progressMs) return;
+        shown = now;
+        const rate = doneBytes / Math.max(1, now - began) / 1000;
+        const share = totalBytes ? ` ${Math.floor((100 * doneBytes) / totalBytes)}%` : "";
+        this.clear();
+        process.stderr.write(`${what}${share} ${(doneBytes / 1e6).toFixed(0)} MB, ${rate.toFixed(0)} MB/s`);
+        this.#isDrawn = true;
+      },
+      end: () => this.clear(),
+    };
+  }
+
+  clear(): void {
+    if (this.#isDrawn) process.stderr.write("\r\x1b[K");
+    this.#isDrawn = false;
+  }
 }
