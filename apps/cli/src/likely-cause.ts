@@ -57,7 +57,7 @@ export const likelyCauses: Readonly<Record<string, string>> = {
     "give --vmdesc with a stream of the same QEMU and machine, --plugin with a module that describes the section, or as a last resort --footer-scan",
   SECTION_UNKNOWN: "the machine that was saved had a device that this one does not have",
   SECTION_VERSION: otherVersion,
-  STREAM_ENDLESS: "the source never converged, or the pipe repeats itself: a saved file is never like this",
+  STREAM_ENDLESS: "the source never came to its end, or the pipe repeats itself: a saved file is never like this",
   STREAM_TRAILING: "something was appended: two files joined, or padding of the medium that it was on",
   STREAM_TRUNCATED: cutOff,
   STREAM_VERSION:

@@ -4,11 +4,25 @@ import { processTerminal } from "./io/terminal.ts";
 import { runProgram } from "./program.ts";
 
 const args = process.argv.slice(2);
-// A reader that has seen enough (`godwit ... | head`) ends us in good order.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+const terminal = processTerminal(args.includes("--no-color") ? false : undefined);
+let code: number | undefined;
+process.stdout.on("error", async (error: NodeJS.ErrnoException) => {
+  // A reader that has seen enough (`godwit ... | head`) ends us in good order.
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  // A verb that waited for its bytes to be written has told it already.
+  if (!code) await tellUnwritable(error);
+  process.exit(2);
 });
-void runProgram(args, processTerminal(args.includes("--no-color") ? false : undefined)).then((code) => {
-  process.exitCode = code;
+void runProgram(args, terminal).then((ended) => {
+  code = ended;
+  process.exitCode = ended;
 });
+
+/** Imported where it is needed: a start must not cost it. */
+async function tellUnwritable(error: NodeJS.ErrnoException): Promise<void> {
+  const [{ faultLines, reportOf }, { stdoutFault }] = await Promise.all([
+    import("./faults.ts"),
+    import("./io/output-file.ts"),
+  ]);
+  for (const line of faultLines(reportOf(stdoutFault(error)).report)) terminal.note(line);
+}

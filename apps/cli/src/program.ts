@@ -1,23 +1,23 @@
 // The program: its verbs, what they have in common, and how their outcome becomes an exit code.
 import { Command, CommanderError } from "commander";
 import { faultLines, reportOf } from "./faults.ts";
-import type { Terminal } from "./io/terminal.ts";
+import { outLines, type Terminal } from "./io/terminal.ts";
 import type { Verb, VerbCommand, VerbContext } from "./verb.ts";
 import { version } from "./version.ts";
 
 /** A verb's file is imported when it is asked for, and not before: a start must not cost what it does not need. */
 export const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
+  inspect: async () => (await import("./verbs/inspect.ts")).inspect,
+  verify: async () => (await import("./verbs/verify.ts")).verify,
+  diff: async () => (await import("./verbs/diff.ts")).diff,
   check: async () => (await import("./verbs/check.ts")).check,
-  completions: async () => (await import("./verbs/completions.ts")).completions,
-  convert: async () => (await import("./verbs/convert.ts")).convert,
   edit: async () => (await import("./verbs/edit.ts")).edit,
   extract: async () => (await import("./verbs/extract.ts")).extract,
-  diff: async () => (await import("./verbs/diff.ts")).diff,
-  inspect: async () => (await import("./verbs/inspect.ts")).inspect,
   record: async () => (await import("./verbs/record.ts")).record,
   replay: async () => (await import("./verbs/replay.ts")).replay,
+  convert: async () => (await import("./verbs/convert.ts")).convert,
   schema: async () => (await import("./verbs/schema.ts")).schema,
-  verify: async () => (await import("./verbs/verify.ts")).verify,
+  completions: async () => (await import("./verbs/completions.ts")).completions,
 };
 
 /** Runs the program; the exit code. `args` are the words behind its name. */
@@ -31,8 +31,8 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .helpOption("-h, --help")
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
-      writeErr: (text) => terminal.note(text.replace(/\n$/, "")),
+      writeOut: (text) => outLines(terminal.out, text),
+      writeErr: (text) => outLines(terminal.note, text),
     })
     .addHelpText(
       "after",
@@ -82,8 +82,8 @@ export function commandOf(verb: Verb, run: (context: VerbContext) => Promise<voi
     await run({ args: command.args, options: command.opts(), terminal, everyVerb: () => everyVerb(terminal) });
   });
   command.configureOutput({
-    writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
-    writeErr: (text) => terminal.note(text.replace(/\n$/, "")),
+    writeOut: (text) => outLines(terminal.out, text),
+    writeErr: (text) => outLines(terminal.note, text),
   });
   return command;
 }
@@ -106,6 +106,6 @@ function tell(error: unknown, args: readonly string[], terminal: Terminal): 1 | 
   const { report, exit } = reportOf(error);
   if (args.includes("--json")) terminal.json({ error: report });
   for (const line of faultLines(report)) terminal.note(line);
-  if (args.includes("--debug") && error instanceof Error) terminal.note(error.stack ?? "");
+  if (args.includes("--debug") && error instanceof Error) outLines(terminal.note, error.stack ?? "");
   return exit;
 }

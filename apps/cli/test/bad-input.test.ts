@@ -154,6 +154,33 @@ describe("an endless input", () => {
   });
 });
 
+describe("a pipe that repeats what is no RAM", () => {
+  const { bytes, at } = smallStream();
+  const begin = bytes.slice(0, at["described"]);
+  const command = bytes.slice(at["command"], at["described"]);
+
+  it.each(["inspect", "verify", "diff"])("is an endless one to %s, and what is kept of it is bounded", async (verb) => {
+    let pieces = 0;
+    const most = 1000;
+    function* endless(): Generator<Uint8Array> {
+      yield begin;
+      const piece = Buffer.concat(Array.from({ length: 1000 }, () => command));
+      for (; pieces < most; pieces++) yield new Uint8Array(piece);
+    }
+    using folder = new Folder();
+    const args = verb === "diff" ? ["diff", folder.file("whole", bytes), "-"] : [verb, "-"];
+    const run = await runCli([...args, "--json"], { stdin: endless() });
+    expect(expectTold(run, verb).code).toBe("STREAM_ENDLESS");
+    expect(pieces).toBeLessThan(most / 2);
+  });
+
+  it("may all the same bring commands by the thousand", async () => {
+    const many = Array.from({ length: 20_000 }, () => command);
+    const stream = new Uint8Array(Buffer.concat([begin, ...many, bytes.slice(at["described"])]));
+    expect((await verify(stream)).code).toBe(0);
+  });
+});
+
 describe("a stream with a bit flipped", () => {
   const { bytes } = smallStream();
 

@@ -413,9 +413,26 @@ describe("with a vmdesc of each side", () => {
   it("SECTION_UNKNOWN, SECTION_NOT_SENT: a section that one stream has and the other has not", () => {
     const extra = device("icp/server", [leaf("xirr", "uint32", 4)]);
     expect(compare(vmdesc(typed, extra), vmdesc(typed))).toEqual([
-      "breaks forward SECTION_UNKNOWN icp/server",
+      "may break forward SECTION_UNKNOWN icp/server",
       "harmless backward SECTION_NOT_SENT ",
     ]);
+  });
+
+  it("--devices chooses among what streams show, too", () => {
+    const [cpu, timer] = [device("cpu", [leaf("x", "uint8", 1)]), device("timer", [leaf("x", "uint8", 1)])];
+    const [old, newer] = [
+      sideWithVmdesc(sideOf(dump(of(a)), "old"), vmdesc(typed, cpu, timer)),
+      sideWithVmdesc(sideOf(dump(of(a)), "new"), vmdesc(typed)),
+    ];
+    const codes = (devices: (name: string) => boolean) =>
+      check(old, newer, { devices }).findings.map(({ code, places }) => [code, places[0]?.section]);
+    const unsent = [
+      ["SECTION_UNKNOWN", "cpu/0"],
+      ["SECTION_NOT_SENT", "cpu/0"],
+    ];
+    expect(codes((name) => name === "cpu")).toEqual(unsent);
+    expect(codes((name) => name === "cpu/0")).toEqual(unsent);
+    expect(codes((name) => name === "dev")).toEqual([]);
   });
 
   it("SECTION_PATH: a path on one side only", () => {

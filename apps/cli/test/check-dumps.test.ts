@@ -98,9 +98,9 @@ describe.skipIf(!haveStreams())("the dumps of QEMU 7.2 and 10.0", () => {
     const run = await runCli(["check", ...paths]);
     expect(run.code).toBe(0);
     expect(run.stdout).toContain("no certain break found; 12 may break, 6 unknown, 23 harmless");
-    expect(run.stdout.split("\n").filter((line) => /^ {2}(old -> new|new -> old|both ways) /.test(line))).toHaveLength(
-      5,
-    );
+    expect(
+      run.stdout.split("\n").filter((line) => /^ {2}(old -> new|new -> old|both ways) {2}/.test(line)),
+    ).toHaveLength(5);
     expect(run.stdout).not.toContain("kvm-i8259#i8259");
     expect((await runCli(["check", ...paths, "--strict"])).code).toBe(1);
   });
@@ -126,8 +126,8 @@ describe.skipIf(!haveStreams())("the two breaks that practice has and no dump sh
   it.each(["pseries-7.2", "virt-7.2"])("%s: the output names the sections that dumps do not hold", async (machine) => {
     const paths = [dumpPath(`${machine}.qemu-7.2` as DumpName), dumpPath(`${machine}.qemu-10.0` as DumpName)];
     const run = await runCli(["check", ...paths]);
-    const [line] = run.stdout.split("\n").filter((one) => one.includes("which no dump holds"));
-    expect(line).toMatch(/cpu, cpu_common, timer, icp\/server and others/);
+    const [line] = run.stdout.split("\n").filter((one) => one.includes("no dump holds them"));
+    expect(line).toMatch(/cpu, timer, icp\/server and others/);
     expect(line).toContain("--vmdesc");
   });
 });

@@ -171,6 +171,15 @@ describe("our plugins", () => {
     ]);
   });
 
+  it("a published plugin that is gone is named: nothing reads its saves any more", async () => {
+    await run("gone", "--write");
+    const dump = dumpOfPlugin(plugin("1.0.0", first));
+    writeFileSync(join(folder, "gone", "uart-1.0.0.json"), JSON.stringify(dump));
+    const { code, stdout } = await run("gone");
+    expect(code).toBe(1);
+    expect(stdout).toContain("uart  1.0.0 -> none  may break  SECTION_REMOVED  uart\n");
+  });
+
   it("a plugin without a published dump is wrong use", async () => {
     const { code, stderr } = await run("nowhere");
     expect(code).toBe(2);

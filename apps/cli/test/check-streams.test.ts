@@ -85,7 +85,7 @@ describe.skipIf(!haveStreams())("check with streams", () => {
     ]);
   });
 
-  it("pseries, a stream of each: a destination without icp/server breaks, by name", () => {
+  it("pseries, a stream of each: a destination without icp/server may break, by name", () => {
     const ofOld = vmdescOfCase("pseries-bare-7.2");
     const same = compare({ ...pseries, ofOld, ofNew: ofOld });
     expect(same.findings.filter(({ severity }) => severity !== "harmless")).toEqual([]);
@@ -93,7 +93,7 @@ describe.skipIf(!haveStreams())("check with streams", () => {
     const bad = findings.filter(({ severity }) => severity !== "harmless");
     expect(bad).toHaveLength(1);
     expect(bad[0]).toMatchObject({
-      ...{ severity: "breaks", code: "SECTION_UNKNOWN", direction: "forward", old: "icp/server/0" },
+      ...{ severity: "may break", code: "SECTION_UNKNOWN", direction: "forward", old: "icp/server/0" },
       places: [{ section: "icp/server/0", path: "" }],
     });
   });
@@ -119,9 +119,7 @@ describe.skipIf(!haveStreams())("check with streams", () => {
     });
     const unknown = findings.filter(({ code }) => code === "SECTION_UNKNOWN").flatMap(({ places }) => places);
     expect(unknown.map(({ section }) => section)).toContain("icp/server/1");
-    expect(
-      findings.filter(({ severity }) => severity === "breaks").every(({ code }) => code === "SECTION_UNKNOWN"),
-    ).toBe(true);
+    expect(findings.filter(({ severity }) => severity === "breaks")).toEqual([]);
   });
 });
 
@@ -200,8 +198,8 @@ describe.skipIf(!haveStreams() || !havePpc64())("against live QEMU", () => {
   it("pseries: the first section that check names is the one for which QEMU refuses the stream", () => {
     const dump = "pseries-7.2.qemu-7.2";
     const { findings } = compare({ old: dump, new: dump, ofOld: saved("dual"), ofNew: saved("xive") });
-    const breaks = findings.filter(({ severity, direction }) => severity === "breaks" && direction === "forward");
-    expect(breaks.map(({ code, old }) => [code, old])).toEqual([
+    const unknown = findings.filter(({ code, direction }) => code === "SECTION_UNKNOWN" && direction === "forward");
+    expect(unknown.map(({ code, old }) => [code, old])).toEqual([
       ["SECTION_UNKNOWN", "ics/0"],
       ["SECTION_UNKNOWN", "icp/server/0"],
     ]);

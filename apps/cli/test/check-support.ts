@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findVmdesc, type Vmdesc } from "@godwit/core/stream";
 import { readStream, streamsFolder } from "@godwit/testkit/streams";
-import { type CheckInit, type CheckResult, check } from "../src/check/check.ts";
+import { type CheckResult, check } from "../src/check/check.ts";
+import type { ChoiceInit } from "../src/check/choice.ts";
 import { dumpSide, sideOf } from "../src/check/dump.ts";
 import type { Finding } from "../src/check/finding.ts";
 import type { Side } from "../src/check/model.ts";
@@ -98,7 +99,7 @@ export function dump(classes: JsonDescription | Readonly<Record<string, JsonDesc
   };
 }
 
-export function checkJson(old: unknown, newer: unknown, init: CheckInit = {}): CheckResult {
+export function checkJson(old: unknown, newer: unknown, init: ChoiceInit = {}): CheckResult {
   return check(sideOf(old, "old"), sideOf(newer, "new"), init);
 }
 
@@ -109,4 +110,4 @@ export const lineOf = ({ severity, direction, code, description, subject }: Find
 export const linesOf = ({ findings }: Pick<CheckResult, "findings">): string[] => findings.map(lineOf);
 
 /** The names of all the classes, as a machine that has every one of them. */
-export const everything: CheckInit = { devices: () => true };
+export const everything: ChoiceInit = { devices: () => true };

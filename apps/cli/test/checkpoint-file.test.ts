@@ -5,7 +5,7 @@ import { isMigrationError } from "@godwit/core";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Form, form, ownForm } from "../src/checkpoint/compression.ts";
-import { encodeIndex, type FileIndex } from "../src/checkpoint/file-index.ts";
+import { encodeIndex, type FileIndex, type RecordingEntry } from "../src/checkpoint/file-index.ts";
 import { chunkKind, encodeHeader, encodeTrailer } from "../src/checkpoint/format.ts";
 import { isCheckpoint, listRecordings, openCheckpoint } from "../src/checkpoint/index.ts";
 import { NumberReader, unzigzag, writeNumber, zigzag } from "../src/checkpoint/order.ts";
@@ -212,6 +212,29 @@ describe("a checkpoint file", () => {
     ).rejects.toMatchObject({ code: "CHECKPOINT_CHECKSUM" });
     await checkpoint.close();
     expect(isSame(Buffer.concat(seen), stream.subarray(0, stream.length - 20))).toBe(true);
+  });
+
+  it("never gives more than a recording says that it has, however often its order takes a page", async () => {
+    const store = folder.of("more");
+    const stream = await written(store, first);
+    const { chunks, recordings } = await indexOf(store);
+    const content = readFileSync(store).subarray(
+      16,
+      chunks.reduce((sum, { storedBytes }) => sum + storedBytes, 16),
+    );
+    const [recording] = recordings as [RecordingEntry];
+    const streamBytes = recording.pages * recording.pageBytes;
+    expect(streamBytes).toBeLessThan(stream.length);
+    writeFileSync(store, forged(content, encodeIndex({ chunks, recordings: [{ ...recording, streamBytes }] })));
+    let taken = 0;
+    const checkpoint = await openCheckpoint(store);
+    await expect(
+      (async () => {
+        for await (const piece of checkpoint.replay()) taken += piece.length;
+      })(),
+    ).rejects.toMatchObject({ code: "CHECKPOINT_CHECKSUM" });
+    await checkpoint.close();
+    expect(taken).toBeLessThanOrEqual(streamBytes);
   });
 
   it("is compressed by what the runtime has, else by deflate, or not at all", async () => {

@@ -277,6 +277,19 @@ describe.skipIf(!have)("a recorded stream", () => {
     rmSync(`${store}.recording-${process.pid}`);
   });
 
+  it("leaves nothing where something speaks against it at the last moment", async () => {
+    const store = freshStore();
+    let was: readonly string[] = [];
+    const beforeComplete = async (): Promise<void> => {
+      was = folder.names().filter((name) => folder.of(name).startsWith(store));
+      throw new Error("by several connections");
+    };
+    const running = recordStream(cut(readStream("q35-bare-7.2.stream")), store, { beforeComplete });
+    await expect(running).rejects.toThrow(/several connections/);
+    expect(was).toHaveLength(1);
+    expect(folder.names().filter((name) => folder.of(name).startsWith(store))).toEqual([]);
+  });
+
   it("is for its user alone, and keeps the mode of a file that it joins", async () => {
     const bytes = readStream("q35-bare-7.2.stream");
     const store = freshStore();

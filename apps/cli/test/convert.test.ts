@@ -1,5 +1,6 @@
 // `godwit convert`: each form to each, RAM and devices compared; QEMU's own mapped-ram file made again.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findVmdesc, StreamWriter } from "@godwit/core/stream";
 import { writeListedBlock, writeRamRecord } from "@godwit/ram-dirty-tracker";
@@ -152,6 +153,22 @@ describe.skipIf(!haveStreams())("convert to a plain stream", () => {
     expect(after.order.slice(0, 4)).toEqual(["ram/0 start", "ram/0 part", "ram/0 end", "timer/0 full"]);
     const memory = inMemory(bytesOf(output)).get("pc.ram")?.bytes as Uint8Array;
     expect(tinyPasses(memory)).toMatchObject({ wrong: 0, first: 8 });
+  });
+
+  it("into a pipe that its reader closes: nothing stays in the system's folder", async () => {
+    const ours = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("godwit."));
+    const [before, listening] = [ours(), process.listeners("exit")];
+    const during: (readonly [made: number, left: number])[] = [];
+    const write = async (): Promise<void> => {
+      if (during.length > 0) return;
+      const made = ours().length - before.length;
+      // What main.ts does then: the process ends where it is.
+      for (const listener of process.listeners("exit")) if (!listening.includes(listener)) listener.call(process, 0);
+      during.push([made, ours().length - before.length]);
+    };
+    const terminal = { ...quiet, write };
+    expect(await runProgram(["convert", streamFile("tiny-precopy-7.2.stream"), "-"], terminal)).toBe(0);
+    expect([during, ours()]).toEqual([[[1, 0]], before]);
   });
 
   it("into a pipe, out of one, in pieces that do not grow with RAM", async () => {
@@ -350,11 +367,45 @@ describe.skipIf(!haveStreams())("convert refuses", () => {
     expect(leftOver()).toEqual([]);
   });
 
+  it.each(["stream", "mapped"])("to write over what came to the place of a %s meanwhile", async (extension) => {
+    const stream = readStream("tiny-xbzrle-7.2.stream");
+    const output = fresh(extension);
+    const stdin = (function* () {
+      yield stream.subarray(0, 1 << 20);
+      writeFileSync(output, "mine");
+      yield stream.subarray(1 << 20);
+    })();
+    expect(await convert(["-", output], { stdin })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/OUTPUT_EXISTS/),
+    });
+    expect([readFileSync(output, "utf8"), leftOver()]).toEqual(["mine", []]);
+  });
+
+  it("a recording that a checkpoint does not have, and says which it has", async () => {
+    const checkpoint = await made(tiny, "checkpoint", "--name", "one");
+    const run = await convert([checkpoint, fresh("stream"), "--recording", "two"]);
+    expect(run).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no recording "two" \(CHECKPOINT_NAME\)\n.*one/),
+    });
+  });
+
+  it("a terminal for its output", async () => {
+    const notes: string[] = [];
+    const note = (line: string): void => void notes.push(line);
+    const write = async (): Promise<void> => expect.unreachable("written");
+    const terminal = { ...quiet, stdoutIsTerminal: true, note, write };
+    expect(await runProgram(["convert", tiny, "-"], terminal)).toBe(2);
+    expect(notes[0]).toMatch(/OUTPUT_TERMINAL/);
+  });
+
   const wrongUses: readonly (readonly [args: readonly string[], code: string])[] = [
     [["x.img"], "CONVERT_FORMAT"],
     [["x.stream", "--to", "qcow2"], "CONVERT_FORMAT"],
     [["-", "--to", "mapped-ram"], "CONVERT_PIPE"],
     [["-", "--json"], "CONVERT_PIPE"],
+    [["x.checkpoint", "--overwrite"], "CONVERT_OVERWRITE"],
     [["x.stream", "--name", "one"], "CONVERT_NAME"],
     [["x.stream", "--recording", "one"], "INPUT_RECORDING"],
     [["nowhere/x.stream"], "OUTPUT_WRITE"],

@@ -1,11 +1,14 @@
 // `diff` of RAM: ranges of pages, exact, of streams made for it; and of real ones, however their pages travelled.
-import { mkdtempSync, readdirSync, rmdirSync } from "node:fs";
+import { ftruncateSync, mkdtempSync, openSync, readdirSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { haveStreams, streamFile } from "@godwit/testkit/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Difference, PageRange } from "../src/diff/difference.ts";
+import { compareRam } from "../src/diff/ram.ts";
+import { type RamPlaces, ramPlaces } from "../src/ram/ram-places.ts";
+import { Folder } from "./bad-input-support.ts";
 import { type MadePage, madeStream, temporaryFile } from "./inspect-support.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -30,6 +33,54 @@ const range = (kind: PageRange["kind"], firstPage: number, lastPage: number): Pa
 
 const filled = (from: number, to: number, fill: number): MadePage[] =>
   Array.from({ length: to - from + 1 }, (_, i) => ({ page: from + i, fill }));
+
+/** A block in a file of its own, as a stream lists it. */
+function placed(folder: Folder, name: string, listed: object): RamPlaces {
+  const descriptor = openSync(folder.file(name, ""), "r+");
+  ftruncateSync(descriptor, 8 * 4096);
+  const ram = ramPlaces({ pageBytes: () => 4096, place: () => ({ descriptor, at: 0 }) });
+  ram.ram.onBlock?.({ idstr: "pc.ram", length: 8 * 4096, ...listed });
+  return ram;
+}
+
+const none = { section: () => false, field: () => false };
+const differing = (a: RamPlaces, b: RamPlaces) => compareRam(a, b, none, 10, () => {}).difference;
+
+describe("what RAM blocks are", () => {
+  it("is told where both streams tell it: the memory's own pages, and the address", () => {
+    using folder = new Folder();
+    const small = placed(folder, "a", { pageBytes: 4096, address: 0n });
+    const huge = placed(folder, "b", { pageBytes: 2 << 20, address: 0x1_0000_0000n });
+    const silent = placed(folder, "c", {});
+    expect(differing(small, huge).changed).toMatchObject([
+      { memoryPageBytes: { a: 4096, b: 2 << 20 }, address: { a: 0n, b: 0x1_0000_0000n } },
+    ]);
+    expect(differing(small, silent).changed).toEqual([]);
+    expect(differing(silent, huge).pagesInNeither).toBe(8);
+  });
+
+  it("is no page of zeros that a channel brought as it is, beside one that a record says is zero", () => {
+    using folder = new Folder();
+    const [a, b] = [placed(folder, "a", {}), placed(folder, "b", {})];
+    const block = { idstr: "pc.ram", length: 8 * 4096 };
+    const bring = (into: RamPlaces, page: number, content: Uint8Array): void => {
+      into.target.store(block, page * 4096, content, 0, 4096);
+      into.target.arrive(block, page * 4096);
+    };
+    for (const page of [1, 2]) bring(a, page, new Uint8Array(4096));
+    b.target.fill(block, 4096, 0);
+    bring(b, 2, new Uint8Array(4096).fill(1));
+    for (const side of [a, b]) side.finish();
+    expect(differing(a, b).changed).toMatchObject([{ pages: { changed: 0, cleared: 0, filled: 1 } }]);
+  });
+
+  it("is not said to be the same where neither stream brings a page", async () => {
+    const path = temporaryFile("part", madeStream({ blocks: [{ idstr: "pc.ram", pages: 8, content: [] }] }));
+    const { code, stdout, stderr } = await runCli(["diff", path, path]);
+    expect([code, stdout.trimEnd().split("\n").at(-1)]).toEqual([0, "no difference in what was compared"]);
+    expect(stderr).toContain("8 pages are in neither stream");
+  });
+});
 
 describe("pages that differ", () => {
   it("are told in ranges by kind, across the steps of the comparison", async () => {
@@ -61,6 +112,7 @@ describe("pages that differ", () => {
           moreRanges: 0,
         },
       ],
+      pagesInNeither: 0,
     });
     const { stdout } = await runCli(["diff", a, b]);
     expect(stdout).toContain(`RAM pc.ram  pages: 8 changed, 6 cleared, 1 filled

@@ -6,6 +6,7 @@ import { byteRanges } from "../src/diff/bytes.ts";
 import type { Difference, SectionDifference } from "../src/diff/difference.ts";
 import { ignoring } from "../src/diff/ignore.ts";
 import { movedSections } from "../src/diff/order.ts";
+import { smallStream } from "./bad-input-support.ts";
 import { madeStream, patched, sectionOf, temporaryFile, withRecord } from "./inspect-support.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -29,6 +30,44 @@ const nothing = {
 };
 
 const changedIn = ({ found }: Compared): readonly SectionDifference[] => found.sections.changed;
+
+describe("a long range of bytes", () => {
+  it("is cut to fit a line, and says so", async () => {
+    const body = (fill: number): Uint8Array => new Uint8Array(20).fill(fill, 0, 18);
+    const vmdesc = {
+      page_size: 4096,
+      devices: [
+        {
+          name: "x",
+          instance_id: 0,
+          vmsd_name: "x",
+          version: 1,
+          fields: [{ name: "data", type: "buffer", size: 20 }],
+        },
+      ],
+    };
+    const made = (name: string, fill: number): string =>
+      temporaryFile(name, madeStream({ sections: [{ idstr: "x", version: 1, body: body(fill) }], vmdesc }));
+    const { stdout } = await runCli(["diff", made("long-a.stream", 1), made("long-b.stream", 2)]);
+    expect(stdout).toContain(`    at 0x0, 18 bytes: ${"01".repeat(16)}... -> ${"02".repeat(16)}...\n`);
+  });
+});
+
+describe("commands", () => {
+  const { bytes, at } = smallStream();
+  const path = temporaryFile("ping.stream", bytes);
+  const command = at["command"] as number;
+
+  it("differ in what they carry, not in their names alone", async () => {
+    // The code is behind the type byte, the payload behind code and length.
+    const other = temporaryFile("other-ping.stream", patched(bytes, command + 5, Uint8Array.of(0, 0, 0, 9)));
+    const { code, found } = await compared(path, other);
+    const name = "PING";
+    expect(code).toBe(1);
+    expect(found.stream).toEqual([{ what: "commands", a: [`${name} 0x00000001`], b: [`${name} 0x00000009`] }]);
+    expect((await compared(path, other, "--ignore", "commands")).found.equal).toBe(true);
+  });
+});
 
 describe.skipIf(!haveStreams())("diff", () => {
   const pseries = haveStreams() ? readStream("pseries-hotplug-net-7.2.stream") : new Uint8Array(0);

@@ -1,13 +1,16 @@
 // An edit that sets every section's values to what they are gives the stream's own bytes, for each of the real streams.
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { decodeRecord, isMigrationError } from "@godwit/core";
 import { layoutByVmdesc, recordToJson } from "@godwit/core/tools";
 import { haveStreams, type ManifestFile, manifest, readStream } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
+import { recordStream } from "../src/checkpoint/index.ts";
 import { type OpenJson, pathsIn, placeOf } from "../src/edit/json-path.ts";
 import { silent, type Terminal } from "../src/io/terminal.ts";
 import { vmdescOf } from "../src/model/open-stream.ts";
 import type { Section } from "../src/model/read-stream.ts";
+import { cut } from "./checkpoint-support.ts";
 import { workshop } from "./edit-support.ts";
 
 /** Streams without a vmdesc, and one of the same QEMU and machine that has one. */
@@ -72,5 +75,35 @@ describe.skipIf(!haveStreams())("every stream, with every section edited to what
     expect([run.code, run.stderr]).toEqual([0, ""]);
     expect(left()).toEqual(["out"]);
     expect(get("out").length).toBe(bytes.length);
+  });
+
+  it("from a recording in a checkpoint file it is the same", async () => {
+    const { edit, get, put, folder } = workshop();
+    const bytes = readStream("q35-bare-7.2.stream");
+    put("vm", bytes);
+    await recordStream(cut(bytes), join(folder, "vm.checkpoint"));
+    for (const [from, to] of [
+      ["vm", "plain"],
+      ["vm.checkpoint", "recorded"],
+    ] as const) {
+      const run = await edit([from, "-o", to, "--rename-machine", "pc-q35-7.1"]);
+      expect([run.code, run.stderr]).toEqual([0, ""]);
+    }
+    expect(Buffer.compare(get("plain"), get("recorded"))).toBe(0);
+  });
+
+  it.skipIf(process.platform === "win32")("from a pipe, what is kept has no name that a kill could leave", async () => {
+    const { edit, files: left } = workshop();
+    const bytes = readStream("q35-bare-7.2.stream");
+    const seen: string[][] = [];
+    async function* pieces(): AsyncIterable<Uint8Array> {
+      for (let at = 0; at < bytes.length; at += 100_000) {
+        yield bytes.subarray(at, at + 100_000);
+        seen.push(left());
+      }
+    }
+    const run = await edit(["-", "-o", "out", "--set", "timer#cpu_ticks_offset=0"], { stdin: pieces() });
+    expect(run.code).toBe(0);
+    expect(seen).toEqual([[], [], [], []]);
   });
 });

@@ -10,15 +10,42 @@ import { editByDescription } from "../src/edit/by-description.ts";
 import { readDevicePart } from "../src/edit/device-part.ts";
 import type { Edit } from "../src/edit/edit.ts";
 import { editsOf, parsedValue } from "../src/edit/edit-text.ts";
-import { nearest } from "../src/model/nearest.ts";
+import type { EditDone } from "../src/edit/plan.ts";
+import { reportLines } from "../src/edit/report.ts";
 import { openSource } from "../src/edit/source.ts";
 import { type Splice, spliced } from "../src/edit/splice.ts";
 import { editVmdescText } from "../src/edit/vmdesc-text.ts";
 import type { Input } from "../src/io/input.ts";
 import { silent, type Terminal } from "../src/io/terminal.ts";
 import { type Catalogue, catalogueWith } from "../src/model/catalogue.ts";
+import { nearest } from "../src/model/nearest.ts";
 import type { Section } from "../src/model/read-stream.ts";
 import { expectVmdescToTile, same, sectionOf, workshop } from "./edit-support.ts";
+
+describe("what is told of edits", () => {
+  it("are lines that a terminal holds; what is left out is told by its length", () => {
+    const long = "x".repeat(500);
+    const key = "0000:00:01.0/virtio-net/0";
+    const done: EditDone[] = [
+      { kind: "set", section: key, path: "config", before: long, after: long, offset: 123_456_789, by: "description" },
+      { kind: "set", section: key, path: "isr", before: 1, after: 2, offset: 1, by: "description" },
+      { kind: "drop-subsection", section: key, path: "virtio.started", before: [long], offset: 1, by: "vmdesc" },
+      { kind: "add-subsection", section: key, path: "virtio.started", after: long, offset: 1, by: "vmdesc" },
+      { kind: "drop-section", section: key, before: Buffer.alloc(4711).toString("base64"), offset: 1 },
+      { kind: "drop-command", path: "PING", before: "AAAAAQ==", offset: 1 },
+    ];
+    const lines = [...reportLines({ done, notes: [], bytes: 1 }, "out", true)];
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(120);
+    expect(lines[0]).toMatch(/^byte 123456789: set .*#config: x{20,}\.\.\. -> x{20,}\.\.\.$/);
+    expect(lines[1]).toBe(`byte 1: set ${key}#isr: 1 -> 2`);
+    expect(lines[2]).toMatch(/: was \["x+\.\.\.$/);
+    expect(lines.slice(4)).toEqual([
+      `byte 1: drop-section ${key}: 4711 bytes`,
+      "byte 1: drop-command PING: 4 bytes",
+      "out: 1 B",
+    ]);
+  });
+});
 
 describe("splices", () => {
   it("give the same bytes however the stream is cut into chunks; a chunk may be written over", async () => {

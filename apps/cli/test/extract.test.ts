@@ -1,10 +1,21 @@
 // `godwit extract`: on every stream, what is asked for and nothing half done.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { findVmdesc } from "@godwit/core/stream";
 import { haveStreams, manifest, readStream, streamFile } from "@godwit/testkit/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import type { RamIndex } from "../src/extract/ram-index.ts";
+import { partialFolder } from "../src/ram/partial-folder.ts";
 import { fileHolds, folderFor, inMemory, tinyPasses } from "./ram-support.ts";
 import { type RunInit, runCli } from "./run-cli.ts";
 
@@ -241,6 +252,69 @@ describe.skipIf(!haveStreams())("extract", () => {
     expect(leftOver()).toEqual([]);
   });
 
+  it("a place for the document that cannot be is told before the stream is read", async () => {
+    const stdin = (function* (): Generator<Uint8Array> {
+      yield readStream("tiny-xbzrle-7.2.stream").subarray(0, 1 << 20);
+      expect.unreachable("read on");
+    })();
+    const file = join(fresh(), "nowhere", "x.json");
+    expect(await extract(["-", "--device", "timer", "-o", file], { stdin })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/OUTPUT_UNWRITABLE/),
+    });
+  });
+
+  it("what comes to the place while the stream is read is left as it is", async () => {
+    const stream = readStream("tiny-xbzrle-7.2.stream");
+    const [images, file] = [fresh(), fresh()];
+    const stdin = (put: () => void) =>
+      (function* () {
+        yield stream.subarray(0, 1 << 20);
+        put();
+        yield stream.subarray(1 << 20);
+      })();
+    const folderComes = stdin(() => {
+      mkdirSync(images);
+      writeFileSync(join(images, "thesis.txt"), "years of work");
+    });
+    const taken = { code: 2, stderr: expect.stringMatching(/OUTPUT_EXISTS/) };
+    expect(await extract(["-", "--ram", images], { stdin: folderComes })).toMatchObject(taken);
+    expect(readdirSync(images)).toEqual(["thesis.txt"]);
+    const fileComes = stdin(() => writeFileSync(file, "mine"));
+    expect(await extract(["-", "--device", "timer", "-o", file], { stdin: fileComes })).toMatchObject(taken);
+    expect([readFileSync(file, "utf8"), leftOver()]).toEqual(["mine", []]);
+  });
+
+  it("a folder that cannot be made is told by the name that was given", async () => {
+    const run = await extract([tiny, "--ram", "nowhere/images", "--block", "pc.rom"]);
+    expect([run.code, run.stderr]).toEqual([
+      2,
+      "godwit: nowhere/images cannot be written: there is no such folder (OUTPUT_WRITE)\n",
+    ]);
+  });
+
+  it("the folder that was there comes back, where the new one cannot take its place", () => {
+    const images = fresh();
+    mkdirSync(images);
+    writeFileSync(join(images, "ram.json"), "before");
+    const partial = partialFolder(images, folder.path);
+    rmSync(partial.path, { recursive: true });
+    expect(() => partial.commit()).toThrow(/cannot be written/);
+    expect(readFileSync(join(images, "ram.json"), "utf8")).toBe("before");
+    partial.discard();
+    expect(leftOver()).toEqual([]);
+  });
+
+  it("what a killed extraction has left is removed by the next one for the same place, and nothing else", async () => {
+    const images = fresh();
+    const dead = spawnSync(process.execPath, ["--version"]).pid;
+    const left = [`${dead}-0123abcd.partial`, `${process.pid}-0123abcd.partial`, "notes.partial"];
+    for (const name of left) mkdirSync(`${images}.${name}`);
+    expect((await extract([tiny, "--ram", images, "--block", "pc.rom"])).code).toBe(0);
+    expect(left.map((name) => existsSync(`${images}.${name}`))).toEqual([false, true, true]);
+    for (const name of left.slice(1)) rmSync(`${images}.${name}`, { recursive: true });
+  });
+
   it("a document that cannot be written keeps RAM back, too", async () => {
     const images = fresh();
     const file = join(fresh(), "nowhere", "x.json");
@@ -254,10 +328,22 @@ describe.skipIf(!haveStreams())("extract", () => {
     ["two documents", ["--device", "timer", "--vmdesc-json"], "EXTRACT_SEVERAL"],
     ["a channel without RAM", ["--device", "timer", "--channel", "x"], "EXTRACT_RAM"],
     ["a block that is not there", ["--ram", "never", "--block", "vga*"], "EXTRACT_BLOCK"],
+    [
+      "a block that is not there, beside one",
+      ["--ram", "never", "--block", "pc.rom", "--block", "vga*"],
+      "EXTRACT_BLOCK",
+    ],
+    [
+      "a document among the images",
+      ["--ram", "never", "--device", "timer", "-o", "never/timer.json"],
+      "EXTRACT_OUTPUT",
+    ],
+    ["a document instead of the images", ["--ram", "never", "--device", "timer", "-o", "never"], "EXTRACT_OUTPUT"],
     ["a section that is not there", ["--device", "timmer"], "SECTION_NOT_FOUND"],
     ["a section that is several", ["--raw", "i8259"], "SECTION_AMBIGUOUS"],
     ["RAM as bytes", ["--raw", "ram"], "EXTRACT_ITERABLE"],
     ["RAM as a device", ["--device", "ram"], "EXTRACT_ITERABLE"],
+    ["RAM into no folder", ["--ram", ""], "EXTRACT_RAM"],
     ["a size that is none", ["--ram", "never", "--ram-bound", "much"], "OPTION_SIZE"],
   ];
   it.each(wrongUses)("is wrong use: %s", async (_, args, code) => {

@@ -317,6 +317,17 @@ describe("compressed input", () => {
     expect(Buffer.compare(await all(zstdFrames(reused(frames))), stream)).toBe(0);
   });
 
+  it.each([
+    ["inspect", "-", "--vmdesc", "-"],
+    ["verify", "-", "--against", "-"],
+    ["diff", "-", "x", "--vmdesc", "-"],
+  ])("on standard input is read once, and not asked for twice: %s %s %s %s", async (...args) => {
+    const dump = new TextEncoder().encode('{"vmschkmachine": {"Name": "m"}}');
+    const stdin = args[0] === "verify" ? dump : stream;
+    const run = await runCli([...args, "--json"], { stdin });
+    expect([run.code, errorOf(run).code]).toEqual([2, "STDIN_TWICE"]);
+  });
+
   it("on standard input is a stream like any other", async () => {
     for (const stdin of [frames, members]) {
       const run = await runCli(["verify", "-", "--json"], { stdin: pieces(stdin, 777) });

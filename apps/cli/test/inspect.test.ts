@@ -1,6 +1,7 @@
 // `inspect` on what is not a plain whole file: pipes, faults, what is left out; and the values that it gives.
 import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
+import { checkpointOf } from "../src/inspect/collect.ts";
 import type { InspectedField, Inspection } from "../src/inspect/inspection.ts";
 import { mayShow } from "../src/inspect/redact.ts";
 import { madeStream, patched, placeOf, sectionOf, sectionsOf, temporaryFile, withRecord } from "./inspect-support.ts";
@@ -274,6 +275,46 @@ describe.skipIf(!haveStreams())("inspect --redact", () => {
     expect(`${fault.stdout}${fault.stderr}`).not.toMatch(/0x5e|customer|5ec2e7/);
   });
 
+  it("leaves out the stream's name where nothing of it can be read, and what a trace begins with", async () => {
+    for (const bytes of [new Uint8Array(0), new TextEncoder().encode("nothing but text")]) {
+      const path = temporaryFile(secrets.file, bytes);
+      for (const more of [[], ["--json"], ["--debug"]]) {
+        const { code, stdout, stderr } = await runCli(["inspect", path, "--redact", ...more]);
+        expect(code).toBe(1);
+        expect(`${stdout}${stderr}`).not.toContain("customer");
+      }
+    }
+    const long = madeStream({ blocks: [{ idstr: "pc.ram", pages: 1, content: [{ page: 0, fill: 1 }] }] });
+    const faulty = temporaryFile(secrets.file, new Uint8Array([...long.slice(0, -1), 0x5e]));
+    const { code, stderr } = await runCli(["inspect", faulty, "--redact", "--debug"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\n +at /);
+    expect(stderr).not.toMatch(/0x5e|customer/);
+  });
+
+  it("numbers a checkpoint's recordings, and tells no time", () => {
+    const recordings = ["customer-db", "customer-web"].map((name) => ({
+      name,
+      createdMs: 1.7e12,
+      machine: "pc-q35-7.2",
+      streamBytes: 5,
+      pages: 2,
+      newPages: 1,
+    }));
+    const place = { recording: "customer-web", recordings };
+    expect(checkpointOf(place, true)).toMatchObject({
+      recording: "2",
+      recordings: [
+        { name: "1", created: null },
+        { name: "2", created: null },
+      ],
+    });
+    expect(checkpointOf(place, false)).toMatchObject({
+      recording: "customer-web",
+      recordings: [{ name: "customer-db", created: "2023-11-14T22:13:20.000Z" }, { name: "customer-web" }],
+    });
+  });
+
   it("shows of a section that nobody described only what a load compares", () => {
     const field = (value: unknown, type?: string) => ({ path: "x", value, ...(type !== undefined && { type }) });
     expect(mayShow(undefined, field(1, "uint8"))).toBe(false);
@@ -286,6 +327,7 @@ describe.skipIf(!haveStreams())("inspect --redact", () => {
     expect(mayShow("@godwit/virtio-net", { path: "vq[0].avail", value: 2n })).toBe(false);
     expect(mayShow("@godwit/spapr-drc-ccs", { path: "mig_table[262143]", value: 2n })).toBe(false);
     expect(mayShow("@godwit/spapr-drc-ccs", { path: "endt[3].w2", value: 2 })).toBe(false);
+    expect(mayShow("@godwit/spapr-drc-ccs", { path: "tb.time_of_the_day_ns", value: 2n })).toBe(false);
     expect(mayShow("@godwit/spapr-drc-ccs", { path: "mig_nb_table", value: 2 })).toBe(true);
     expect(mayShow("@godwit/virtio-net", { path: "vq[0].last_avail_idx", value: 2 })).toBe(true);
     expect(mayShow("@godwit/virtio-net", field(new Uint8Array(2)))).toBe(false);

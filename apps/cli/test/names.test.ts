@@ -157,6 +157,21 @@ describe("PCI configuration space", () => {
     );
   });
 
+  it("ends with the image, wherever a capability in it says to go on", () => {
+    for (let length = 64; length <= 80; length++) {
+      for (const id of [0x01, 0x05, 0x09, 0x10, 0x11]) {
+        const image = new Uint8Array(length);
+        image.set([0xf4, 0x1a], 0);
+        image[6] = 0x10;
+        image[0x34] = 0x40;
+        if (length > 64) image[64] = id;
+        const parts = pciConfigParts(image);
+        expect(parts.length).toBeGreaterThanOrEqual(6);
+        for (const { value } of parts) expect(value).toBeTypeOf("number");
+      }
+    }
+  });
+
   it("is found by the plugin's path, and by the vmdesc's type", () => {
     const image = config(256, [[0, 0x8086]]);
     expect(names("0000:00:1f.0/ICH9LPC", "d.config[0]", image, "pci config")[0]).toBe("vendor Intel");

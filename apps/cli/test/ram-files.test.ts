@@ -184,22 +184,51 @@ describe.skipIf(!haveStreams())("RAM of real streams in files", () => {
   });
 });
 
+describe.skipIf(!haveStreams())("channels and the machine's UUID", () => {
+  it("refuses another machine's, where the main stream tells which it is", async () => {
+    const uuid = new Uint8Array(16).fill(7);
+    const main = spoiled("main", made({ blocks: [["a", page]], uuid }));
+    const hello = rawStream("tiny-multifd-7.2.ch0.stream").slice(0, 64);
+    const refused = () => materialise(main, { channels: [spoiled("channel", hello)] });
+    await expect(refused()).rejects.toMatchObject({ code: "CHANNEL_WRONG", exit: 1, message: /UUID/ });
+    hello.set(uuid, 8);
+    // It is the machine's now, and has no pages.
+    await expect(refused()).rejects.toMatchObject({ code: "MULTIFD_SYNC" });
+  });
+});
+
+describe("files without a name", () => {
+  it("are not in the folder, and hold what was written", () => {
+    const target = mkdtempSync(join(folder.path, "unnamed-"));
+    const ram = ramFiles({ folder: target, pageBytes: () => page, unnamed: true });
+    const block = { idstr: "a", length: 2 * page };
+    ram.ram.onBlock?.(block);
+    ram.target.store(block, page, new Uint8Array(page).fill(3), 0, page);
+    ram.target.arrive(block, page);
+    const into = new Uint8Array(2 * page);
+    ram.read(ram.blocks.get("a") ?? expect.unreachable(), 0, into);
+    expect([readdirSync(target), into[page - 1], into[page]]).toEqual([[], 0, 3]);
+    ram.close();
+  });
+});
+
 interface Made {
   readonly blocks: readonly (readonly [idstr: string, bytes: number])[];
   readonly records?: readonly RamRecord[][];
   readonly payload?: (record: RamRecord) => Uint8Array | undefined;
   readonly advised?: boolean;
+  readonly uuid?: Uint8Array;
   readonly between?: (out: StreamWriter, part: number) => void;
 }
 
 /** A stream of RAM alone. */
-function made({ blocks, records = [], payload = () => undefined, between, advised = false }: Made): Uint8Array {
+function made({ blocks, records = [], payload = () => undefined, between, advised = false, uuid }: Made): Uint8Array {
   const writer = new StreamWriter({ pageBytes: page });
   const { out } = writer;
   const head = { sectionId: 2, idstr: "ram", instance: 0, version: 4 };
   const eos = { kind: "eos", value: 0 } as const;
   writer.header();
-  writer.configuration({ machineType: "none", pageBits: 0, capabilities: [], uuid: undefined });
+  writer.configuration({ machineType: "none", pageBits: 0, capabilities: [], uuid });
   // A source that may go on to post-copy says so first: the sizes of its pages.
   if (advised) writer.command(3, Uint8Array.of(0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x10, 0));
   writer.start(head);

@@ -1,4 +1,5 @@
 // `godwit record` and `godwit replay` against a source and a destination of ours, over tcp and unix.
+import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { haveStreams, readStream } from "@godwit/testkit/streams";
 import type { Channel, Transport } from "@godwit/transport";
@@ -98,6 +99,19 @@ describe.skipIf(!have)("record", () => {
     expect((await listRecordings(folder.of("a.checkpoint"))).map(({ name }) => name)).toEqual(["1", "b"]);
   });
 
+  it("listens on every address where QEMU's users leave the host out", async () => {
+    for (const written of ["tcp::", "tcp:0:"]) {
+      const port = ports++;
+      const running = runCli(["record", `${written}${port}`, "-o", `every-${port}.checkpoint`], {
+        folder: folder.path,
+      });
+      const channel = await connected(tcp, `tcp:127.0.0.1:${port}`);
+      await sendAll(stream)(channel);
+      expect(await running).toMatchObject({ code: 0 });
+      expect(await listRecordings(folder.of(`every-${port}.checkpoint`))).toHaveLength(1);
+    }
+  });
+
   it("answers a source that waits for it", async () => {
     const said: number[] = [];
     const { code } = await recorded(["-o", "rp.checkpoint"], async (channel) => {
@@ -195,6 +209,22 @@ describe.skipIf(!have)("record", () => {
       const { code, stderr } = await run(...args);
       expect({ code, args }).toEqual({ code: 2, args });
       expect(stderr).toMatch(message);
+    }
+    const nowhere = await run(`unix:${folder.of("no-such-folder/socket")}`, "-o", "x");
+    expect(nowhere.stderr).toMatch(
+      /\(TRANSPORT_ADDRESS\)\n {2}(there is no such folder|something stands there|it may not)/,
+    );
+    expect((await run("tcp:nowhere:x", "-o", "x")).stderr).toMatch(/nowhere:x \(TRANSPORT_ADDRESS\)\n {2}it must be host:port/);
+    const living = spawn("sleep", ["60"]);
+    try {
+      writeFileSync(folder.of(`busy.recording-${living.pid}-0123abcd`), "");
+      const busy = await run(freshSocket(), "-o", "busy");
+      expect(busy.code).toBe(2);
+      expect(busy.stderr).toMatch(
+        /another recording is under way, into .*busy\.recording-\d+-0123abcd \(CHECKPOINT_BUSY\)\n {2}.*where that is no godwit/,
+      );
+    } finally {
+      living.kill();
     }
     await recordStream(cut(stream), folder.of("named"), { name: "monday" });
     const twice = await run(freshSocket(), "-o", "named", "--name", "monday");

@@ -206,6 +206,28 @@ describe("what is not about devices", () => {
     expect(refusals[0]?.why).toContain("godwit convert");
   });
 
+  it("tells edits in words, and of a long value only its beginning", () => {
+    const edits: RetargetPlan["edits"] = [
+      { kind: "machine", name: "m-2" },
+      { kind: "drop-command", command: 11 },
+      { kind: "drop-section", section: "a/0" },
+      { kind: "drop-subsection", section: "a/1", subsection: "a/b" },
+      { kind: "version", section: "c/0", version: 2 },
+    ];
+    const value = "A".repeat(87_000);
+    const losses = [{ section: "a/0", path: "buf", value, absent: undefined, safe: false }];
+    const machine = { source: "m-1", destination: "m-2" };
+    expect([...planLines({ machine, edits, losses, options: [], refusals: [], notes: [] })]).toEqual([
+      "m-1 -> m-2",
+      `lost: a/0#buf = ${"A".repeat(60)}... (87000 characters); nobody tells what the destination takes instead`,
+      "edit: the machine type's name becomes m-2",
+      "edit: the command SWITCHOVER_START (0xb) is left out",
+      "edit: a/0 is left out",
+      "edit: a/1: its subsection a/b is left out",
+      "edit: c/0: its version becomes 2",
+    ]);
+  });
+
   it("takes names of machine types apart", () => {
     expect(machineType("pc-q35-4.0.1")).toEqual({ name: "pc-q35-4.0.1", family: "pc-q35", release: [4, 0, 1] });
     expect(machineType("s390-ccw-virtio-10.0").family).toBe("s390-ccw-virtio");

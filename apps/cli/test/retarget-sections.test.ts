@@ -101,6 +101,17 @@ describe("subsections", () => {
     ]);
   });
 
+  it("one without fields is a loss all the same: that it is there is what it tells", () => {
+    const absent = {};
+    const flag = subsection({ name: "uart/flag", version: 1, fields: {}, needed: () => true, absent });
+    const flagged = vmstate({ name: "uart", version: 2, fields: { lcr: u8 }, subsections: { flag } });
+    const body = encodeState(flagged, { lcr: 3, flag: {} });
+    const described = { plugin: "test", description: flagged as Description, parameters: undefined };
+    const { edits, losses } = plan({ ...sectionOf(state), body, described }, dumpWith(description("uart")));
+    expect(edits).toEqual([{ kind: "drop-subsection", section: key, subsection: "uart/flag" }]);
+    expect(losses).toMatchObject([{ section: key, path: "flag", value: {}, absent: undefined, safe: false }]);
+  });
+
   it("decide whether force is needed", () => {
     const source = (clock: number) => ({
       configuration: { machineType: "pc-q35-7.2", pageBits: 0, capabilities: [], uuid: undefined },
@@ -120,6 +131,15 @@ const field = (name: string, since = 0) => ({ field: name, version_id: since, fi
 
 describe("sections and versions", () => {
   const key = "0000:00:03.0/uart/0";
+
+  it.each([
+    ["that nothing describes", Uint8Array.of(1, 2, 3), "AQID"],
+    ["of no bytes", new Uint8Array(0), {}],
+  ])("a section %s is not dropped as if nothing were lost", (_, body, value) => {
+    const { edits, losses } = plan({ ...sectionOf(state), body, described: undefined }, dumpWith(description("hpet")));
+    expect(edits).toEqual([{ kind: "drop-section", section: key }]);
+    expect(losses).toMatchObject([{ section: key, value, absent: undefined, safe: false }]);
+  });
 
   it("a section of no class is dropped with all its values", () => {
     const { edits, losses, notes } = plan(sectionOf(state), dumpWith(description("hpet")));

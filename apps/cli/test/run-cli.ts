@@ -1,5 +1,6 @@
 // The program in this process: what it prints, and how it ends.
-import { jsonValue, silent, type Terminal } from "../src/io/terminal.ts";
+import { printable } from "../src/io/printable.ts";
+import { jsonText, silent, type Terminal } from "../src/io/terminal.ts";
 import { runProgram } from "../src/program.ts";
 
 export interface Run {
@@ -23,9 +24,9 @@ export async function runCli(args: readonly string[], init: RunInit = {}): Promi
   const written: Uint8Array[] = [];
   const { stdin, folder = process.cwd(), environment = {} } = init;
   const terminal: Terminal = {
-    out: (line = "") => void stdout.push(line),
-    note: (line) => void stderr.push(line),
-    json: (document) => void stdout.push(JSON.stringify(document, jsonValue, 2)),
+    out: (line = "") => void stdout.push(printable(line)),
+    note: (line) => void stderr.push(printable(line)),
+    json: (document) => void stdout.push(jsonText(document)),
     async write(bytes) {
       written.push(bytes.slice());
     },

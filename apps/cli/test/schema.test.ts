@@ -13,11 +13,12 @@ import {
   stateToJson,
 } from "@godwit/core/tools";
 import { faultsOf } from "@godwit/testkit/json-schema";
-import { haveStreams, streamFile, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/testkit/streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silent, type Terminal } from "../src/io/terminal.ts";
 import { readOptions, visitStream } from "../src/model/open-stream.ts";
 import type { Section } from "../src/model/read-stream.ts";
+import { dumpText } from "../src/schema/forms.ts";
 import { runCli } from "./run-cli.ts";
 
 const terminal: Terminal = {
@@ -101,6 +102,34 @@ describe.skipIf(!haveStreams())("schema of real sections", () => {
     for (const name of ["xive-tctx", "spapr/rtc", "spapr_vty"]) {
       expect(withoutStructSizes(ours(dump, name))).toEqual(withoutStructSizes(qemuDescription(theirs, name)));
     }
+  });
+
+  it.each([
+    [["--section", "fw-cfg", "--section", "nope"], /nothing in .* is called fw-cfg or nope \(SCHEMA_EMPTY\)/],
+    [
+      ["--like", "other.stream"],
+      /is a stream: its own parameters are taken.* \(SCHEMA_ARGUMENTS\)\n.*--like is for modules/,
+    ],
+  ])("%j is wrong use", async (options, says) => {
+    const { code, stdout, stderr } = await runCli(["schema", stream("q35-bare-7.2"), ...options]);
+    expect(stderr).toMatch(says);
+    expect([code, stdout]).toEqual([2, ""]);
+  });
+
+  it("a section that its vmdesc does not fit is left out by name, and the others are not", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "godwit-schema-"));
+    const bytes = readStream("q35-bare-7.2.stream");
+    const said = Buffer.from('"fw_cfg/dma", "version": ');
+    const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(said) + said.length;
+    const altered = bytes.slice();
+    altered[at] = 0x37;
+    writeFileSync(join(folder, "altered.stream"), altered);
+    const { code, stdout, stderr } = await runCli(["schema", "altered.stream"], { folder });
+    rmSync(folder, { recursive: true });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^godwit: fw_cfg\/0 is left out: .*a subsection that is not there.*"fw_cfg\/dma" v7/m);
+    const whole = (await json(stream("q35-bare-7.2"))) as unknown as Dump;
+    expect(Object.keys(JSON.parse(stdout))).toEqual(Object.keys(whole).filter((key) => key !== "fw_cfg"));
   });
 
   it("a section that nothing describes is told as its vmdesc lists it, and that this is so", async () => {
@@ -231,4 +260,18 @@ describe("schema of a module", () => {
     expect(run.code).toBe(exit);
     expect(JSON.parse(run.stdout).error.code).toBe(code);
   });
+});
+
+it("a section of a name that every object answers to keeps it, and one that says the same stands once", () => {
+  const device = (name: string, instance: number, size: number) => ({
+    key: `${name}/${instance}`,
+    device: {
+      ...{ name, instance_id: instance, vmsd_name: "d", version: 1 },
+      fields: [{ name: "x", type: "buffer", size }],
+    },
+    leaves: [],
+  });
+  const listed = [device("constructor", 0, 1), device("constructor", 1, 1), device("constructor", 2, 2)];
+  const dump = dumpText({ machine: undefined, described: [], listed, leftOut: [] }, "m");
+  expect(Object.keys(dump)).toEqual(["vmschkmachine", "constructor", "constructor/2"]);
 });

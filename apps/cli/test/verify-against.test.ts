@@ -79,6 +79,16 @@ describe.skipIf(!haveStreams())("verify --against", () => {
     expect(notChecked.join("\n")).toMatch(/RAM[\s\S]*--target-vmdesc[\s\S]*--target-qemu[\s\S]*ram\/0, /);
   });
 
+  it("knows a destination's release to be no older than its machine type", async () => {
+    const told = await answer([stream("q35-bare-10.0-m10.0"), "--against", dump("pc-q35-10.0.qemu-10.0")], 0);
+    expect(told.doubts).toEqual([]);
+    const older = await answer(
+      [stream("q35-bare-10.0-m10.0"), "--against", dump("pc-q35-10.0.qemu-10.0"), "--target-qemu", "9.2"],
+      1,
+    );
+    expect(codesOf(older)).toEqual([["COMMAND_UNKNOWN", "command", "command"]]);
+  });
+
   it("compares with what the destination saved: names of fields change, bytes do not", async () => {
     const target = ["--target-vmdesc", stream("q35-bare-10.0-m7.2"), "--target-qemu", "10.0"];
     const told = await answer([stream("q35-bare-7.2"), "--against", dump("pc-q35-7.2.qemu-10.0"), ...target], 0);

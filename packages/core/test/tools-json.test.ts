@@ -26,6 +26,7 @@ import {
 } from "../src/index.ts";
 import { fromBase64, toBase64 } from "../src/tools/base64.ts";
 import { recordFromJson, recordToJson, stateFromJson, stateToJson, valueToJson } from "../src/tools/index.ts";
+import { fromTaggedJson, integerOf } from "../src/tools/json-value.ts";
 import { samples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
@@ -256,6 +257,39 @@ describe("the JSON form", () => {
     });
     expect(refusal(() => stateFromJson(odd, { it: { inner: { x: 256 } } })).location.path).toBe("it.x");
   });
+});
+
+describe("tagged JSON", () => {
+  it.each<[string, unknown]>([
+    ["an element above its width", { $Uint16Array: [1, 65536] }],
+    ["a negative one", { $Uint32Array: [1, -1] }],
+    ["a fraction", { $Int8Array: [1, 0.5] }],
+    ["a text", { $Int32Array: [1, "1"] }],
+    ["a number among 64-bit integers", { $BigUint64Array: [{ $bigint: "1" }, 1] }],
+    ["one above 64 bits", { $BigInt64Array: [{ $bigint: "1" }, { $bigint: "0x8000000000000000" }] }],
+  ])("%s is refused, not cut off", (_, json) => {
+    expect(refusal(() => fromTaggedJson({ a: json }))).toMatchObject({
+      code: "BITS_RANGE",
+      location: { path: "[1]" },
+    });
+  });
+
+  it("of any depth costs no stack", () => {
+    const nested = (depth: number): unknown => JSON.parse(`${"[".repeat(depth)}${"]".repeat(depth)}`);
+    expect(refusal(() => fromTaggedJson(nested(20_000))).code).toBe("BITS_RANGE");
+    expect(fromTaggedJson(nested(100))).toEqual(nested(100));
+  });
+
+  it("a number of millions of digits is none", () => {
+    expect(integerOf("9".repeat(1000))).toBe(10n ** 1000n - 1n);
+    expect(integerOf("9".repeat(1001))).toBeUndefined();
+  });
+});
+
+it("a long text in place of a number is not told whole", () => {
+  const { found } = refusal(() => recordFromJson(description, { b: "x".repeat(1000) }));
+  expect(found).toHaveLength(63);
+  expect(refusal(() => recordFromJson(description, { b: { x: 1 } })).found).toBe("an object");
 });
 
 describe("valueToJson", () => {

@@ -1,4 +1,5 @@
 // Descriptions for people and other tools: dumps in QEMU's form, JSON Schemas, reference pages.
+import { faultsOf } from "@godwit/testkit/json-schema";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -44,7 +45,6 @@ import {
   markdownOf,
   stateToJson,
 } from "../src/tools/index.ts";
-import { faultsOf } from "./tools/schema-check.ts";
 import { markedList, samples, simples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
@@ -207,6 +207,15 @@ describe("dumpOf", () => {
   it("two of one name stand once where they are alike, else apart", () => {
     const other = vmstate({ name: "uart", version: 4, fields: {} });
     expect(Object.keys(dumpOf([uart, uart, other, other], "m"))).toEqual(["vmschkmachine", "uart", "uart~2"]);
+  });
+
+  it("a name that every object answers to is a name like others", () => {
+    const of = (name: string) => vmstate({ name, version: 1, fields: { a: u8 } });
+    expect(Object.keys(dumpOf([of("constructor"), of("toString")], "m"))).toEqual([
+      "vmschkmachine",
+      "constructor",
+      "toString",
+    ]);
   });
 
   it("a description that holds itself is spelled out once", () => {

@@ -325,6 +325,36 @@ describe("leaves by vmdesc", () => {
     ]);
   });
 
+  it("arrays within arrays are asked once a level, not twice", () => {
+    let inner = leafOf("uint8", 1);
+    for (let depth = 0; depth < 60; depth++) {
+      inner = leafOf("struct", 1, { array_len: 2, struct: { vmsd_name: "s", version: 1, fields: [inner] } });
+    }
+    expect(valuesByVmdesc(deviceOf([inner]), new Uint8Array(2)).map(({ type, bytes }) => [type, bytes])).toEqual([
+      ["struct", 1],
+      ["struct", 1],
+    ]);
+  });
+
+  it("many elements ask once what is in them", () => {
+    let asked = 0;
+    const hidden = leafOf("uint8", 0);
+    const inner = {
+      ...{ vmsd_name: "i", version: 1 },
+      get fields() {
+        asked++;
+        return [hidden];
+      },
+    };
+    const struct = {
+      ...{ vmsd_name: "s", version: 1 },
+      fields: [leafOf("uint8", 1), leafOf("struct", 0, { name: "none", array_len: 2, struct: inner })],
+    };
+    const device = deviceOf([leafOf("struct", 1, { array_len: 5000, struct })]);
+    expect(valuesByVmdesc(device, new Uint8Array(5000))).toHaveLength(5000);
+    expect(asked).toBeLessThan(10);
+  });
+
   const leaf = (type: string, bytes: number, count?: number): VmdescValue => ({
     path: "a.b",
     type,

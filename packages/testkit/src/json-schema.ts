@@ -9,7 +9,7 @@ export function faultsOf(root: Schema, value: unknown): string[] {
     Object.entries(at).flatMap(([keyword, says]) => {
       const fits = keywords[keyword];
       if (fits === undefined) throw new Error(`unknown keyword ${keyword}`);
-      return fits(says, one, at, (inner, part, key) => check(resolve(root, inner), part, `${path}${key}`)).map(
+      return fits(says as never, one, at, (inner, part, key) => check(resolve(root, inner), part, `${path}${key}`)).map(
         (fault) => (fault === "" ? `${path} ${keyword}` : fault),
       );
     });

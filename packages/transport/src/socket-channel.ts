@@ -6,6 +6,8 @@ import { type TransportErrorCode, transportError } from "./errors.ts";
 
 /** How long a closed channel may go without a byte moving before the rest is given up. Milliseconds. */
 const lingerMs = 10_000;
+/** A machine that is gone says nothing, and neither does one that is only slow: after so long the network asks. Milliseconds. */
+const keepAliveMs = 60_000;
 
 /** A channel over `socket` once that is connected; `codeOf` tells what its error means. */
 export async function connected(
@@ -65,6 +67,7 @@ class SocketChannel implements Channel {
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
+    if (isOfNetwork(socket)) socket.setKeepAlive(true, keepAliveMs);
     socket.on("error", (error) => this.#fail(closedBy("the connection broke", error)));
     socket.on("end", () => {
       this.#peerClosed = true;
@@ -173,6 +176,8 @@ function closedBy(detail: string, cause?: unknown): unknown {
 
 /** Of TCP's alone the peer is told that this was no end in good order: other sockets know no reset. */
 function breakOff(socket: net.Socket): void {
-  if (socket.remoteFamily === undefined) socket.destroy();
-  else socket.resetAndDestroy();
+  if (isOfNetwork(socket)) socket.resetAndDestroy();
+  else socket.destroy();
 }
+
+const isOfNetwork = ({ remoteFamily }: net.Socket): boolean => remoteFamily !== undefined;

@@ -1,5 +1,6 @@
+import net from "node:net";
 import { connect, listen, tcp } from "@godwit/transport/tcp";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { transportCompliance } from "./compliance.ts";
 
 transportCompliance("tcp", {
@@ -8,6 +9,21 @@ transportCompliance("tcp", {
   deadAddress: () => "tcp:127.0.0.1:1",
   // Both sockets' buffers: what the operating system lets them grow to.
   boundBytes: 64 * 1024 * 1024,
+});
+
+describe("tcp channels", () => {
+  it("are asked whether the peer is still there, on both sides: one that has lost its power says nothing", async () => {
+    const asked = vi.spyOn(net.Socket.prototype, "setKeepAlive");
+    onTestFinished(() => asked.mockRestore());
+    const listener = await listen("tcp:127.0.0.1:0");
+    const channels = await Promise.all([connect(listener.uri), listener.accept()]);
+    expect(asked.mock.calls).toEqual([
+      [true, 60_000],
+      [true, 60_000],
+    ]);
+    for (const channel of channels) channel.abort(new Error("the test is over"));
+    await listener.close();
+  });
 });
 
 describe("tcp addresses", () => {

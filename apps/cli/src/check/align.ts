@@ -15,15 +15,18 @@ export type Pairing =
   | { readonly kind: "added"; readonly reader: CheckedField };
 
 /** Of two lists without their common beginning and end; a real description has at most some hundreds of fields. */
-const mostSteps = 4_000_000;
+const mostSteps = 1_000_000;
+
+/** Fields that are taken for one together: to look further would take hours where thousands differ. */
+const mostTogether = 64;
 
 const cost = { same: 0, changed: 6, padding: 8, paddingSize: 9, dropped: 10, renamed: 12, split: 13 };
 
 /**
  * The cheapest way from the writer's fields to the reader's, in their order. `CHECK_TOO_LARGE` for descriptions that have
- * thousands of fields and little in common.
+ * thousands of fields and little in common. `name`: what to call the description then.
  */
-export function align(writer: readonly CheckedField[], reader: readonly CheckedField[]): Pairing[] {
+export function align(writer: readonly CheckedField[], reader: readonly CheckedField[], name: string): Pairing[] {
   let from = 0;
   while (from < writer.length && from < reader.length && isSame(writer[from], reader[from])) from++;
   let behind = 0;
@@ -31,7 +34,7 @@ export function align(writer: readonly CheckedField[], reader: readonly CheckedF
   while (behind < most && isSame(writer[writer.length - 1 - behind], reader[reader.length - 1 - behind])) behind++;
   const pairs = writer.slice(0, from).map((field, i) => same(field, reader[i] as CheckedField));
   const differing = [writer.slice(from, writer.length - behind), reader.slice(from, reader.length - behind)] as const;
-  pairs.push(...alignDiffering(...differing));
+  pairs.push(...alignDiffering(...differing, name));
   for (let i = behind; i > 0; i--) {
     pairs.push(same(writer[writer.length - i] as CheckedField, reader[reader.length - i] as CheckedField));
   }
@@ -57,12 +60,20 @@ interface Step {
   readonly kind: Pairing["kind"];
 }
 
-function alignDiffering(writer: readonly CheckedField[], reader: readonly CheckedField[]): Pairing[] {
+function alignDiffering(writer: readonly CheckedField[], reader: readonly CheckedField[], name: string): Pairing[] {
   const width = reader.length + 1;
   if ((writer.length + 1) * width > mostSteps) {
-    throw new CliFault("CHECK_TOO_LARGE", "a description has too many fields that differ", { exit: 1 });
+    const sizes = `${writer.length} of one and ${reader.length} of the other`;
+    throw new CliFault("CHECK_TOO_LARGE", `"${name}" has too many fields that differ: ${sizes}`, {
+      exit: 1,
+      hint: "no device of QEMU has as many: are these dumps of -dump-vmstate?",
+    });
   }
-  const names = { writer: new Set(writer.map((f) => f.name)), reader: new Set(reader.map((f) => f.name)) };
+  const names: Names = {
+    writer: new Set(writer.map((field) => field.name)),
+    reader: new Set(reader.map((field) => field.name)),
+    bytes: new Map([...writer, ...reader].map((field) => [field, wireBytes(field)])),
+  };
   const best: (Step | undefined)[] = [{ cost: 0, writers: 0, readers: 0, kind: "same" }];
   for (let i = 0; i <= writer.length; i++) {
     for (let j = 0; j <= reader.length; j++) {
@@ -85,9 +96,12 @@ function alignDiffering(writer: readonly CheckedField[], reader: readonly Checke
   return pairs.reverse();
 }
 
+/** What is asked at every step. */
 interface Names {
   readonly writer: ReadonlySet<string>;
   readonly reader: ReadonlySet<string>;
+  /** What `wireBytes` says of each. */
+  readonly bytes: ReadonlyMap<CheckedField, number | undefined>;
 }
 
 /** Every way to come to the place before field `i` of the writer and field `j` of the reader. */
@@ -108,16 +122,16 @@ function stepsTo(
       steps.push({ cost: cost.renamed, writers: 1, readers: 1, kind: "renamed" });
     }
     if (isPadding(b) && !isPadding(a) && !b.conditional) {
-      const run = runOf(writer, i, b, names.reader);
+      const run = runOf(writer, i, b, names.reader, names.bytes);
       if (run > 0) steps.push({ cost: cost.padding, writers: run, readers: 1, kind: "to-padding" });
-      else if (mayBeArray(a, b) && !names.reader.has(a.name)) {
+      else if (mayBeArray(a, b, names.bytes) && !names.reader.has(a.name)) {
         steps.push({ cost: cost.paddingSize, writers: 1, readers: 1, kind: "padding-size" });
       }
     }
     if (isPadding(a) && !isPadding(b) && !a.conditional) {
-      const run = runOf(reader, j, a, names.writer);
+      const run = runOf(reader, j, a, names.writer, names.bytes);
       if (run > 0) steps.push({ cost: cost.padding, writers: 1, readers: run, kind: "from-padding" });
-      else if (mayBeArray(b, a) && !names.writer.has(b.name)) {
+      else if (mayBeArray(b, a, names.bytes) && !names.writer.has(b.name)) {
         steps.push({ cost: cost.paddingSize, writers: 1, readers: 1, kind: "padding-size" });
       }
     }
@@ -143,8 +157,8 @@ function splits(
   names: Names,
 ): Step[] {
   const [a, b] = [writer[i - 1] as CheckedField, reader[j - 1] as CheckedField];
-  const readers = mayBeSplit(a) ? partsOf(reader, j, a, names.writer) : 0;
-  const writers = mayBeSplit(b) ? partsOf(writer, i, b, names.reader) : 0;
+  const readers = mayBeSplit(a) ? partsOf(reader, j, a, names.writer, names.bytes) : 0;
+  const writers = mayBeSplit(b) ? partsOf(writer, i, b, names.reader, names.bytes) : 0;
   return [
     ...(readers > 1 ? [{ cost: cost.split, writers: 1, readers, kind: "split" as const }] : []),
     ...(writers > 1 ? [{ cost: cost.split, writers, readers: 1, kind: "split" as const }] : []),
@@ -158,13 +172,14 @@ function partsOf(
   end: number,
   whole: CheckedField,
   elsewhere: ReadonlySet<string>,
+  sizes: Names["bytes"],
 ): number {
-  const wanted = wireBytes(whole);
+  const wanted = sizes.get(whole);
   if (wanted === undefined) return 0;
   let bytes = 0;
-  for (let at = end - 1; at >= 0 && bytes < wanted; at--) {
+  for (let at = end - 1; at >= Math.max(0, end - mostTogether) && bytes < wanted; at--) {
     const field = fields[at] as CheckedField;
-    const own = wireBytes(field);
+    const own = sizes.get(field) || undefined;
     const isElsewhere = elsewhere.has(field.name) && field.name !== whole.name && !isPadding(field);
     if (field.conditional || field.description !== undefined || own === undefined || isElsewhere) return 0;
     bytes += own;
@@ -179,13 +194,14 @@ function runOf(
   end: number,
   padding: CheckedField,
   elsewhere: ReadonlySet<string>,
+  sizes: Names["bytes"],
 ): number {
-  const wanted = wireBytes(padding);
+  const wanted = sizes.get(padding);
   if (wanted === undefined) return 0;
   let bytes = 0;
-  for (let at = end - 1; at >= 0 && bytes < wanted; at--) {
+  for (let at = end - 1; at >= Math.max(0, end - mostTogether) && bytes < wanted; at--) {
     const field = fields[at] as CheckedField;
-    const own = wireBytes(field);
+    const own = sizes.get(field) || undefined;
     if (field.conditional || own === undefined || isPadding(field) || elsewhere.has(field.name)) return 0;
     bytes += own;
     if (bytes === wanted) return end - at;
@@ -194,8 +210,8 @@ function runOf(
 }
 
 /** A dump without counts gives one element's size for an array. */
-function mayBeArray(field: CheckedField, padding: CheckedField): boolean {
-  const [own, all] = [wireBytes(field), wireBytes(padding)];
+function mayBeArray(field: CheckedField, padding: CheckedField, sizes: Names["bytes"]): boolean {
+  const [own, all] = [sizes.get(field) || undefined, sizes.get(padding)];
   return (
     field.count === undefined &&
     !field.conditional &&

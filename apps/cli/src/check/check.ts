@@ -1,17 +1,10 @@
 // The comparison of two sides in both directions: a pure function over what was read.
-
-import { type ClassChoice, compareClasses } from "./classes.ts";
+import { type Choice, type ChoiceInit, choiceOf } from "./choice.ts";
+import { compareClasses } from "./classes.ts";
 import { type Severity, severities } from "./codes.ts";
 import { type Direction, type Finding, grouped, type Remark } from "./finding.ts";
-import type { CheckedClass, Side } from "./model.ts";
+import type { Side } from "./model.ts";
 import { compareSeen } from "./seen.ts";
-
-export interface CheckInit {
-  /** Classes to look at, by their name or their description's; they are taken to be in the machine. */
-  readonly devices?: ((name: string) => boolean) | undefined;
-  /** Names of the descriptions of a machine's sections: only these are looked at. */
-  readonly sections?: ReadonlySet<string> | undefined;
-}
 
 export interface CheckResult {
   readonly machines: { readonly old: string; readonly new: string };
@@ -21,7 +14,7 @@ export interface CheckResult {
   readonly notCompared: readonly string[];
 }
 
-export function check(old: Side, newer: Side, init: CheckInit = {}): CheckResult {
+export function check(old: Side, newer: Side, init: ChoiceInit = {}): CheckResult {
   const choice = choiceOf(init);
   const remarks = [
     ...compareDirection(old, newer, "forward", choice),
@@ -30,7 +23,7 @@ export function check(old: Side, newer: Side, init: CheckInit = {}): CheckResult
   return {
     machines: { old: old.machine, new: newer.machine },
     findings: findingsOf(remarks),
-    notCompared: notCompared(old, newer),
+    notCompared: [...notCompared(old, newer), ...inNoDump(old, newer, init.sections)],
   };
 }
 
@@ -39,14 +32,7 @@ export function findingsOf(remarks: readonly Remark[]): Finding[] {
   return sorted(grouped(remarks));
 }
 
-function choiceOf({ devices, sections }: CheckInit): ClassChoice {
-  const named = ({ name, description }: CheckedClass) =>
-    devices === undefined || devices(name) || devices(description.name);
-  const had = ({ description }: CheckedClass) => sections === undefined || sections.has(description.name);
-  return { chosen: (one) => named(one) && had(one), present: devices !== undefined || sections !== undefined };
-}
-
-function compareDirection(writer: Side, reader: Side, direction: Direction, choice: ClassChoice): Remark[] {
+function compareDirection(writer: Side, reader: Side, direction: Direction, choice: Choice): Remark[] {
   const remarks = compareClasses(writer, reader, direction, choice);
   // QEMU compares as many letters as the stream has: a received prefix passes.
   if (!reader.machine.startsWith(writer.machine)) {
@@ -55,7 +41,7 @@ function compareDirection(writer: Side, reader: Side, direction: Direction, choi
       ...{ subject: "", writer: writer.machine, reader: reader.machine, conditions: [] },
     });
   }
-  remarks.push(...compareSeen(writer, reader, direction));
+  remarks.push(...compareSeen(writer, reader, direction, choice.isSeenChosen));
   return remarks;
 }
 
@@ -66,23 +52,37 @@ function sorted(findings: readonly Finding[]): Finding[] {
 }
 
 function notCompared(old: Side, newer: Side): string[] {
+  const seen = old.seen !== undefined && newer.seen !== undefined;
+  return [
+    ...(old.types && newer.types ? [] : ["types: no dump of QEMU holds them; --vmdesc and --vmdesc-new do"]),
+    ...(old.priorities && newer.priorities
+      ? ["what `needed` and existence tests say: functions are in no dump"]
+      : ["priorities and what `needed` and existence tests say: they are in no dump"]),
+    ...withoutCounts(old, newer),
+    ...(seen
+      ? []
+      : [
+          "sections of no device class (cpu, timer, icp/server and others): no dump holds them; " +
+            "--vmdesc and --vmdesc-new do",
+        ]),
+  ];
+}
+
+function withoutCounts(old: Side, newer: Side): string[] {
   const bare = [
     { side: old, name: "the old" },
     { side: newer, name: "the new" },
   ].filter(({ side }) => !side.counts && side.seen === undefined);
-  return [
-    ...(old.types && newer.types ? [] : ["types: no dump of QEMU holds them; --vmdesc and --vmdesc-new do"]),
-    "priorities and what `needed` and existence tests say: they are in no dump",
-    ...(bare.length > 0
-      ? [
-          `array counts: ${bare.length === 2 ? "neither" : bare[0]?.name} dump holds ${bare.length === 2 ? "any" : "none"} (QEMU before 10.0)`,
-        ]
-      : []),
-    ...(old.seen !== undefined && newer.seen !== undefined
-      ? []
-      : [
-          "sections of no device class, which no dump holds (cpu, cpu_common, timer, icp/server and others): " +
-            "--vmdesc and --vmdesc-new show them",
-        ]),
-  ];
+  const [first] = bare;
+  if (first === undefined) return [];
+  const which = bare.length === 2 ? "neither dump holds any" : `${first.name} dump holds none`;
+  return [`array counts: ${which} (QEMU before 10.0)`];
+}
+
+/** Of a machine that is known by its sections alone; where a side has them, they are findings. */
+function inNoDump(old: Side, newer: Side, sections: ReadonlySet<string> | undefined): string[] {
+  if (sections === undefined || old.seen !== undefined || newer.seen !== undefined) return [];
+  const held = new Set([old, newer].flatMap(({ classes }) => classes.map(({ description }) => description.name)));
+  const others = [...sections].filter((name) => !held.has(name));
+  return others.length === 0 ? [] : [`that machine's sections that neither dump holds: ${others.join(", ")}`];
 }

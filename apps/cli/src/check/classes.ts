@@ -1,16 +1,10 @@
 // Two sides' device classes: which are on one side only, and how the sections of the others compare.
+import type { Choice } from "./choice.ts";
 import { compareSections } from "./compare.ts";
 import type { Direction, Remark } from "./finding.ts";
-import type { CheckedClass, Side } from "./model.ts";
+import type { Side } from "./model.ts";
 
-export interface ClassChoice {
-  /** Whether the class is looked at: by its own name, and that of its section's description. */
-  readonly chosen: (one: CheckedClass) => boolean;
-  /** Whether what is chosen is known to be in the machine. */
-  readonly present: boolean;
-}
-
-export function compareClasses(writer: Side, reader: Side, direction: Direction, choice: ClassChoice): Remark[] {
+export function compareClasses(writer: Side, reader: Side, direction: Direction, choice: Choice): Remark[] {
   const remarks: Remark[] = [];
   const conditions = choice.present ? [] : (["device"] as const);
   const readers = new Map(reader.classes.map((one) => [one.name, one]));
@@ -18,7 +12,7 @@ export function compareClasses(writer: Side, reader: Side, direction: Direction,
   const writers = new Set(writer.classes.map(({ name }) => name));
   const counts = { writer: writer.counts, reader: reader.counts };
   const about = { direction, path: "", description: "", subject: "", writer: "", reader: "" };
-  for (const { name: section, description } of writer.classes.filter(choice.chosen)) {
+  for (const { name: section, description } of writer.classes.filter(choice.isChosen)) {
     const same = readers.get(section);
     const found = (same === undefined ? heirsOf(description.name, reader) : [same]).map((one) =>
       compareSections(description, one.description, { direction, section, conditions, counts, remarks: [] }),
@@ -31,7 +25,7 @@ export function compareClasses(writer: Side, reader: Side, direction: Direction,
     if (isRead) remarks.push({ ...about, code: "SECTION_CLASS", section, conditions: [] });
     else remarks.push({ ...about, code: "SECTION_REMOVED", section, conditions });
   }
-  for (const { name: section } of reader.classes.filter(choice.chosen)) {
+  for (const { name: section } of reader.classes.filter(choice.isChosen)) {
     if (!writers.has(section)) remarks.push({ ...about, code: "SECTION_ADDED", section, conditions: [] });
   }
   return remarks;

@@ -43,11 +43,10 @@ const table = {
     remedy: "keep the description's name: the name finds the section",
   },
   SECTION_UNKNOWN: {
-    severity: "breaks",
-    says: "a section of the writer's stream is not among the reader's",
+    severity: "may break",
+    says: "the reader's stream has no such section: the load is refused, unless it is one that is only sent when needed",
     remedy:
-      "give the destination the options and devices that make it; nothing is wrong with a section that is only sent " +
-      "when needed, and nothing helps where the release has no such section",
+      "give the destination the options and devices that make the section; nothing helps where the release has none",
   },
   SECTION_NOT_SENT: {
     severity: "harmless",

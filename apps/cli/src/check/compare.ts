@@ -75,7 +75,7 @@ function compareBodies(writer: CheckedDescription, reader: CheckedDescription, w
   const written = writer.fields.filter((field) => isIn(field, writer.version));
   const read = reader.fields.filter((field) => isIn(field, wanted));
   const later = reader.fields.filter((field) => !isIn(field, wanted));
-  for (const pair of align(written, read)) comparePair(pair, later, context);
+  for (const pair of align(written, read, context.description)) comparePair(pair, later, context);
   compareLater(
     writer.fields,
     later.filter(({ since }) => since > wanted),

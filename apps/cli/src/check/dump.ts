@@ -7,10 +7,11 @@ type Members = Readonly<Record<string, unknown>>;
 /** Descriptions nest a few levels deep; what claims more would only exhaust the stack. */
 const deepest = 64;
 
-/** What is found out on the way: QEMU before 10.0 leaves out counts, and only our own dumps have types. */
+/** What is found out on the way: QEMU before 10.0 leaves out counts, and only our own dumps have types and priorities. */
 interface Found {
   counts: boolean;
   types: boolean;
+  priorities: boolean;
 }
 
 /** `name`: what to call the file in an error. `DUMP_INVALID` where the text is no dump, with the place in it. */
@@ -32,7 +33,7 @@ export function sideOf(json: unknown, name: string): Side {
   const head = top["vmschkmachine"];
   if (head === undefined) throw invalid(name, "is no dump: it has no vmschkmachine");
   const machine = textOf(membersOf(head, name, "vmschkmachine"), "Name", name, "vmschkmachine");
-  const found: Found = { counts: false, types: false };
+  const found: Found = { counts: false, types: false, priorities: false };
   const classes: CheckedClass[] = [];
   for (const [key, value] of Object.entries(top)) {
     if (key === "vmschkmachine") continue;
@@ -46,6 +47,7 @@ function descriptionOf(json: unknown, name: string, at: string, found: Found, de
   if (depth > deepest) throw invalid(name, `nests too deep at ${at}`);
   const members = membersOf(json, name, at);
   const { priority, ...more } = moreOf(members, name, at);
+  if (priority !== undefined) found.priorities = true;
   return {
     name: textOf(members, "name", name, at),
     version: numberOf(members, "version_id", name, at),
@@ -118,8 +120,10 @@ function listOf(members: Members, key: string, name: string, at: string): readon
   return value;
 }
 
-function invalid(name: string, why: string, cause?: unknown): CliFault {
-  return new CliFault("DUMP_INVALID", `${name} ${why}`, {
+const invalid = (name: string, why: string, cause?: unknown): CliFault => noDump(`${name} ${why}`, cause);
+
+export function noDump(sentence: string, cause?: unknown): CliFault {
+  return new CliFault("DUMP_INVALID", sentence, {
     exit: 1,
     hint: "a dump is what `qemu-system-... -machine TYPE -dump-vmstate FILE` writes",
     cause,

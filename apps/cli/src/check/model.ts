@@ -59,6 +59,8 @@ export interface Side {
   /** Whether its arrays have counts: QEMU before 10.0 leaves them out of its dumps. */
   readonly counts: boolean;
   readonly types: boolean;
+  /** Whether its descriptions have priorities: those of our own dumps have. */
+  readonly priorities: boolean;
   /** In the stream's order, where a stream or a vmdesc of this side was given. */
   readonly seen: readonly SeenSection[] | undefined;
 }

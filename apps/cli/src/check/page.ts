@@ -19,8 +19,9 @@ streams alone, where the guest's state decides what is sent).
   themselves. The dumps of pseries have no \`icp/server\` and no \`cpu\`, in QEMU 7.2 and in 10.0; those of aarch64's \`virt\`
   have no \`cpu\`. In practice pseries fails from 7.2 to 10.0 with \`Unknown savevm section or instance 'icp/server' 0\`, and
   virt with an error in \`cpu\`: nothing in the dumps shows either. With a stream of each side (\`--vmdesc\`,
-  \`--vmdesc-new\`) a section that the other has not is \`SECTION_UNKNOWN\`, and what streams describe of \`cpu\` is compared.
-  With one stream they are \`SECTION_IN_NO_DUMP\`.
+  \`--vmdesc-new\`) a section that the other has not is \`SECTION_UNKNOWN\`, and what streams describe of \`cpu\` is compared;
+  both may break, and not for certain: a stream has what was needed that once. With one stream they are
+  \`SECTION_IN_NO_DUMP\`.
 - **Types.** A dump has sizes. A vmdesc has types.
 - **Sizes of structs, lists and timers.** Those in a dump are sizes in memory. They are not compared.
 - **Array counts**, before QEMU 10.0. A vmdesc has them.

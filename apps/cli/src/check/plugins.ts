@@ -8,10 +8,12 @@ import { CliFault } from "../faults.ts";
 import type { Terminal } from "../io/terminal.ts";
 import type { VerbContext } from "../verb.ts";
 import { findingsOf } from "./check.ts";
+import type { Choice } from "./choice.ts";
 import { compareClasses } from "./classes.ts";
 import { type CheckCode, checkCodes } from "./codes.ts";
 import { dumpSide, sideOf } from "./dump.ts";
 import type { Finding } from "./finding.ts";
+import { linesOf } from "./lines.ts";
 import type { Side } from "./model.ts";
 import { publishedDescriptions } from "./published.ts";
 
@@ -24,7 +26,7 @@ export interface PresentPlugin {
 
 export interface PluginCompared {
   readonly plugin: string;
-  /** The published version whose dump this is, and the version in the tree. */
+  /** The published version whose dump this is, and the version in the tree; `none` where the plugin is gone. */
   readonly from: string;
   readonly to: string;
   /** What is not to be: an old save that does not load, or a new one that an old version misreads. */
@@ -37,7 +39,7 @@ const cleanRefusals: readonly CheckCode[] = ["VERSION_TOO_NEW", "SUBSECTION_REMO
 /** `published`: a dump of an earlier version, as `dumpOfPlugin` gives it. */
 export function comparePlugin(published: Side, plugin: PresentPlugin): Finding[] {
   const present = sideOf(dumpOfPlugin(plugin), plugin.name);
-  const choice = { chosen: () => true, present: true };
+  const choice: Choice = { isChosen: () => true, isSeenChosen: () => true, present: true };
   const remarks = [
     ...compareClasses(published, present, "forward", choice),
     ...compareClasses(present, published, "backward", choice).filter(({ code }) => !cleanRefusals.includes(code)),
@@ -62,7 +64,7 @@ export async function checkPlugins({ options, terminal }: VerbContext): Promise<
   const folder = resolve(terminal.folder, options["plugins"] as string);
   const plugins = presentPlugins();
   const written = options["write"] === true ? plugins.flatMap((plugin) => writeDump(folder, plugin)) : [];
-  const compared = plugins.flatMap((plugin) => comparePublished(folder, plugin));
+  const compared = [...plugins, ...gonePlugins(folder, plugins)].flatMap((plugin) => comparePublished(folder, plugin));
   if (options["json"] === true) terminal.json({ compared, written });
   else print(compared, written, terminal);
   return compared.some(({ findings }) => findings.length > 0) ? 1 : 0;
@@ -105,17 +107,28 @@ function inOneLine(value: unknown): string {
   return members.length === 0 ? "{}" : `{ ${members.join(", ")} }`;
 }
 
+const publishedName = /^(.+)-(\d+\.\d+\.\d+\S*)\.json$/;
+
+const filesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).sort() : []);
+
+/** Published once, and not among ours any more: no version of it reads what it wrote. */
+function gonePlugins(folder: string, plugins: readonly PresentPlugin[]): PresentPlugin[] {
+  const present = new Set(plugins.map(({ name }) => name));
+  const published = new Set(filesIn(folder).flatMap((file) => publishedName.exec(file)?.[1] ?? []));
+  return [...published]
+    .filter((name) => !present.has(name))
+    .map((name) => ({ name, version: "none", descriptions: [] }));
+}
+
 function comparePublished(folder: string, plugin: PresentPlugin): PluginCompared[] {
-  const files = (existsSync(folder) ? readdirSync(folder) : []).filter(
-    (file) => file.startsWith(`${plugin.name}-`) && /^\d+\.\d+\.\d+\S*\.json$/.test(file.slice(plugin.name.length + 1)),
-  );
+  const files = filesIn(folder).filter((file) => publishedName.exec(file)?.[1] === plugin.name);
   if (files.length === 0) {
     throw new CliFault("PLUGIN_UNPUBLISHED", `${folder} holds no dump of ${plugin.name}`, {
       exit: 2,
       hint: "write it with --plugins FOLDER --write when the version is published",
     });
   }
-  return files.sort().map((file) => ({
+  return files.map((file) => ({
     plugin: plugin.name,
     from: file.slice(plugin.name.length + 1, -".json".length),
     to: plugin.version,
@@ -123,16 +136,24 @@ function comparePublished(folder: string, plugin: PresentPlugin): PluginCompared
   }));
 }
 
+/** What is about no description is about the sections themselves. */
+function placeOf({ description, subject, places }: Finding): string {
+  if (description === "") return places.map(({ section }) => section).join(", ");
+  return subject === "" ? description : `${description}#${subject}`;
+}
+
 function print(compared: readonly PluginCompared[], written: readonly string[], terminal: Terminal): void {
   for (const path of written) terminal.out(`written: ${path}`);
   for (const { plugin, from, to, findings } of compared) {
-    for (const { severity, code, direction, description, subject, old, new: newer } of findings) {
+    for (const finding of findings) {
+      const { severity, code, direction, old, new: newer } = finding;
       const way = direction === "forward" ? `${from} -> ${to}` : `${to} -> ${from}`;
-      const place = subject === "" ? description : `${description}#${subject}`;
-      terminal.out(`${plugin}  ${way}  ${severity}  ${code}  ${place}`);
-      terminal.out(`  published: ${old === "" ? "nothing" : old}`);
-      terminal.out(`  present: ${newer === "" ? "nothing" : newer}`);
-      terminal.out(`  ${checkCodes[code].says}; ${checkCodes[code].remedy}`);
+      const texts = [
+        ...(old === "" && newer === "" ? [] : [`published: ${old || "nothing"}`, `present: ${newer || "nothing"}`]),
+        `${checkCodes[code].says}; ${checkCodes[code].remedy}`,
+      ];
+      terminal.out(`${plugin}  ${way}  ${severity}  ${code}  ${placeOf(finding)}`);
+      for (const line of texts.flatMap((text) => linesOf(text, "  "))) terminal.out(line);
     }
   }
   const bad = compared.filter(({ findings }) => findings.length > 0);

@@ -3,9 +3,10 @@ import { TextDecoder } from "node:util";
 import type { Vmdesc } from "@godwit/core/stream";
 import { CliFault } from "../faults.ts";
 import { openInput } from "../io/input.ts";
+import { startsLikeStream } from "../io/kinds.ts";
 import type { Terminal } from "../io/terminal.ts";
 import { vmdescOf } from "../model/open-stream.ts";
-import { dumpSide } from "./dump.ts";
+import { dumpSide, noDump } from "./dump.ts";
 import type { Side } from "./model.ts";
 import { nameOf, sideWithVmdesc } from "./vmdesc.ts";
 
@@ -24,7 +25,12 @@ async function readText(path: string, terminal: Terminal): Promise<string> {
     const decoder = new TextDecoder();
     let text = "";
     let bytes = 0;
+    if (input.isEmpty === true) throw noDump(`${input.name} is empty`);
+    if (input.kind !== undefined && !textKinds.has(input.kind.kind)) {
+      throw noDump(`${input.name} is ${input.kind.name}, and no dump`);
+    }
     for await (const chunk of input.chunks()) {
+      if (bytes === 0 && startsLikeStream(chunk)) throw noDump(`${input.name} is a migration stream, and no dump`);
       bytes += chunk.length;
       if (bytes > mostDumpBytes) {
         throw new CliFault("DUMP_TOO_LARGE", `${path} is larger than any dump: more than ${mostDumpBytes >> 20} MiB`, {
@@ -38,6 +44,9 @@ async function readText(path: string, terminal: Terminal): Promise<string> {
     input.close();
   }
 }
+
+/** Kinds of file that may hold a dump, or fail to in a way that is told better where it is parsed. */
+const textKinds: ReadonlySet<string> = new Set(["dump-vmstate", "vmdesc", "json", "text"]);
 
 export async function readVmdesc(path: string | undefined, terminal: Terminal): Promise<Vmdesc | undefined> {
   return path === undefined ? undefined : await vmdescOf(path, terminal);

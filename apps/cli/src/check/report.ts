@@ -3,6 +3,7 @@ import type { Style, Terminal } from "../io/terminal.ts";
 import type { CheckResult } from "./check.ts";
 import { type CheckCode, type Condition, checkCodes, type Severity, severities } from "./codes.ts";
 import type { Direction, Finding } from "./finding.ts";
+import { linesOf } from "./lines.ts";
 
 const colours: Readonly<Record<Severity, Style>> = {
   breaks: "red",
@@ -11,9 +12,9 @@ const colours: Readonly<Record<Severity, Style>> = {
   harmless: "dim",
 };
 
-const arrows = { forward: "old -> new", backward: "new -> old", both: "both ways " } as const;
+const arrows = { forward: "old -> new", backward: "new -> old" } as const;
 
-/** Places and subjects of a line before "and N more". */
+/** Places and subjects that are named before "and N more". */
 const mostNamed = 5;
 
 export function printResult(
@@ -31,8 +32,12 @@ export function printResult(
   if (notCompared.length > 0) {
     terminal.out();
     terminal.out("not compared:");
-    for (const one of notCompared) terminal.out(`  ${one}`);
+    for (const one of notCompared) print(one, "  ", terminal);
   }
+}
+
+function print(text: string, indent: string, terminal: Terminal): void {
+  for (const line of linesOf(text, indent)) terminal.out(line);
 }
 
 function summary(findings: readonly Finding[]): string {
@@ -42,17 +47,17 @@ function summary(findings: readonly Finding[]): string {
   return `${worst}; ${mayBreak} may break, ${unknown} unknown, ${harmless} harmless`;
 }
 
-/** What is certain or may happen, a line for each kind; the rest in a line for each severity. */
+/** What is certain or may happen, a paragraph for each kind; of the rest the codes. */
 function printShort(findings: readonly Finding[], terminal: Terminal): void {
   for (const severity of ["breaks", "may break"] as const) {
-    const lines = linesOf(bothWays(findings.filter((one) => one.severity === severity)));
-    if (lines.length === 0) continue;
+    const groups = groupsOf(bothWays(findings.filter((one) => one.severity === severity)));
+    if (groups.length === 0) continue;
     terminal.out();
     terminal.out(terminal.style(colours[severity], severity));
-    for (const line of lines) terminal.out(`  ${line}`);
+    for (const group of groups) printGroup(group, terminal);
   }
   if (findings.some(({ severity, conditions }) => severity === "may break" && conditions.includes("device"))) {
-    terminal.out("  (a class in a dump is a device that could be there: --only-of STREAM looks at those of a machine)");
+    terminal.out("  (each only if the machine has the device; --only-of STREAM looks at the devices of one machine)");
   }
   const rest = (["unknown", "harmless"] as const).flatMap((severity) => {
     const own = findings.filter((one) => one.severity === severity);
@@ -60,13 +65,14 @@ function printShort(findings: readonly Finding[], terminal: Terminal): void {
   });
   if (rest.length === 0) return;
   terminal.out();
-  for (const line of rest) terminal.out(line);
+  for (const line of rest) print(line, "", terminal);
   terminal.out("(--all shows each with its places and remedy)");
 }
 
 interface Shown {
   readonly finding: Finding;
-  readonly way: Direction | "both";
+  /** The same change seen by the other direction. */
+  readonly mirror: Finding | undefined;
 }
 
 const mirrors: Readonly<Partial<Record<CheckCode, CheckCode>>> = {
@@ -82,29 +88,40 @@ function bothWays(findings: readonly Finding[]): Shown[] {
   const told = new Set<Finding>();
   const shown: Shown[] = [];
   for (const finding of findings.filter((one) => one.direction === "forward")) {
-    const other = backward.get(keyOf({ ...finding, code: mirrors[finding.code] ?? finding.code }));
-    if (other !== undefined) told.add(other);
-    shown.push({ finding, way: other === undefined ? "forward" : "both" });
+    const mirror = backward.get(keyOf({ ...finding, code: mirrors[finding.code] ?? finding.code }));
+    if (mirror !== undefined) told.add(mirror);
+    shown.push({ finding, mirror });
   }
-  for (const finding of backward.values()) if (!told.has(finding)) shown.push({ finding, way: "backward" });
+  for (const finding of backward.values()) if (!told.has(finding)) shown.push({ finding, mirror: undefined });
   return shown;
 }
 
-const keyOf = ({ code, description, subject, old, new: newer }: Finding) =>
-  JSON.stringify([code, description, subject, old, newer]);
+const keyOf = ({ code, description, subject, old, new: newer, conditions }: Finding) =>
+  JSON.stringify([code, description, subject, old, newer, conditions]);
 
-/** One for each code and way. */
-function linesOf(shown: readonly Shown[]): string[] {
+/** Together what has one code, one way and one condition. */
+function groupsOf(shown: readonly Shown[]): Shown[][] {
   const groups = new Map<string, Shown[]>();
   for (const one of shown) {
-    const key = `${one.finding.code} ${one.way}`;
+    const { code, direction, conditions } = one.finding;
+    const key = JSON.stringify([code, direction, one.mirror?.code, conditions]);
     groups.set(key, [...(groups.get(key) ?? []), one]);
   }
-  return [...groups.values()].map((group) => {
-    const [{ finding, way }] = group as [Shown];
-    const whom = named(group.map((one) => one.finding));
-    return `${arrows[way]}  ${finding.code}: ${whom}${conditionText(group.flatMap((one) => one.finding.conditions))}`;
-  });
+  return [...groups.values()];
+}
+
+function printGroup(group: readonly Shown[], terminal: Terminal): void {
+  const [{ finding, mirror }] = group as [Shown];
+  const { code, direction, conditions, says } = finding;
+  // That the machine must have the device is told once for all of them.
+  const own = conditions.filter((one) => one !== "device");
+  print(`${wayText(code, direction, mirror)}: ${says}${conditionText(own)}`, "  ", terminal);
+  print(named(group.map((one) => one.finding)), "    ", terminal);
+}
+
+function wayText(code: CheckCode, direction: Direction, mirror: Finding | undefined): string {
+  if (mirror === undefined) return `${arrows[direction]}  ${code}`;
+  return mirror.code === code ? `both ways  ${code}` : `both ways  ${code} (new -> old: ${mirror.code})`;
 }
 
 function named(findings: readonly Finding[]): string {
@@ -137,8 +154,7 @@ const conditionTexts: Readonly<Record<Condition, string>> = {
 };
 
 function conditionText(conditions: readonly Condition[]): string {
-  const distinct = [...new Set(conditions)];
-  return distinct.length === 0 ? "" : `, if ${distinct.map((one) => conditionTexts[one]).join(" and ")}`;
+  return conditions.length === 0 ? "" : `, if ${conditions.map((one) => conditionTexts[one]).join(" and ")}`;
 }
 
 function printAll(findings: readonly Finding[], terminal: Terminal): void {
@@ -146,14 +162,14 @@ function printAll(findings: readonly Finding[], terminal: Terminal): void {
     const { severity, code, direction, description, subject, old, new: newer, conditions, places } = finding;
     terminal.out();
     const of = nameOf({ description, subject });
-    const head = `${severity}  ${arrows[direction].trim()}  ${code}${of === "" ? "" : `  ${of}`}`;
+    const head = `${severity}  ${arrows[direction]}  ${code}${of === "" ? "" : `  ${of}`}`;
     terminal.out(terminal.style(colours[severity], head));
-    terminal.out(`  ${checkCodes[code].says}${conditionText(conditions)}`);
+    print(`${checkCodes[code].says}${conditionText(conditions)}`, "  ", terminal);
     if (old !== "" || newer !== "") {
-      terminal.out(`  old: ${old === "" ? "nothing" : old}`);
-      terminal.out(`  new: ${newer === "" ? "nothing" : newer}`);
+      print(`old: ${old === "" ? "nothing" : old}`, "  ", terminal);
+      print(`new: ${newer === "" ? "nothing" : newer}`, "  ", terminal);
     }
-    terminal.out(`  in: ${places.map(placeText).join(", ")}`);
-    terminal.out(`  remedy: ${checkCodes[code].remedy}`);
+    print(`in: ${places.map(placeText).join(", ")}`, "  ", terminal);
+    print(`remedy: ${checkCodes[code].remedy}`, "  ", terminal);
   }
 }

@@ -3,13 +3,18 @@ import { compareSections } from "./compare.ts";
 import type { Direction, Remark } from "./finding.ts";
 import type { SeenSection, Side } from "./model.ts";
 
-export function compareSeen(writer: Side, reader: Side, direction: Direction): Remark[] {
-  if (writer.seen === undefined && reader.seen === undefined) return [];
+export function compareSeen(
+  writer: Side,
+  reader: Side,
+  direction: Direction,
+  isChosen: (one: SeenSection) => boolean,
+): Remark[] {
   const remarks: Remark[] = [];
-  if (writer.seen !== undefined && reader.seen !== undefined) {
-    compareBoth(writer, reader, direction, remarks);
-  } else if (writer.seen !== undefined) {
-    for (const one of writer.seen.filter((section) => isInNoDump(section, writer, reader))) {
+  const [written, read] = [writer.seen?.filter(isChosen), reader.seen?.filter(isChosen)];
+  if (written !== undefined && read !== undefined) {
+    compareBoth({ ...writer, seen: written }, { ...reader, seen: read }, direction, remarks);
+  } else if (written !== undefined) {
+    for (const one of written.filter((section) => isInNoDump(section, writer, reader))) {
       remarks.push({ ...remark("SECTION_IN_NO_DUMP", direction, one, "", ""), description: "" });
     }
   }
@@ -21,8 +26,12 @@ const keyOf = ({ idstr, instance }: SeenSection) => `${idstr}/${instance}`;
 const isInNoDump = ({ name }: SeenSection, ...sides: readonly Side[]) =>
   sides.every(({ classes }) => classes.every(({ description }) => description.name !== name));
 
-function compareBoth(writer: Side, reader: Side, direction: Direction, remarks: Remark[]): void {
-  const [written, read] = [writer.seen ?? [], reader.seen ?? []];
+interface SeenSide extends Side {
+  readonly seen: readonly SeenSection[];
+}
+
+function compareBoth(writer: SeenSide, reader: SeenSide, direction: Direction, remarks: Remark[]): void {
+  const [written, read] = [writer.seen, reader.seen];
   const readers = new Map(read.map((one) => [keyOf(one), one]));
   const writers = new Map(written.map((one) => [keyOf(one), one]));
   const counts = { writer: true, reader: true };

@@ -28,7 +28,8 @@ import { checkpointError } from "./errors.ts";
  * | 28-31  | `GWCP`                                                                |
  *
  * A form is 0 as it is, 1 one zstd frame, 2 raw deflate. Of a page, only its first occurrence in the file is kept, whichever
- * recording it was in: pages are numbered from 0, in the order of the file. The index is a msgpack map:
+ * recording it was in, as far as the memory for finding it again went: pages are numbered from 0, in the order of the file.
+ * The index is a msgpack map:
  *
  * | key        | value                                                                                                 |
  * | ---------- | ----------------------------------------------------------------------------------------------------- |

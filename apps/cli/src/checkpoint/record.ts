@@ -5,6 +5,7 @@ import type { RecordingEntry } from "./file-index.ts";
 import { pongMessage, shutMessage } from "./return-path.ts";
 import { StoreWriter } from "./store-writer.ts";
 import { StreamParts } from "./stream-parts.ts";
+import { within } from "./within.ts";
 
 export interface RecordProgress {
   readonly streamBytes: number;
@@ -19,6 +20,8 @@ export interface RecordOptions {
   readonly pageBytes?: number | undefined;
   /** Sends to the source: where it opens the return path it waits for answers. */
   readonly answer?: ((message: Uint8Array) => Promise<void>) | undefined;
+  /** All has come, and the file is about to get its name: throws where it must not. */
+  readonly beforeComplete?: (() => Promise<void>) | undefined;
   readonly onProgress?: ((progress: RecordProgress) => void) | undefined;
   /** Bounds the memory for finding pages again, at 27 bytes a page; pages beyond are stored again. Bytes: 512 MiB. */
   readonly pageIndexBytes?: number | undefined;
@@ -81,6 +84,7 @@ export async function recordStream(
     await takeAll(iterator, writer, parts, options, answer);
     const whole = parts.end();
     const { machine, returnPath, lost } = parts;
+    await options.beforeComplete?.();
     const { recording, fileBytes } = await writer.complete({ createdMs, machine, whole, returnPath });
     report = { recording, fileBytes, lost };
   } catch (error) {
@@ -150,15 +154,3 @@ async function nextOf(
 
 const pieceOf = ({ done, value }: IteratorResult<Uint8Array>): Uint8Array | undefined =>
   done === true ? undefined : value;
-
-async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | "silence"> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<"silence">((resolve) => {
-    timer = setTimeout(() => resolve("silence"), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

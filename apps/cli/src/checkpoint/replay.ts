@@ -21,6 +21,8 @@ export async function* replayed(checkpoint: Checkpoint, recording: RecordingEntr
   for await (const piece of pieces(checkpoint, recording)) {
     crc = crc32(piece, crc);
     bytes += piece.length;
+    // Pages that are taken again and again make a small file endless.
+    if (bytes > recording.streamBytes) throw damaged(checkpoint, recording, `${recording.streamBytes} bytes`, "more");
     if (held !== undefined) yield held;
     held = piece;
   }

@@ -1,6 +1,5 @@
 // From one form into another: RAM to where it is wanted, everything else as it was.
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Configuration } from "@godwit/core/stream";
 import { recordStream } from "../checkpoint/index.ts";
@@ -10,7 +9,7 @@ import { type Input, openInput } from "../io/input.ts";
 import { createOutputFile } from "../io/output-file.ts";
 import type { Terminal } from "../io/terminal.ts";
 import type { ReadOptions, StreamRead, StreamVisitor } from "../model/read-stream.ts";
-import { partialFolder, refuseTakenFile } from "../ram/partial-folder.ts";
+import { type PartialFolder, partialFolder, refuseTakenFile, temporaryFolder } from "../ram/partial-folder.ts";
 import { ramFiles } from "../ram/ram-files.ts";
 import { type RamBlockState, type RamPlaces, ramPlaces } from "../ram/ram-places.ts";
 import { type RamHooks, readStreamWithRam } from "../ram/read-with-ram.ts";
@@ -62,9 +61,9 @@ const ignoreShared = "x-ignore-shared";
 
 /** Errors: those of reading; `RAM_MISSING`, `CONVERT_*`; exit 2 for an output that is there already. */
 export async function convert(init: ConvertInit): Promise<Converted> {
-  const { output, to, terminal, overwrite } = init;
-  if (output !== "-" && to !== "checkpoint") refuseTakenFile(output, terminal.folder, overwrite);
-  const scratch = output === "-" ? temporary() : partialFolder(output, terminal.folder);
+  const { output, to, terminal } = init;
+  refuseTaken(init);
+  const scratch = output === "-" ? temporaryFolder() : partialFolder(output, terminal.folder);
   try {
     const { input, from } = await openSource(init);
     try {
@@ -85,25 +84,18 @@ export async function convert(init: ConvertInit): Promise<Converted> {
   }
 }
 
+/** Asked before the stream is read, and again, perhaps much later, before something is put there. */
+function refuseTaken({ output, to, terminal, overwrite }: ConvertInit): void {
+  if (output !== "-" && to !== "checkpoint") refuseTakenFile(output, terminal.folder, overwrite);
+}
+
 interface Work {
   readonly init: ConvertInit;
   readonly input: Input;
   readonly from: Format | undefined;
   readonly text: VmdescText;
   readonly elements: Elements;
-  readonly scratch: Scratch;
-}
-
-interface Scratch {
-  readonly path: string;
-  commitFile?(name: string): void;
-  discard(): void;
-}
-
-function temporary(): Scratch {
-  const path = mkdtempSync(join(tmpdir(), "godwit-"));
-  const discard = (): void => rmSync(path, { recursive: true, force: true });
-  return { path, discard };
+  readonly scratch: PartialFolder;
 }
 
 /** `from` is undefined where the stream itself says it. */
@@ -175,7 +167,7 @@ async function asPlain<T>(work: Work, use: (taken: TakenApart) => Promise<T>): P
   try {
     return await use(
       await takeApart(work, without, (hooks) => {
-        const files = ramFiles({ folder: scratch.path, ...hooks, boundBytes: init.boundBytes });
+        const files = ramFiles({ folder: scratch.path, ...hooks, boundBytes: init.boundBytes, unnamed: true });
         open = files;
         return files;
       }),
@@ -223,6 +215,7 @@ function toStream(work: Work): Promise<Converted> {
     const file = createOutputFile(output, terminal.folder);
     try {
       for await (const chunk of plainStream(taken)) file.write(chunk);
+      refuseTaken(work.init);
       file.commit();
       return report(work, taken, file.bytes);
     } finally {
@@ -265,7 +258,8 @@ async function toMapped(work: Work): Promise<Converted> {
     });
     const bytes = writeAround(taken, layout as MappedLayout, descriptor);
     onFile(() => fsyncSync(descriptor));
-    scratch.commitFile?.(fileName);
+    refuseTaken(init);
+    scratch.commitFile(fileName);
     return report(work, taken, bytes);
   } finally {
     closeSync(descriptor);

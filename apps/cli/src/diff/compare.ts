@@ -115,9 +115,10 @@ class Comparison {
     const compared = compareRam(a, b, this.#ignore, this.#init.mostRanges, (bytes) => progress.update(bytes));
     progress.end();
     this.#ignored += compared.ignored;
-    if (compared.inNeither > 0) {
+    const { pagesInNeither } = compared.difference;
+    if (pagesInNeither > 0) {
       this.#notes.push(
-        `${compared.inNeither} pages are in neither stream, and were not compared: are there channels to give?`,
+        `${pagesInNeither} pages are in neither stream, and were not compared: are there channels to give?`,
       );
     }
     return compared.difference;

@@ -5,7 +5,7 @@ export interface Difference {
   readonly equal: boolean;
   readonly a: SideAbout;
   readonly b: SideAbout;
-  /** Of the stream as a whole: `machineType`, `capabilities`, `uuid`, `pageBytes`, `commands`. */
+  /** Of the stream as a whole: `machineType`, `capabilities`, `uuid`, `pageBytes`, `commands` (names with what they carry). */
   readonly stream: readonly Changed[];
   readonly sections: {
     readonly onlyInA: readonly SectionAbout[];
@@ -87,6 +87,13 @@ export interface RamDifference {
   readonly onlyInA: readonly BlockAbout[];
   readonly onlyInB: readonly BlockAbout[];
   readonly changed: readonly BlockDifference[];
+  /** Of blocks that both have: neither stream brings them, and nothing is known of them. */
+  readonly pagesInNeither: number;
+}
+
+export interface Sides<T> {
+  readonly a: T;
+  readonly b: T;
 }
 
 interface BlockAbout {
@@ -97,7 +104,11 @@ interface BlockAbout {
 export interface BlockDifference {
   readonly idstr: string;
   /** Where the lengths differ. */
-  readonly bytes?: { readonly a: number; readonly b: number };
+  readonly bytes?: Sides<number>;
+  /** Of the memory behind the block, such as huge pages, where both streams tell it and it differs. */
+  readonly memoryPageBytes?: Sides<number>;
+  /** In the guest, where both streams tell it (x-ignore-shared) and it differs. */
+  readonly address?: Sides<bigint>;
   /** Pages that differ, by kind. */
   readonly pages: Readonly<Record<PageChange, number>>;
   readonly ranges: readonly PageRange[];

@@ -1,6 +1,6 @@
 // The RAM of two streams, which lies in files, compared page by page in steps of 1 MiB.
 import type { RamBlockState, RamPlaces } from "../ram/ram-places.ts";
-import type { BlockDifference, PageChange, PageRange, RamDifference } from "./difference.ts";
+import type { BlockDifference, PageChange, PageRange, RamDifference, Sides } from "./difference.ts";
 import type { Ignoring } from "./ignore.ts";
 
 const stepBytes = 1 << 20;
@@ -8,8 +8,6 @@ const stepBytes = 1 << 20;
 interface RamCompared {
   readonly difference: RamDifference;
   readonly ignored: number;
-  /** Pages of blocks that both have and that neither stream brings. */
-  readonly inNeither: number;
 }
 
 /** `mostRanges`: of each block; what is beyond is counted, so that memory does not grow with what differs. */
@@ -44,9 +42,14 @@ export function compareRam(
     if (difference !== undefined) changed.push(difference);
   }
   return {
-    difference: { pageBytes: a.pageBytes, onlyInA: without(a, b), onlyInB: without(b, a), changed },
+    difference: {
+      pageBytes: a.pageBytes,
+      onlyInA: without(a, b),
+      onlyInB: without(b, a),
+      changed,
+      pagesInNeither: inNeither,
+    },
     ignored,
-    inNeither,
   };
 }
 
@@ -108,15 +111,16 @@ class BlockComparison {
       this.inNeither++;
       return undefined;
     }
-    const wroteA = blockA.written.test(page);
-    const wroteB = blockB.written.test(page);
-    if (!wroteA || !wroteB) return wroteA === wroteB ? undefined : wroteA ? "cleared" : "filled";
+    if (!blockA.written.test(page) && !blockB.written.test(page)) return undefined;
     const { pageBytes } = this.#sides[0];
     const at = (page - from) * pageBytes;
-    const [own, other] = [a as Uint8Array, b as Uint8Array];
-    return Buffer.compare(own.subarray(at, at + pageBytes), other.subarray(at, at + pageBytes)) === 0
-      ? undefined
-      : "changed";
+    const [own, other] = [a, b].map((bytes) => (bytes as Uint8Array).subarray(at, at + pageBytes)) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    if (Buffer.compare(own, other) === 0) return undefined;
+    // A page of zeros may have been written like any other: a channel does not look at what it brings.
+    return isZero(other) ? "cleared" : isZero(own) ? "filled" : "changed";
   }
 
   #add(page: number, kind: PageChange): void {
@@ -145,15 +149,28 @@ class BlockComparison {
   difference(): BlockDifference | undefined {
     const [a, b] = this.#blocks;
     const hasPages = Object.values(this.#pages).some((count) => count > 0);
-    if (a.length === b.length && !hasPages) return undefined;
+    const facts = {
+      ...changedFact("bytes", a.length, b.length),
+      ...changedFact("memoryPageBytes", a.pageBytes, b.pageBytes),
+      ...changedFact("address", a.address, b.address),
+    };
+    if (Object.keys(facts).length === 0 && !hasPages) return undefined;
     return {
       idstr: a.idstr,
-      ...(a.length !== b.length && { bytes: { a: a.length, b: b.length } }),
+      ...facts,
       pages: this.#pages,
       ranges: this.#ranges,
       moreRanges: this.#moreRanges,
     };
   }
 }
+
+/** Only a capability has a stream tell some of them: where one side is silent, nothing is known to differ. */
+function changedFact<K extends string, T>(name: K, a: T | undefined, b: T | undefined): { [key in K]?: Sides<T> } {
+  if (a === undefined || b === undefined || a === b) return {};
+  return { [name]: { a, b } } as { [key in K]: Sides<T> };
+}
+
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
 
 const within = (page: number, to: number): boolean => page >= 0 && page < to;

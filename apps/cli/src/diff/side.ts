@@ -6,6 +6,7 @@ import type { Configuration } from "@godwit/core/stream";
 import { openInput } from "../io/input.ts";
 import type { Terminal } from "../io/terminal.ts";
 import {
+  type Command,
   type ReadOptions,
   readStream,
   type Section,
@@ -31,6 +32,7 @@ export interface Side {
   readonly configuration: Configuration | undefined;
   /** What has a body, by key, in the order of the wire; the parts of an iterable as one. */
   readonly sections: ReadonlyMap<string, Section>;
+  /** Names, with what they carry. */
   readonly commands: readonly string[];
   readonly ram: RamPlaces | undefined;
   close(): void;
@@ -112,6 +114,9 @@ class RamFile {
   }
 }
 
+/** How long a package is, and which pages come again, follows from what else is compared. */
+const travelCommands: ReadonlySet<string> = new Set(["PACKAGED", "POSTCOPY_RAM_DISCARD", "RECV_BITMAP"]);
+
 /** Keeps sections, as many bytes of them as may be held. */
 class Holding {
   readonly sections = new Map<string, Section>();
@@ -125,8 +130,16 @@ class Holding {
 
   readonly visitor: StreamVisitor = {
     section: (section) => this.#section(section),
-    command: ({ name }) => void this.commands.push(name),
+    command: (command) => this.#command(command),
   };
+
+  /** With what they carry; how pages travelled is no difference, and many commands may tell of it. */
+  #command({ name, payload }: Command): void {
+    const isTravel = travelCommands.has(name);
+    if (isTravel && this.commands.at(-1) === name) return;
+    const carried = isTravel || payload.length === 0 ? "" : ` 0x${Buffer.from(payload).toString("hex")}`;
+    this.commands.push(`${name}${carried}`);
+  }
 
   #section(section: Section): void {
     const { key, body } = section;

@@ -31,7 +31,8 @@ export function differenceLines(difference: Difference, terminal: Terminal): str
     ...sections.changed.map((one) => sectionLines(one, terminal)),
     ...(ram === null ? [] : ramLines(ram, terminal)),
   ];
-  const summary = equal ? "no difference" : summaryText(difference);
+  const isWhole = ram === null || ram.pagesInNeither === 0;
+  const summary = equal ? `no difference${isWhole ? "" : " in what was compared"}` : summaryText(difference);
   return [
     side("A", a),
     side("B", b),
@@ -48,7 +49,7 @@ function summaryText({ stream, sections, ram }: Difference): string {
     (count, block) => count + pageChanges.reduce((sum, kind) => sum + block.pages[kind], 0),
     0,
   );
-  const resized = (ram?.changed ?? []).filter(({ bytes }) => bytes !== undefined).length;
+  const reshaped = (ram?.changed ?? []).filter((block) => block.bytes ?? block.memoryPageBytes ?? block.address).length;
   const blocks = (ram?.onlyInA.length ?? 0) + (ram?.onlyInB.length ?? 0);
   const parts: (readonly [number, string])[] = [
     [stream.length, "facts of the stream"],
@@ -57,7 +58,7 @@ function summaryText({ stream, sections, ram }: Difference): string {
     [changed.length, "sections changed"],
     [fields, "fields changed"],
     [blocks, "RAM blocks on one side only"],
-    [resized, "RAM blocks of another length"],
+    [reshaped, "RAM blocks of another length, page size or address"],
     [pages, "pages changed"],
   ];
   return `different: ${parts.flatMap(([count, what]) => (count > 0 ? [`${what}: ${count}`] : [])).join(", ")}`;
@@ -91,12 +92,17 @@ function fieldLines(field: FieldDifference, width: number, terminal: Terminal): 
   return [
     `${begin}${lengths}`,
     ...ranges.map(
-      (range) => `    at ${hexText(range.offset)}, ${bytesText(range.bytes)}: ${range.a}${arrow}${range.b}`,
+      ({ offset, bytes: count, a, b }) =>
+        `    at ${hexText(offset)}, ${bytesText(count)}: ${beginning(a)}${arrow}${beginning(b)}`,
     ),
     ...more,
     ...inside,
   ];
 }
+
+/** Hexadecimal digits of a range that are shown: two of them with what is around them are a line. */
+const shownDigits = 32;
+const beginning = (hex: string): string => (hex.length > shownDigits ? `${hex.slice(0, shownDigits)}...` : hex);
 
 function oneSided(field: FieldDifference): string {
   return "a" in field ? `only in A: ${valueText(field.a)}` : `only in B: ${valueText(field.b)}`;
@@ -123,7 +129,7 @@ function ramLines({ onlyInA, onlyInB, changed, pageBytes }: RamDifference, termi
 }
 
 function blockLines(
-  { idstr, bytes, pages, ranges, moreRanges }: BlockDifference,
+  { idstr, bytes, memoryPageBytes, address, pages, ranges, moreRanges }: BlockDifference,
   pageBytes: number,
   terminal: Terminal,
 ): string[] {
@@ -142,6 +148,10 @@ function blockLines(
   return [
     `${terminal.style("bold", `RAM ${idstr}`)}  ${totals.length === 0 ? "no page differs" : `pages: ${totals.join(", ")}`}`,
     ...(bytes === undefined ? [] : [`  length: ${bytes.a}${arrow}${bytes.b} bytes`]),
+    ...(memoryPageBytes === undefined
+      ? []
+      : [`  pages of the memory behind it: ${memoryPageBytes.a}${arrow}${memoryPageBytes.b} bytes`]),
+    ...(address === undefined ? [] : [`  address: ${hexText(address.a)}${arrow}${hexText(address.b)}`]),
     ...(rows.length === 0 ? [] : tableLines(columns, rows).map((line) => `  ${line}`)),
     ...(moreRanges > 0 ? [`  and ${moreRanges} more ranges (--ranges)`] : []),
   ];

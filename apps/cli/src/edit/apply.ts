@@ -4,6 +4,7 @@ import type { ReadOptions } from "../model/read-stream.ts";
 import type { DevicePart } from "./device-part.ts";
 import type { Edit } from "./edit.ts";
 import { type EditPlan, planEdits } from "./plan.ts";
+import { streamChanged } from "./refusal.ts";
 import type { Source } from "./source.ts";
 import { spliced } from "./splice.ts";
 import { editedInput, verifyEdited } from "./verify.ts";
@@ -28,8 +29,7 @@ async function vmdescTextOf(source: Source, { vmdescPlace }: DevicePart): Promis
   const input = await source.again();
   try {
     const record = new Uint8Array(vmdescPlace.bytes);
-    if (input.readAt(vmdescPlace.offset, record) !== record.length)
-      throw new Error("the stream changed while it was edited");
+    if (input.readAt(vmdescPlace.offset, record) !== record.length) throw streamChanged();
     return Buffer.from(record.subarray(5)).toString();
   } finally {
     input.close();

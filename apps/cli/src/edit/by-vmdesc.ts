@@ -14,8 +14,8 @@ import {
   valueToJson,
 } from "@godwit/core/tools";
 import { CliFault } from "../faults.ts";
+import { hintOf, nearest } from "../model/nearest.ts";
 import type { Section } from "../model/read-stream.ts";
-import { hintOf, nearest } from "./nearest.ts";
 import { chooseSubsection } from "./places.ts";
 import { refusal, undescribed, unfit } from "./refusal.ts";
 import type { Change, EditedSection, SectionEdit } from "./section-edit.ts";

@@ -1,7 +1,7 @@
 // Commands by name and by number.
 import { commands } from "@godwit/core/stream";
 import { CliFault } from "../faults.ts";
-import { hintOf, nearest } from "./nearest.ts";
+import { hintOf, nearest } from "../model/nearest.ts";
 
 /** As the wire reference names it; a number where nothing does. */
 export const commandName = (command: number): string => commands[command]?.name ?? `0x${command.toString(16)}`;

@@ -29,10 +29,21 @@ export function refusal(code: RefusalCode, sentence: string, place: RefusalPlace
   return new CliFault(code, sentence, { exit: 1, place, hint });
 }
 
+/** What is read a second time is not what was read first. */
+export function streamChanged(): CliFault {
+  return new CliFault("STREAM_CHANGED", "the stream changed while it was edited", {
+    exit: 1,
+    hint: "is somebody still writing it?",
+  });
+}
+
 export function undescribed({ key, bodyOffset }: Section, why: string): CliFault {
   const hint = "--plugin with a module that describes the section makes more of it editable";
   return refusal("EDIT_UNDESCRIBED", `${key} cannot be edited so: ${why}`, { section: key, offset: bodyOffset }, hint);
 }
+
+/** Of these the value alone is to blame, and no other field. */
+const valueCodes: ReadonlySet<string> = new Set(["BITS_RANGE", "FIELD_MISSING"]);
 
 /** What a description or a field's type says to new values: its code and path, but not the hint of a damaged stream. */
 export function unfit(error: MigrationError, { key, bodyOffset }: Section): CliFault {
@@ -45,7 +56,9 @@ export function unfit(error: MigrationError, { key, bodyOffset }: Section): CliF
       ...(location.path !== undefined && { path: location.path }),
       offset: bodyOffset + (location.offset ?? 0),
     },
-    hint: "the section with the new values would not be one: set what depends on them in the same command",
+    hint: valueCodes.has(code)
+      ? "godwit schema tells what the fields of a plugin or a stream take"
+      : "the section with the new values would not be one: set what depends on them in the same command",
     cause: error,
   });
 }

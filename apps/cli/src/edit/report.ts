@@ -10,20 +10,27 @@ export function* reportLines({ done, notes, bytes }: EditReport, name: string, w
   yield written ? `${name}: ${sizeText(bytes)}` : `nothing was written; it would be ${sizeText(bytes)}`;
 }
 
+const columns = 120;
+/** Of a value, however long the rest of its line is. */
+const leastColumns = 24;
+const arrow = " -> ";
+
 function lineOf({ kind, section, path, before, after, offset }: EditDone): string {
   const place = section === undefined ? path : path === undefined ? section : `${section}#${path}`;
-  const values = [before, after].map((value) => (value === undefined ? "" : shown(value)));
-  const change =
-    after === undefined
-      ? before === undefined
-        ? ""
-        : `: was ${values[0]}`
-      : `: ${values[0]}${before === undefined ? "" : " -> "}${values[1]}`;
-  return `byte ${offset}: ${kind} ${place}${change}`;
+  const what = `byte ${offset}: ${kind} ${place}`;
+  if (before === undefined && after === undefined) return what;
+  if (kind === "drop-section" || kind === "drop-command")
+    return `${what}: ${Buffer.from(String(before), "base64").length} bytes`;
+  const left = columns - what.length - ": ".length;
+  if (before === undefined) return `${what}: ${shown(after, left)}`;
+  if (after === undefined) return `${what}: was ${shown(before, left - "was ".length)}`;
+  const each = Math.floor((left - arrow.length) / 2);
+  return `${what}: ${shown(before, each)}${arrow}${shown(after, each)}`;
 }
 
 /** Enough of a value to see what it is; --json has all of it. */
-function shown(value: unknown): string {
+function shown(value: unknown, wanted: number): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+  const bound = Math.max(leastColumns, wanted);
+  return text.length <= bound ? text : `${text.slice(0, bound - 3)}...`;
 }

@@ -1,5 +1,6 @@
 // What is taken out of a stream and put in: all of an edit, before a byte is written.
 import type { Input } from "../io/input.ts";
+import { streamChanged } from "./refusal.ts";
 
 export interface Splice {
   /** Of the first byte that is taken out. Bytes, from the stream's first one. */
@@ -41,7 +42,6 @@ export async function* spliced(input: Input, splices: readonly Splice[]): AsyncI
     offset = end;
   }
   const [next] = left;
-  if (next !== undefined && (next.offset !== offset || next.removeBytes > 0))
-    throw new Error("the stream changed while it was edited");
+  if (next !== undefined && (next.offset !== offset || next.removeBytes > 0)) throw streamChanged();
   for (const { insert } of left) yield insert;
 }

@@ -1,4 +1,5 @@
 // The edited stream, read again: it opens, holds what the plan says, and its vmdesc fits it. What does not is our mistake.
+import { setImmediate } from "node:timers/promises";
 import { isMigrationError } from "@godwit/core";
 import { sectionBytes, type Vmdesc } from "@godwit/core/stream";
 import { layoutByVmdesc } from "@godwit/core/tools";
@@ -8,15 +9,23 @@ import type { DevicePart } from "./device-part.ts";
 import type { EditPlan } from "./plan.ts";
 import { growthOf, spliced } from "./splice.ts";
 
+/** Reading a file never waits: without a turn of the event loop now and then no signal would be heard. Bytes. */
+const turnBytes = 1 << 24;
+
 /** The edited stream as an input; `raw` can be sought. `each` sees every chunk first. */
 export function editedInput(raw: Input, part: DevicePart, plan: EditPlan, each?: (chunk: Uint8Array) => void): Input {
   return {
     ...raw,
     sizeBytes: part.bytes + plan.splices.reduce((sum, one) => sum + growthOf(one), 0),
     async *chunks() {
+      let sinceTurn = turnBytes;
       for await (const chunk of spliced(raw, plan.splices)) {
         each?.(chunk);
         yield chunk;
+        sinceTurn += chunk.length;
+        if (sinceTurn < turnBytes) continue;
+        await setImmediate();
+        sinceTurn = 0;
       }
     },
     tail: (bytes) => endOf(plan.vmdescText, bytes),

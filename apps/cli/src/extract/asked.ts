@@ -52,6 +52,7 @@ function askedRam(options: VerbOptions): AskedRam | undefined {
     }
     return undefined;
   }
+  if (folder === "") throw misuse("EXTRACT_RAM", "--ram names no folder", "give --ram with a folder");
   const matchers = globs?.map(globMatcher);
   const bound = options["ramBound"] as string | undefined;
   return {

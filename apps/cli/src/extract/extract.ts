@@ -1,11 +1,12 @@
 // One pass over a stream for all that was asked for. What is written stands at its place when the pass is over, or not at all.
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import type { Vmdesc } from "@godwit/core/stream";
 import { CliFault } from "../faults.ts";
 import { type Input, openInput } from "../io/input.ts";
-import { createOutputFile } from "../io/output-file.ts";
+import { createOutputFile, type OutputFile } from "../io/output-file.ts";
 import { jsonValue, type Terminal } from "../io/terminal.ts";
+import { globMatcher } from "../model/glob.ts";
 import { type ReadOptions, readStream, type StreamRead, type StreamVisitor } from "../model/read-stream.ts";
 import { type PartialFolder, partialFolder, refuseTakenFile, refuseTakenFolder } from "../ram/partial-folder.ts";
 import { type RamFiles, ramFiles } from "../ram/ram-files.ts";
@@ -29,29 +30,47 @@ export async function extract(
   terminal: Terminal,
 ): Promise<Extracted> {
   const { ram, document, overwrite } = asked;
-  if (ram !== undefined) refuseTakenFolder(ram.folder, terminal.folder, overwrite, isRamFolder);
-  if (document?.file !== undefined) refuseTakenFile(document.file, terminal.folder, overwrite);
+  const refuseTaken = (): void => {
+    if (ram !== undefined) refuseTakenFolder(ram.folder, terminal.folder, overwrite, isRamFolder);
+    if (document?.file !== undefined) refuseTakenFile(document.file, terminal.folder, overwrite);
+  };
+  refuseTaken();
+  if (ram !== undefined && document?.file !== undefined) refuseWithin(ram.folder, document.file, terminal.folder);
   const input = await openInput(path, terminal);
+  let output: OutputFile | undefined;
   try {
+    // Opened before the stream is read: that may take long, and be for nothing.
+    if (document?.file !== undefined) output = createOutputFile(document.file, terminal.folder);
     const progress = terminal.progress(`reading ${input.name}`, input.sizeBytes);
     const finder = new SectionFinder(document?.section ?? "");
     const visitor: StreamVisitor = document === undefined ? {} : { section: (section) => finder.section(section) };
     const reading = { ...options, progress };
     if (ram === undefined) {
       const made = document && documentOf(document, finder, await readStream(input, reading, visitor), path);
-      return finish(undefined, made, undefined, document?.file, terminal);
+      return finish(undefined, made, undefined, output, refuseTaken);
     }
     const folder = partialFolder(ram.folder, terminal.folder);
     try {
       const read = await withRam(input, ram, folder, reading, visitor, terminal);
       const made = document && documentOf(document, finder, read, path);
-      return finish(wholeIndex(ram, read), made, folder, document?.file, terminal);
+      return finish(wholeIndex(ram, read), made, folder, output, refuseTaken);
     } finally {
       folder.discard();
     }
   } finally {
+    output?.discard();
     input.close();
   }
+}
+
+/** The folder is replaced as a whole, and what is in it with it. */
+function refuseWithin(ram: string, file: string, folder: string): void {
+  const way = relative(resolve(folder, ram), resolve(folder, file));
+  if (way.startsWith("..") || isAbsolute(way)) return;
+  throw new CliFault("EXTRACT_OUTPUT", `${file} is in the folder for RAM, which has nothing else in it`, {
+    exit: 2,
+    hint: "give -o another place",
+  });
 }
 
 /** Everything is there: it goes to its place, at once as far as that can be. */
@@ -59,21 +78,18 @@ function finish(
   ram: RamIndex | undefined,
   document: object | Uint8Array | undefined,
   folder: PartialFolder | undefined,
-  file: string | undefined,
-  terminal: Terminal,
+  output: OutputFile | undefined,
+  refuseTaken: () => void,
 ): Extracted {
-  const output = file === undefined ? undefined : createOutputFile(file, terminal.folder);
-  try {
-    output?.write(document instanceof Uint8Array ? document : utf8.encode(`${jsonText(document)}\n`));
-    if (folder !== undefined) {
-      onFile(() => writeFileSync(join(folder.path, ramIndexName), `${jsonText(ram)}\n`));
-      folder.commit();
-    }
-    output?.commit();
-    return { ram, document };
-  } finally {
-    output?.discard();
+  // Long after the first time: what has come since is not ours to replace.
+  refuseTaken();
+  output?.write(document instanceof Uint8Array ? document : utf8.encode(`${jsonText(document)}\n`));
+  if (folder !== undefined) {
+    onFile(() => writeFileSync(join(folder.path, ramIndexName), `${jsonText(ram)}\n`));
+    folder.commit();
   }
+  output?.commit();
+  return { ram, document };
 }
 
 const utf8 = new TextEncoder();
@@ -110,10 +126,11 @@ async function withRam(
 /** Refuses RAM that is not whole. */
 function wholeIndex({ globs, allowMissing, channels }: AskedRam, read: StreamRead & { ram: RamFiles }): RamIndex {
   const index = ramIndex(read.ram, read.configuration?.machineType);
-  if (index.blocks.length === 0) {
-    const names = [...read.ram.blocks.keys()];
-    if (names.length === 0) throw new CliFault("RAM_ABSENT", "the stream has no RAM", { exit: 1 });
-    throw new CliFault("EXTRACT_BLOCK", `no RAM block is named ${(globs ?? []).join(" or ")}`, {
+  const names = [...read.ram.blocks.keys()];
+  if (names.length === 0) throw new CliFault("RAM_ABSENT", "the stream has no RAM", { exit: 1 });
+  const unmet = (globs ?? []).filter((glob) => !names.some(globMatcher(glob)));
+  if (unmet.length > 0) {
+    throw new CliFault("EXTRACT_BLOCK", `no RAM block is named ${unmet.join(" or ")}`, {
       exit: 2,
       hint: `the stream has ${names.join(", ")}`,
     });

@@ -1,8 +1,8 @@
 // Sections as documents: one device's values as JSON, a section's body as bytes.
 import { recordToJson } from "@godwit/core/tools";
-import { sectionKeyOf } from "../edit/places.ts";
 import { CliFault } from "../faults.ts";
 import { fieldsOf } from "../model/fields.ts";
+import { sectionKeyOf } from "../model/named-section.ts";
 import type { Section, StreamVisitor } from "../model/read-stream.ts";
 
 /** Keeps the sections that a name may mean, and the keys of all. */

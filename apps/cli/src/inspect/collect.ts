@@ -36,6 +36,27 @@ export async function collect(
   selection: Selection,
   terminal: Terminal,
 ): Promise<Collected> {
+  try {
+    return await collectNamed(path, options, selection, terminal);
+  } catch (error) {
+    throw selection.redact && error instanceof CliFault ? withoutName(error, path) : error;
+  }
+}
+
+/** The same fault of a stream whose name is left out. */
+function withoutName({ code, message, exit, hint, place, cause }: CliFault, name: string): CliFault {
+  // FILE#RECORDING names both; a fault may be of the file.
+  const names = [name, name.replace(/#[^#]*$/, "")];
+  const told = (text: string): string => names.reduce((rest, one) => rest.replaceAll(one, "the stream"), text);
+  return new CliFault(code, told(message), { exit, hint: hint && told(hint), place, cause });
+}
+
+async function collectNamed(
+  path: string,
+  options: ReadOptions,
+  selection: Selection,
+  terminal: Terminal,
+): Promise<Collected> {
   const input = await openInput(path, terminal);
   try {
     const hasValues = selection.sections.length > 0 || selection.paths.length > 0;
@@ -67,7 +88,7 @@ export async function collect(
               headerBytes: wrapper.headerBytes,
               domain: selection.redact ? null : (wrapper.domain ?? null),
             },
-      checkpoint: checkpoint === undefined ? null : checkpointOf(checkpoint),
+      checkpoint: checkpoint === undefined ? null : checkpointOf(checkpoint, selection.redact),
     };
     return { inspection: collector.inspection(stream, read, fault, options, input.name), fault };
   } finally {
@@ -75,12 +96,18 @@ export async function collect(
   }
 }
 
-function checkpointOf({ recording, recordings }: CheckpointPlace): Inspection["stream"]["checkpoint"] {
+/** Names and times are those of a customer's machine: with `--redact` the recordings are numbered. */
+export function checkpointOf(
+  { recording, recordings }: CheckpointPlace,
+  redact: boolean,
+): Inspection["stream"]["checkpoint"] {
+  const nameOf = (name: string): string =>
+    redact ? String(recordings.findIndex((one) => one.name === name) + 1) : name;
   return {
-    recording,
+    recording: nameOf(recording),
     recordings: recordings.map(({ name, createdMs, machine, streamBytes, pages, newPages }) => ({
-      name,
-      created: new Date(createdMs).toISOString(),
+      name: nameOf(name),
+      created: redact ? null : new Date(createdMs).toISOString(),
       machineType: machine,
       streamBytes,
       pages,

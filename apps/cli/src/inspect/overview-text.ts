@@ -30,7 +30,7 @@ type Checkpoint = NonNullable<Inspection["stream"]["checkpoint"]>;
 function recordingFacts({ recording, recordings }: Checkpoint): (readonly [string, string])[] {
   return recordings.map(({ name, created, machineType, streamBytes, pages, newPages }, i) => [
     i === 0 ? "recordings" : "",
-    `${name === recording ? "*" : " "} ${name}, ${created}, ${machineType}, ${sizeText(streamBytes)}, ${newPages} of ${pages} pages new`,
+    `${name === recording ? "*" : " "} ${name}, ${created === null ? "" : `${created}, `}${machineType}, ${sizeText(streamBytes)}, ${newPages} of ${pages} pages new`,
   ]);
 }
 

@@ -5,7 +5,8 @@ import type { FieldValue } from "../model/fields.ts";
 /**
  * Left out, and replaced by their length where they have one:
  * - everything that is memory or a buffer: RAM (which is never shown), FIFOs, MAC addresses, configuration images, strings;
- * - the machine's UUID, the stream's name, libvirt's domain, and values in error messages;
+ * - the machine's UUID, the stream's name, libvirt's domain, names and times of recordings, when the machine was saved, and
+ *   values in error messages;
  * - addresses in guest memory, physical or of a device: of rings, tables, channel programs, interrupts;
  * - every number in a section that no plugin of Godwit's describes, a processor's registers for example: nobody has said
  *   which of them hold what a guest computes with. Booleans, and what a load compares with the destination, are shown.
@@ -22,7 +23,7 @@ export function mayShow(plugin: string | undefined, field: FieldValue): boolean 
   return comparedTypes.has(type);
 }
 
-/** The last names of paths that lead to addresses, or to what a driver keeps beside them. */
+/** The last names of paths that lead to addresses, to what a driver keeps beside them, or to when the machine was saved. */
 const addresses = new RegExp(
   `(?:^|[.\\]])(?:${[
     "desc",
@@ -47,6 +48,7 @@ const addresses = new RegExp(
     "bus_offset",
     "w[0-7]",
     "poison_val",
+    "time_of_the_day_ns",
   ].join("|")})(?:\\[\\d+\\])*$`,
 );
 

@@ -1,7 +1,7 @@
 // A value as text, short enough for a line.
 
 /** Bytes of a buffer that are shown. */
-const shownBytes = 24;
+const shownBytes = 20;
 
 export function valueText(value: unknown): string {
   if (value === null) return "none";

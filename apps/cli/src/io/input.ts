@@ -161,6 +161,9 @@ async function libvirt(input: Input, source: Pieces, terminal: Terminal): Promis
   };
 }
 
+/** Standard inputs that have a reader. */
+const taken = new WeakSet<object>();
+
 function standardInput(terminal: Terminal): Input {
   if (terminal.stdinIsTerminal) {
     throw new CliFault("INPUT_TERMINAL", "standard input is a terminal, and no stream", {
@@ -168,6 +171,13 @@ function standardInput(terminal: Terminal): Input {
       hint: "give a file, or pipe a stream in",
     });
   }
+  if (taken.has(terminal.stdin)) {
+    throw new CliFault("STDIN_TWICE", "standard input is asked for twice, and can be read once", {
+      exit: 2,
+      hint: "give a file for one of them",
+    });
+  }
+  taken.add(terminal.stdin);
   return {
     name: "standard input",
     compression: "none",

@@ -5,6 +5,7 @@ import {
   fchmodSync,
   fsyncSync,
   openSync,
+  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -12,6 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { resolve } from "node:path";
+import { headerBytes, isCheckpoint } from "../checkpoint/format.ts";
 import { CliFault } from "../faults.ts";
 
 export interface OutputFile {
@@ -36,7 +38,28 @@ export function createOutputFile(path: string, folder: string): OutputFile {
   if (found !== undefined && !found.isFile()) {
     throw new CliFault("OUTPUT_SPECIAL", `${path} is no regular file`, { exit: 2, hint: "write to - and redirect it" });
   }
+  if (found !== undefined && isCheckpoint(firstBytes(place))) {
+    throw new CliFault("OUTPUT_CHECKPOINT", `${path} is a checkpoint file, whose recordings would be lost`, {
+      exit: 2,
+      hint: "give another name, or remove it first",
+    });
+  }
   return found === undefined ? new Partial(path, place) : new Partial(path, realpathSync(place), found.mode & 0o777);
+}
+
+/** Enough of them to tell what it is; none where it may not be read. */
+function firstBytes(path: string): Uint8Array {
+  const bytes = new Uint8Array(headerBytes);
+  try {
+    const descriptor = openSync(path, "r");
+    try {
+      return bytes.subarray(0, readSync(descriptor, bytes));
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return bytes;
+  }
 }
 
 class Partial implements OutputFile {

@@ -1,10 +1,10 @@
 // Descriptions that a module brings: --plugin, and the list in a configuration file. Nothing is imported that was not named.
-import { createRequire } from "node:module";
-import { isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Description, type DescriptionFamily, familyOf } from "@godwit/core";
 import { CliFault } from "../faults.ts";
 import type { BroughtFamily } from "./catalogue.ts";
+import { packagePath } from "./package-path.ts";
 
 /**
  * The descriptions among a module's exports: `vmstate(...)`, `family(...)`, and arrays of these; or the export `families`
@@ -41,19 +41,14 @@ async function importNamed(name: string, folder: string): Promise<Record<string,
   } catch (cause) {
     throw new CliFault("PLUGIN_UNREADABLE", `the module ${name} cannot be imported: ${messageOf(cause)}`, {
       exit: 2,
-      hint: isPath ? "is the path right, and does this runtime read it?" : `is it installed in ${folder}?`,
+      hint: isPath
+        ? "is the path right, and does this runtime read it?"
+        : `is it installed in ${folder}? The path of a file begins with ./ or /`,
       cause,
     });
   }
 }
 
-/** As an import in a module of that folder finds it; failing that, one that is installed beside this program. */
-function packagePath(name: string, folder: string): string {
-  try {
-    return createRequire(join(folder, "index.js")).resolve(name);
-  } catch {
-    return createRequire(import.meta.url).resolve(name);
-  }
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The first line: runtimes add who asked for it. */
+const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] as string;

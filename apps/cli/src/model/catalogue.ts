@@ -17,6 +17,7 @@ import { virtioRngPciFamily } from "@godwit/virtio-rng/pci";
 import { scsiDiskFamily } from "@godwit/virtio-scsi";
 import { virtioScsiCcwFamily } from "@godwit/virtio-scsi/ccw";
 import { virtioScsiPciFamily } from "@godwit/virtio-scsi/pci";
+import { ofPlugin } from "./brought-throws.ts";
 import { broughtFor, isNamed, type SectionPath } from "./section-names.ts";
 
 interface CatalogueEntry {
@@ -86,8 +87,11 @@ export function catalogueWith(brought: readonly BroughtFamily[] = []): Catalogue
     describe(sample) {
       const found = find(sample.idstr);
       if (found === undefined) return undefined;
-      const parameters = found.family.infer(sample);
-      return { plugin: found.plugin, description: found.family.build(parameters), parameters };
+      const { plugin, family } = found;
+      return ofPlugin(plugin, () => {
+        const parameters = family.infer(sample);
+        return { plugin, description: family.build(parameters), parameters };
+      });
     },
   };
 }

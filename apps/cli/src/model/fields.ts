@@ -1,6 +1,7 @@
 // A section's body as named values: by the description that fits, else as the stream's vmdesc lists it, else as bytes.
 import { type Description, decodeRecord, isMigrationError, MigrationError, type WireRecord } from "@godwit/core";
 import { elementsOf, layoutByVmdesc, type VmdescValue } from "@godwit/core/tools";
+import { ofPlugin } from "./brought-throws.ts";
 import type { Section } from "./read-stream.ts";
 
 export interface FieldValue {
@@ -39,7 +40,9 @@ export function fieldsOf(section: Section): SectionFields {
   if (isMigrationError(described)) return fieldsByVmdesc(section, described);
   const { plugin, description } = described;
   try {
-    const record = decodeRecord(description, body, { version: head.version, offset: bodyOffset, checks: false });
+    const record = ofPlugin(plugin, () =>
+      decodeRecord(description, body, { version: head.version, offset: bodyOffset, checks: false }),
+    );
     const fields = [...leaves(record, "")];
     return {
       by: "description",

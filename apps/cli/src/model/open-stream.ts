@@ -49,7 +49,7 @@ export async function visitStream(
 }
 
 export async function catalogueOf(options: VerbOptions, { folder, environment }: Terminal): Promise<Catalogue> {
-  const config = (options["config"] as string | undefined) ?? environment["GODWIT_CONFIG"];
+  const config = (options["config"] as string | undefined) ?? (environment["GODWIT_CONFIG"] || undefined);
   const brought = [];
   for (const name of (options["plugin"] as readonly string[] | undefined) ?? []) {
     brought.push(...(await bringFamilies(name, folder)));

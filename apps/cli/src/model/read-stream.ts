@@ -94,6 +94,8 @@ const defaultPageBytes = 4096;
 /** A migration that sends its RAM so often over does not end; small machines may do it more often. */
 const endlessRounds = 1000;
 const endlessRecords = 1 << 20;
+/** More commands and sections than any stream has, but for those that discard a page each on the way to post-copy. */
+const endlessElements = 1 << 16;
 const nothing = new Uint8Array(0);
 
 /** Throws the stream's fault as a `MigrationError`, with its section, path and offset; what came before was visited. */
@@ -137,6 +139,8 @@ class Pass {
   #ram: BodyDecoder<RamSection> | undefined;
   #ramBefore: Pick<RamSection, "records" | "blocks"> = { records: {}, blocks: new Map() };
   #records = 0;
+  /** Commands, and sections but for those of RAM. */
+  #elements = 0;
 
   constructor(options: ReadOptions, visitor: StreamVisitor, ahead: Vmdesc | "none" | undefined, fileOffset: number) {
     this.#fileOffset = fileOffset;
@@ -225,9 +229,20 @@ class Pass {
   #checkEnd(): void {
     const { records, blocks } = this.#ram?.value() ?? this.#ramBefore;
     const seen = this.#records + recordsOf(records);
-    if (seen <= endlessRecords) return;
+    if (seen <= endlessRecords && this.#elements <= endlessElements) return;
     let ramBytes = 0;
     for (const { length } of blocks.values()) ramBytes += length;
+    const mostElements = endlessElements + ramBytes / this.#pageBytes;
+    if (this.#elements > mostElements) {
+      throw new MigrationError("STREAM_ENDLESS", "the stream has more commands and sections than a machine needs", {
+        section: "stream",
+        path: "type",
+        offset: this.bytes,
+        expected: `at most ${mostElements}`,
+        found: String(this.#elements),
+      });
+    }
+    if (seen <= endlessRecords) return;
     if (seen <= endlessRounds * (ramBytes / this.#pageBytes)) return;
     throw new MigrationError("STREAM_ENDLESS", `the stream sends its RAM more than ${endlessRounds} times over`, {
       section: "ram/0",
@@ -266,12 +281,14 @@ class Pass {
         // A stream that went on to post-copy ends without a description of itself.
         if (event.name === "POSTCOPY_ADVISE") this.#isAdvised = true;
         if (event.name.startsWith("POSTCOPY_LISTEN")) this.#about.own ??= "none";
+        this.#elements++;
         this.#visitor.command?.(event);
         break;
       case "section":
         // Another one may have begun in the same chunk.
         if (this.#held !== undefined && this.#held.from <= event.offset + event.bytes) this.#held = undefined;
         if (event.head.idstr === "ram" && event.phase !== "full") this.#ramRead(event.value as RamSection);
+        else this.#elements++;
         this.#visitor.section?.(this.#section(event));
         break;
       case "eof":

@@ -9,6 +9,7 @@ import {
   sectionType,
   type Vmdesc,
 } from "@godwit/core/stream";
+import { ofPlugin } from "./brought-throws.ts";
 import type { Catalogue, Described } from "./catalogue.ts";
 
 /** What is known of the whole stream, and changes while it is read. */
@@ -102,7 +103,7 @@ export class SectionDecoder implements BodyDecoder<DeviceBody> {
       }) as Described;
       const decoder = recordDecoder(described.description, this.#head.version);
       const trial = cursor.fork();
-      const complete = decoder.resume(trial);
+      const complete = ofPlugin(described.plugin, () => decoder.resume(trial));
       if (complete) return this.#take(cursor, trial.offset - cursor.offset, "description");
       if (ended)
         throw new MigrationError("STREAM_TRUNCATED", "the stream ends in the middle of an element", {

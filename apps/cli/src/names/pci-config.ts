@@ -66,7 +66,9 @@ export function pciConfigParts(bytes: Uint8Array): NamedPart[] {
 
 function capabilities(config: Config, vendor: number): void {
   const seen = new Set<number>();
-  for (let at = config.u8(0x34) & 0xfc; at >= 0x40 && at <= 0xf8 && !seen.has(at); at = config.u8(at + 1) & 0xfc) {
+  // An image may be shorter than its capabilities say.
+  const isInside = (at: number): boolean => at >= 0x40 && at <= 0xf8 && at + 8 <= config.bytes.length;
+  for (let at = config.u8(0x34) & 0xfc; isInside(at) && !seen.has(at); at = config.u8(at + 1) & 0xfc) {
     seen.add(at);
     const id = config.u8(at);
     const path = `capability[0x${at.toString(16)}]`;

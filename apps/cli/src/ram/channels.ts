@@ -99,12 +99,13 @@ export interface Channels {
 /**
  * How the pages are compressed, and whose channels they are, is found in the files; where the channels meet the main
  * stream is told by the main stream's first section, which has a MULTIFD_FLUSH or not. `pageBytes` is asked at the first
- * marker. Errors: `MULTIFD_HELLO`, `MULTIFD_PACKET`, `MULTIFD_SYNC`, `STREAM_TRUNCATED` and what their pages bring.
+ * marker, and so is `uuid`: the machine's, where the main stream tells it. Errors: `CHANNEL_WRONG`, `MULTIFD_HELLO`, `MULTIFD_PACKET`, `MULTIFD_SYNC`, `STREAM_TRUNCATED` and what their pages bring.
  */
 export function joinChannels(
   files: readonly ChannelFile[],
   target: PageTarget<ListedBlock>,
   pageBytes: () => number,
+  uuid: () => Uint8Array | undefined,
 ): Channels {
   let receiver: MultifdReceiver | undefined;
   let pumps: readonly Pump[] = [];
@@ -116,7 +117,7 @@ export function joinChannels(
             channels: files.length,
             sync: kind === "eos" ? "section" : "round",
             pageBytes: pageBytes(),
-            uuid: uuidOf(files[0] as ChannelFile),
+            uuid: machineOf(files[0] as ChannelFile, uuid()),
             compression: channelCompression[methodOf(files, pageBytes())],
           },
           target,
@@ -195,13 +196,24 @@ function uuidOf(file: ChannelFile): Uint8Array {
   }
 }
 
-function notAChannel({ name }: ChannelFile, why: string, cause?: unknown): CliFault {
-  return new CliFault("CHANNEL_WRONG", `${name} is no channel of multifd: ${why}`, {
-    exit: 1,
-    hint: "the main stream is the one that begins with QEVM; all other connections of the migration are channels",
-    cause,
-  });
+/** The machine whose channels these are; of the other files the receiver finds out. */
+function machineOf(file: ChannelFile, told: Uint8Array | undefined): Uint8Array {
+  const uuid = uuidOf(file);
+  if (told === undefined || Buffer.compare(uuid, told) === 0) return uuid;
+  throw notAChannel(
+    file,
+    "it is another machine's, by its UUID",
+    undefined,
+    "give the files of one migration together",
+  );
 }
+
+function notAChannel({ name }: ChannelFile, why: string, cause?: unknown, hint: string = whatChannelsAre): CliFault {
+  return new CliFault("CHANNEL_WRONG", `${name} is no channel of this migration: ${why}`, { exit: 1, hint, cause });
+}
+
+const whatChannelsAre =
+  "the main stream is the one that begins with QEVM; all other connections of the migration are channels";
 
 const compressionBits = 0x3e;
 const methods: Readonly<Record<number, PageCompression["method"]>> = { 0: "none", 2: "zlib", 4: "zstd" };

@@ -1,7 +1,8 @@
 // A folder beside the place where something will stand: what is in it is unfinished, and says so by its name.
 import { randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
 import { CliFault } from "../faults.ts";
 import { onFile } from "./run-writer.ts";
 
@@ -15,11 +16,25 @@ export interface PartialFolder {
   discard(): void;
 }
 
-/** `place`: as the user gave it; `folder`: what it begins at. Exit 2 where nothing can be made there. */
+/**
+ * `place`: as the user gave it; `folder`: what it begins at. What killed processes have left of the same place is removed.
+ * Exit 2 where nothing can be made there.
+ */
 export function partialFolder(place: string, folder: string): PartialFolder {
   const target = resolve(folder, place);
-  const path = `${target}.${randomBytes(4).toString("hex")}.partial`;
-  onFile(() => mkdirSync(path));
+  onFile(() => removeLeftovers(target), place);
+  return madeFolder(target, place);
+}
+
+/** For what has no place: in the system's folder for such things, for nobody else to read. */
+export function temporaryFolder(): PartialFolder {
+  const target = join(tmpdir(), "godwit");
+  return madeFolder(target, target, 0o700);
+}
+
+function madeFolder(target: string, place: string, mode?: number): PartialFolder {
+  const path = `${target}.${process.pid}-${randomBytes(4).toString("hex")}.partial`;
+  onFile(() => mkdirSync(path, mode), place);
   let left = true;
   const remove = (): void => {
     if (left) rmSync(path, { recursive: true, force: true });
@@ -34,18 +49,44 @@ export function partialFolder(place: string, folder: string): PartialFolder {
         const before = lstatSync(target, { throwIfNoEntry: false });
         const replaced = `${path}.replaced`;
         if (before !== undefined) renameSync(target, replaced);
-        renameSync(path, target);
+        try {
+          renameSync(path, target);
+        } catch (error) {
+          if (before !== undefined) renameSync(replaced, target);
+          throw error;
+        }
         rmSync(replaced, { recursive: true, force: true });
-      });
+      }, place);
       left = false;
       process.off("exit", remove);
     },
     commitFile(name) {
-      onFile(() => renameSync(resolve(path, name), target));
+      onFile(() => renameSync(resolve(path, name), target), place);
       remove();
     },
     discard: remove,
   };
+}
+
+/** A signal ends us in the middle of a read, with no time to clear up: the next one for the same place does it. */
+function removeLeftovers(target: string): void {
+  const folder = dirname(target);
+  const prefix = `${basename(target)}.`;
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(prefix)) continue;
+    const [, pid] = /^(\d+)-[0-9a-f]{8}\.partial$/.exec(name.slice(prefix.length)) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** One that is not ours to signal is alive all the same. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 // The RAM of a stream as files in a folder: one sparse image a block, pages that are zero as holes.
-import { closeSync, ftruncateSync, openSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { ListedBlock, ListedExtra } from "@godwit/ram-dirty-tracker";
 import { imageName } from "./file-names.ts";
@@ -15,18 +15,20 @@ export interface RamFilesInit {
   wants?(block: ListedBlock): boolean;
   /** How much memory a stream may list. Bytes; the default is 1 TiB. */
   readonly boundBytes?: number | undefined;
+  /** The files have no name: they are gone with `close`, or with the process, however it ends. */
+  readonly unnamed?: boolean;
   onControl?(kind: "memsize" | "eos" | "mfflush", value: number): void;
 }
 
 export interface RamFiles extends RamPlaces {
-  /** Of a wanted block's image. */
+  /** Of a wanted block's image, if it has a name. */
   pathOf(block: ListedBlock): string;
   /** Closes the files, which stay. Twice is once. */
   close(): void;
 }
 
 /** Exit 2 where the file system refuses. */
-export function ramFiles({ folder, wants, boundBytes, ...rest }: RamFilesInit): RamFiles {
+export function ramFiles({ folder, wants, boundBytes, unnamed = false, ...rest }: RamFilesInit): RamFiles {
   const descriptors: number[] = [];
   const pathOf = ({ idstr }: ListedBlock): string => join(folder, imageName(idstr));
   const places = ramPlaces({
@@ -37,6 +39,7 @@ export function ramFiles({ folder, wants, boundBytes, ...rest }: RamFilesInit): 
       return onFile(() => {
         const descriptor = openSync(pathOf(block), "wx+");
         descriptors.push(descriptor);
+        if (unnamed) unlinkSync(pathOf(block));
         // As long as the block, and empty: what is not written is a hole.
         ftruncateSync(descriptor, block.length);
         return { descriptor, at: 0 };

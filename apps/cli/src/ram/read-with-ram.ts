@@ -1,5 +1,6 @@
 // One pass over a stream whose RAM is wanted: its pages go to their places, those of its channels and of post-copy too.
 import { isMigrationError, MigrationError } from "@godwit/core";
+import type { Configuration } from "@godwit/core/stream";
 import { CliFault } from "../faults.ts";
 import type { Input } from "../io/input.ts";
 import type { Terminal } from "../io/terminal.ts";
@@ -44,16 +45,23 @@ export async function readStreamWithRam<R extends RamPlaces>(init: WithRamInit<R
   const { input, options, visitor, channels: paths = [], scratch, terminal } = init;
   const files = await openChannels(paths, scratch, terminal);
   try {
-    const pages = new PageSize(options);
+    const told = new Told(options);
     let joined: Channels | undefined;
     const ram = init.open({
-      pageBytes: () => pages.bytes,
+      pageBytes: () => told.pageBytes,
       onControl(kind) {
         if (kind !== "memsize") joined?.meet(kind);
       },
     });
-    if (files.length > 0) joined = joinChannels(files, ram.target, () => pages.bytes);
-    const read = await readStream(input, { ...options, ram: ram.ram }, watching(visitor, pages, ram));
+    if (files.length > 0) {
+      joined = joinChannels(
+        files,
+        ram.target,
+        () => told.pageBytes,
+        () => told.uuid,
+      );
+    }
+    const read = await readStream(input, { ...options, ram: ram.ram }, watching(visitor, told, ram));
     joined?.end();
     ram.finish();
     return { ...read, ram };
@@ -64,8 +72,10 @@ export async function readStreamWithRam<R extends RamPlaces>(init: WithRamInit<R
   }
 }
 
-/** The page size that `readStream` reads RAM with, which it does not tell before the end. */
-class PageSize {
+/** What the stream has told of itself so far. `readStream` does not say it before the end. */
+class Told {
+  /** The machine's. */
+  uuid: Uint8Array | undefined;
   #pageBits = 0;
   #listedBytes: number | undefined;
 
@@ -73,7 +83,8 @@ class PageSize {
     this.#listedBytes = givenVmdesc?.page_size;
   }
 
-  get bytes(): number {
+  /** The page size that `readStream` reads RAM with. */
+  get pageBytes(): number {
     return this.#pageBits > 0 ? 2 ** this.#pageBits : (this.#listedBytes ?? defaultPageBytes);
   }
 
@@ -81,20 +92,21 @@ class PageSize {
     this.#listedBytes = pageBytes;
   }
 
-  configured(pageBits: number): void {
+  configured({ pageBits, uuid }: Configuration): void {
     this.#pageBits = pageBits;
+    this.uuid = uuid;
   }
 }
 
-function watching(visitor: StreamVisitor, pages: PageSize, ram: RamPlaces): StreamVisitor {
+function watching(visitor: StreamVisitor, told: Told, ram: RamPlaces): StreamVisitor {
   return {
     opening: (head, phase, bodyOffset) => visitor.opening?.(head, phase, bodyOffset),
     vmdescAhead(vmdesc) {
-      pages.ahead(vmdesc.page_size);
+      told.ahead(vmdesc.page_size);
       visitor.vmdescAhead?.(vmdesc);
     },
     configuration(configuration, place) {
-      pages.configured(configuration.pageBits);
+      told.configured(configuration);
       visitor.configuration?.(configuration, place);
     },
     section: (section) => visitor.section?.(section),

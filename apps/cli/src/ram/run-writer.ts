@@ -65,15 +65,15 @@ export function writeWhole(descriptor: number, at: number, bytes: Uint8Array): v
   });
 }
 
-/** What the file system refuses, in words. */
-export function onFile<T>(act: () => T): T {
+/** What the file system refuses, in words; of `place`, as the user gave it, else of the path that it tells. */
+export function onFile<T>(act: () => T, place?: string): T {
   try {
     return act();
   } catch (cause) {
     const { code = String(cause), path } = cause as NodeJS.ErrnoException;
     const why = reasons[code] ?? code;
-    const where = path === undefined ? "" : ` to ${path}`;
-    throw new CliFault("OUTPUT_WRITE", `it cannot be written${where}: ${why}`, { exit: 2, cause });
+    const what = place ?? path ?? "the output";
+    throw new CliFault("OUTPUT_WRITE", `${what} cannot be written: ${why}`, { exit: 2, cause });
   }
 }
 
@@ -83,6 +83,7 @@ const reasons: Readonly<Record<string, string>> = {
   EFBIG: "the file system does not take a file of that length",
   EACCES: "it is not allowed",
   EROFS: "the file system is read-only",
+  ENOTDIR: "its path goes through a file",
   EEXIST: "there is such a file already",
   ENOENT: "there is no such folder",
 };

@@ -25,7 +25,13 @@ function planSection(section: DecodedSection, dump: Side, target: DecodedTarget 
   if (known.length === 0) {
     if (isOutsideDumps(namesOf(section)) || hasSaved(target, section)) return plan;
     plan.edits.push({ kind: "drop-section", section: key });
-    plan.losses.push(...lost(section, ({ path }) => path !== "", undefined));
+    plan.losses.push(
+      ...orItself(
+        section,
+        "",
+        lost(section, () => true, undefined),
+      ),
+    );
     plan.notes.push(`${key}: the destination's dump has no device class that writes such a section`);
     return plan;
   }
@@ -75,7 +81,7 @@ function planSubsections(section: DecodedSection, known: readonly CheckedDescrip
   for (const place of subsectionsOf(section, plan)) {
     // One that holds others takes them along.
     if (names.has(place.name) || dropped.some(({ path }) => isBelow(place.path, path))) continue;
-    plan.losses.push(...lostSubsection(section, place));
+    plan.losses.push(...orItself(section, place.path, lostSubsection(section, place)));
     // Elements of an array each have theirs, and an edit is about all of a name.
     if (!dropped.some(({ name }) => name === place.name)) {
       plan.edits.push({ kind: "drop-subsection", section: key, subsection: place.name });
@@ -102,6 +108,11 @@ function subsectionsOf(section: DecodedSection, plan: SectionPlan): readonly Pla
   return Object.entries(description?.subsections ?? {})
     .filter(([own]) => record?.[own] !== undefined)
     .map(([path, one]) => ({ name: one.description.name, path }));
+}
+
+/** What has no values tells by being there, and nobody knows what the destination does without it. */
+function orItself({ key }: DecodedSection, path: string, losses: readonly Loss[]): readonly Loss[] {
+  return losses.length > 0 ? losses : [{ section: key, path, value: {}, absent: undefined, safe: false }];
 }
 
 /** What the destination takes where a subsection does not come: only our own description tells that. */

@@ -9,14 +9,16 @@ export function dumpText({ described, listed }: Subject, machine: string): Dump 
     described.map(({ description }) => description),
     machine,
   );
-  const more: Record<string, Dump[string]> = {};
+  const sections = new Map(Object.entries(dump));
+  const said = new Set<string>();
   for (const { device, key } of listed) {
     const section = dumpSectionOfVmdesc(device);
-    const said = [...Object.entries(more)].find(([, one]) => JSON.stringify(one) === JSON.stringify(section));
-    if (said !== undefined) continue;
-    more[device.name in dump || device.name in more ? key : device.name] = section;
+    const text = JSON.stringify(section);
+    if (said.has(text)) continue;
+    said.add(text);
+    sections.set(sections.has(device.name) ? key : device.name, section);
   }
-  return { ...dump, ...more };
+  return Object.fromEntries(sections);
 }
 
 /** The schema where there is one description, else an object of them by section or name. */

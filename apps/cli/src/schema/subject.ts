@@ -134,6 +134,15 @@ export async function subjectOfStream(
   const leftOut: LeftOut[] = [];
   const wanted = wantedBy(options);
   const isAsked = (idstr: string): boolean => names === undefined || [...names].some((name) => isOf(idstr, name));
+  /** One section that its vmdesc does not fit says nothing about the others. */
+  const list = (key: string, device: VmdescDevice, body: Uint8Array): void => {
+    try {
+      listed.push({ key, device, leaves: leavesOf(device, body) });
+    } catch (error) {
+      if (!isMigrationError(error)) throw error;
+      leftOut.push({ key, why: error.message });
+    }
+  };
   const read = await visitStream(
     path,
     await readOptions(options, terminal),
@@ -141,8 +150,7 @@ export async function subjectOfStream(
       section({ head, key, phase, described: found, listed: device, body }) {
         if (phase !== "full" || !wanted(head) || !isAsked(head.idstr)) return;
         if (found !== undefined && !isMigrationError(found)) described.push({ key, description: found.description });
-        else if (device !== undefined && body !== undefined)
-          listed.push({ key, device, leaves: leavesOf(device, body) });
+        else if (device !== undefined && body !== undefined) list(key, device, body);
         else leftOut.push({ key, why: isMigrationError(found) ? found.message : "nothing describes it" });
       },
     },
@@ -161,11 +169,17 @@ function wantedBy(options: VerbOptions): (section: { idstr: string; instance: nu
   return (section) => matchers.length === 0 || matchers.some((matches) => matches(section));
 }
 
-export function mustHold({ described, listed, leftOut }: Subject, name: string): void {
+export function mustHold({ described, listed, leftOut }: Subject, name: string, globs: readonly string[] = []): void {
   if (described.length + listed.length > 0) return;
   const [first] = leftOut;
+  if (first === undefined && globs.length > 0) {
+    throw new CliFault("SCHEMA_EMPTY", `nothing in ${name} is called ${globs.join(" or ")}`, {
+      exit: 2,
+      hint: "without --section all of it is told",
+    });
+  }
   throw new CliFault("SCHEMA_EMPTY", `nothing in ${name} has a schema`, {
     exit: 2,
-    hint: first === undefined ? "does --section name what is there?" : `${first.key}: ${first.why}`,
+    hint: first === undefined ? "it holds no device sections" : `${first.key}: ${first.why}`,
   });
 }

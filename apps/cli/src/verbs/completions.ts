@@ -4,6 +4,7 @@ import { fishScript } from "../completions/fish.ts";
 import { wordsOf } from "../completions/model.ts";
 import { zshScript } from "../completions/zsh.ts";
 import { CliFault } from "../faults.ts";
+import { outLines } from "../io/terminal.ts";
 import type { Verb } from "../verb.ts";
 
 const shells = { bash: bashScript, zsh: zshScript, fish: fishScript };
@@ -28,7 +29,7 @@ export const completions: Verb = {
     }
     const script = shells[shell as keyof typeof shells]((await everyVerb()).map(wordsOf));
     if (options["json"] === true) terminal.json({ shell, script });
-    else terminal.out(script.trimEnd());
+    else outLines(terminal.out, script.trimEnd());
     return 0;
   },
 };

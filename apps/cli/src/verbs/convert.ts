@@ -27,18 +27,18 @@ export const convert: Verb = {
       "one stream of main and channels of multifd",
     ],
     ["godwit convert vm.stream vm.checkpoint", "one more recording of a checkpoint file, or the first"],
-    ["godwit convert vm.checkpoint - --to stream | zstd > vm.stream.zst", "the last recording, compressed"],
+    ["godwit convert vm.checkpoint - | zstd > vm.stream.zst", "the last recording as a stream, compressed"],
   ],
   define(command) {
     command
       .argument("<input>", "a stream, a mapped-ram file or a checkpoint, or - for standard input")
       .argument("<output>", "what is to be made, or - for standard output")
       .option("--to <form>", "stream, mapped-ram or checkpoint (default: by the output's extension)")
-      .option("--channel <file>", "what came by a channel of multifd; once for each", collect)
+      .option("--channel <file>", "what came by a channel of multifd of the same migration; once for each", collect)
       .option("--recording <name>", "which recording of a checkpoint is read (default: the last)")
       .option("--name <name>", "what the recording of a checkpoint is called that is made (default: its number)")
       .option("--ram-bound <size>", "how much memory the stream may list", "1T")
-      .option("--overwrite", "replace what is there");
+      .option("--overwrite", "replace the file that is there; a checkpoint file gets one more recording instead");
     streamOptions(command);
   },
   async run({ args: [input = "", output = ""], options, terminal }) {
@@ -46,6 +46,18 @@ export const convert: Verb = {
     const isJson = options["json"] === true;
     if (isJson && output === "-") {
       throw new CliFault("CONVERT_PIPE", "standard output holds the stream, and no JSON beside it", { exit: 2 });
+    }
+    if (output === "-" && terminal.stdoutIsTerminal) {
+      throw new CliFault("OUTPUT_TERMINAL", "a stream is nothing for a terminal", {
+        exit: 2,
+        hint: "give a file, or a pipe",
+      });
+    }
+    if (to === "checkpoint" && options["overwrite"] === true) {
+      throw new CliFault("CONVERT_OVERWRITE", "a checkpoint file gets one more recording, and is not replaced", {
+        exit: 2,
+        hint: "leave --overwrite out, or remove the file first",
+      });
     }
     const name = options["name"] as string | undefined;
     if (name !== undefined && to !== "checkpoint") {
@@ -69,7 +81,9 @@ export const convert: Verb = {
       return 0;
     }
     const content = blocks.reduce((sum, { writtenPages }) => sum + writtenPages * pageBytes, 0);
-    terminal.note(`${output}: ${to}, ${sizeText(bytes)}, of it ${sizeText(content)} of RAM that is not zero`);
+    terminal.note(
+      `${output === "-" ? "standard output" : output}: ${to}, ${sizeText(bytes)}, of it ${sizeText(content)} of RAM that is not zero`,
+    );
     if (droppedCommands.length > 0) terminal.note(`left out, for nobody answers: ${droppedCommands.join(", ")}`);
     return 0;
   },

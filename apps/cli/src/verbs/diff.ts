@@ -20,9 +20,9 @@ import { collect, streamOptions, type Verb, type VerbOptions } from "../verb.ts"
  * [{what, a, b}], `sections` {onlyInA, onlyInB: [{section, version, bodyBytes}], moved: [{section, placeA, placeB}], changed:
  * [{section, by, version: {a, b}, subsectionsOnlyInA, subsectionsOnlyInB, fields: [{path, a, b, bytes: {a, b}, ranges:
  * [{offset, bytes, a, b}], moreRanges, names: [{path, a, b, set, cleared}]}]}]}, `ram` {pageBytes, onlyInA, onlyInB: [{idstr,
- * bytes}], changed: [{idstr, bytes: {a, b}, pages: {changed, cleared, filled, onlyInA, onlyInB}, ranges: [{kind, firstPage,
- * lastPage, pages, offset}], moreRanges}]} or null, `ignored`, `notes`. 64-bit integers are decimal strings, bytes of ranges
- * hexadecimal, buffers that only one side has base64.
+ * bytes}], changed: [{idstr, bytes: {a, b}, memoryPageBytes: {a, b}, address: {a, b}, pages: {changed, cleared, filled,
+ * onlyInA, onlyInB}, ranges: [{kind, firstPage, lastPage, pages, offset}], moreRanges}], pagesInNeither} or null, `ignored`,
+ * `notes`. 64-bit integers are decimal strings, bytes of ranges hexadecimal, buffers that only one side has base64.
  */
 export const diff: Verb = {
   name: "diff",

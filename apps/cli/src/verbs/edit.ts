@@ -15,7 +15,8 @@ import { reportLines } from "../edit/report.ts";
 import { openSource, type Source } from "../edit/source.ts";
 import { CliFault } from "../faults.ts";
 import { openInput } from "../io/input.ts";
-import { createOutputFile } from "../io/output-file.ts";
+import { onStop } from "../io/on-stop.ts";
+import { createOutputFile, stdoutFault } from "../io/output-file.ts";
 import type { Terminal } from "../io/terminal.ts";
 import { readOptions } from "../model/open-stream.ts";
 import type { ReadOptions } from "../model/read-stream.ts";
@@ -30,7 +31,7 @@ export const edit: Verb = {
   examples: [
     ["godwit edit vm.stream -o new.stream --rename-machine pc-q35-7.2", "another machine type; all else as it was"],
     ["godwit edit vm.stream -o new.stream --set 'timer/0#cpu_ticks_offset=0x10'", "one field, all else as it was"],
-    ["godwit edit vm.stream -o new.stream --drop 'cpu/0#cpu/nested_state'", "a section without one of its subsections"],
+    ["godwit edit vm.stream -o new.stream --drop 'hpet/0#hpet/offset'", "a section without one of its subsections"],
     ["godwit edit vm.stream -o new.stream --retarget old.json", "for the QEMU whose -dump-vmstate is old.json"],
     ["godwit edit vm.stream --dry-run --retarget old.json", "what that would do, lose and ask of the destination"],
   ],
@@ -139,17 +140,27 @@ async function write(
 ): Promise<EditReport> {
   if (output === undefined || output === "-") {
     const report = await writeVerified(source, part, plan, read);
-    if (output === "-") for await (const chunk of editedChunks(source, plan)) await terminal.write(chunk);
+    if (output === "-") for await (const chunk of editedChunks(source, plan)) await writeOut(chunk, terminal);
     return report;
   }
   const file = createOutputFile(output, terminal.folder);
+  const stopped = onStop(() => file.discard());
   try {
     const progress = terminal.progress(`writing ${output}`, part.bytes);
     const report = await writeVerified(source, part, plan, { ...read, progress }, (chunk) => file.write(chunk));
     file.commit();
     return report;
   } finally {
+    stopped();
     file.discard();
+  }
+}
+
+async function writeOut(chunk: Uint8Array, terminal: Terminal): Promise<void> {
+  try {
+    await terminal.write(chunk);
+  } catch (cause) {
+    throw stdoutFault(cause as NodeJS.ErrnoException);
   }
 }
 

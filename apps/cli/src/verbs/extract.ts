@@ -11,11 +11,12 @@
 //
 // `--json`: {"stream", "ram": {"folder", ...ram.json} or null, "document": {"kind", "section", "file", "value"} or null}; `value`
 // is null where it went to `file`, and base64 for `--raw`.
+import { join } from "node:path";
 import { type AskedDocument, asked } from "../extract/asked.ts";
 import { type Extracted, extract as extractFrom, jsonText } from "../extract/extract.ts";
 import { CliFault } from "../faults.ts";
 import { sizeText } from "../io/size.ts";
-import type { Terminal } from "../io/terminal.ts";
+import { outLines, type Terminal } from "../io/terminal.ts";
 import { readOptions } from "../model/open-stream.ts";
 import { collect, streamOptions, type Verb } from "../verb.ts";
 
@@ -32,17 +33,21 @@ export const extract: Verb = {
   ],
   define(command) {
     command
-      .argument("<stream>", "a file, or - for standard input")
+      .argument("<stream>", "a file, or - for standard input; FILE#NAME is a recording of a checkpoint file")
       .option("--ram <folder>", "RAM blocks as sparse raw images in a new folder")
       .option("--block <glob>", "with --ram: these blocks alone; may be given several times", collect)
-      .option("--channel <file>", "with --ram: what came by a channel of multifd; once for each", collect)
+      .option(
+        "--channel <file>",
+        "with --ram: what came by a channel of multifd of the same migration; once for each",
+        collect,
+      )
       .option("--allow-missing", "with --ram: although pages have not come; they are zero, and told in ram.json")
       .option("--ram-bound <size>", "with --ram: how much memory the stream may list", "1T")
       .option("--device <section>", "a device's values as JSON")
       .option("--vmdesc-json", "the stream's own description as JSON")
       .option("--raw <section>", "the bytes of a section's body")
       .option("-o, --output <file>", "where that document goes; standard output, if not given")
-      .option("--overwrite", "replace what is there");
+      .option("--overwrite", "replace what is there: a file, or a folder that holds images and ram.json alone");
     streamOptions(command);
   },
   async run({ args: [path = ""], options, terminal }) {
@@ -71,12 +76,12 @@ async function show(
   for (const { name, file, bytes, writtenPages, missingPages } of ram?.blocks ?? []) {
     const content = sizeText(writtenPages * (ram?.pageBytes ?? 0));
     const missing = missingPages === 0 ? "" : `, ${missingPages} pages missing`;
-    terminal.note(`${folder}/${file}: ${name}, ${sizeText(bytes)}, of it ${content} not zero${missing}`);
+    terminal.note(`${join(folder ?? "", file)}: ${name}, ${sizeText(bytes)}, of it ${content} not zero${missing}`);
   }
   if (document === undefined) return;
   if (asked?.file !== undefined) terminal.note(`${asked.file}: written`);
   else if (document instanceof Uint8Array) await terminal.write(document);
-  else terminal.out(jsonText(document));
+  else outLines(terminal.out, jsonText(document));
 }
 
 function report(

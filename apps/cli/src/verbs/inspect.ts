@@ -4,7 +4,7 @@ import { faultLines } from "../faults.ts";
 import { collect, type Selection } from "../inspect/collect.ts";
 import type { Inspection } from "../inspect/inspection.ts";
 import { headLines, overviewLines } from "../inspect/overview-text.ts";
-import type { Terminal } from "../io/terminal.ts";
+import { outLines, type Terminal } from "../io/terminal.ts";
 import { readOptions } from "../model/open-stream.ts";
 import { collect as several, streamOptions, type Verb } from "../verb.ts";
 
@@ -69,7 +69,11 @@ export const inspect: Verb = {
     }
     if (error === undefined) return 0;
     for (const line of faultLines(error)) terminal.note(line);
-    if (options["debug"] === true && fault instanceof Error) terminal.note(fault.stack ?? "");
+    if (options["debug"] === true && fault instanceof Error) {
+      const trace = fault.stack ?? "";
+      // It begins with the message, which tells what was found.
+      outLines(terminal.note, selection.redact ? (trace.match(/^ +at .*$/gm) ?? []).join("\n") : trace);
+    }
     return 1;
   },
 };

@@ -1,5 +1,6 @@
 // `godwit schema`: what a module's descriptions, or a stream's sections, look like.
 import { CliFault } from "../faults.ts";
+import { outLines } from "../io/terminal.ts";
 import { dumpText, pages, schemas } from "../schema/forms.ts";
 import { isStream, mustHold, subjectOfModule, subjectOfStream } from "../schema/subject.ts";
 import { collect, streamOptions, type Verb } from "../verb.ts";
@@ -39,16 +40,27 @@ export const schema: Verb = {
     if (!forms.includes(form)) {
       throw new CliFault("FORM_UNKNOWN", `there is no form "${form}"`, { exit: 2, hint: forms.join(", ") });
     }
-    const subject = isStream(name, terminal.folder)
+    const isOfStream = isStream(name, terminal.folder);
+    if (isOfStream && options["like"] !== undefined) {
+      throw new CliFault(
+        "SCHEMA_ARGUMENTS",
+        `${name} is a stream: its own parameters are taken, and not those of another`,
+        {
+          exit: 2,
+          hint: "--like is for modules",
+        },
+      );
+    }
+    const subject = isOfStream
       ? await subjectOfStream(name, options, terminal)
       : await subjectOfModule(name, options, terminal);
     const all = form === "json-schema" ? withoutListed(subject) : subject;
     for (const { key, why } of all.leftOut) terminal.note(`godwit: ${key} is left out: ${why}`);
-    mustHold(all, name);
+    mustHold(all, name, options["section"] as readonly string[] | undefined);
     if (form === "markdown") {
       const markdown = pages(all);
       if (options["json"] === true) terminal.json({ markdown });
-      else terminal.out(markdown.trimEnd());
+      else outLines(terminal.out, markdown.trimEnd());
     } else {
       const machine = (options["machine"] as string | undefined) ?? subject.machine ?? "none";
       terminal.json(form === "dump" ? dumpText(all, machine) : schemas(all));

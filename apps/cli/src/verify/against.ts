@@ -111,15 +111,23 @@ function machine({ machineType }: AgainstFacts, { dump }: Target, reasons: Reaso
   });
 }
 
-function commands({ commands }: AgainstFacts, { vmdesc, release }: Target, reasons: Reason[], doubts: Reason[]): void {
+/** Machine types that are numbered by upstream's releases: the destination is of that one or a later one. */
+const numberedMachine = /^(?:pc-i440fx|pc-q35|pseries|s390-ccw-virtio|virt)-(\d+)\.(\d+)$/;
+
+const isAtLeast = (own: readonly [number, number], since: readonly [number, number]): boolean =>
+  own[0] > since[0] || (own[0] === since[0] && own[1] >= since[1]);
+
+function commands({ commands }: AgainstFacts, target: Target, reasons: Reason[], doubts: Reason[]): void {
+  const { vmdesc, release, dump } = target;
   // From 8.2 on the configuration is listed.
   const newest =
     release ?? (vmdesc !== undefined && vmdesc.configuration === undefined ? ([8, 1] as const) : undefined);
+  const [, major, minor] = numberedMachine.exec(dump.machine) ?? [];
+  const oldest = release ?? (major === undefined ? undefined : ([Number(major), Number(minor)] as const));
   for (const [command, name] of commands) {
     const since = commandSince[command];
     if (since === undefined) continue;
-    const known = newest && (newest[0] > since[0] || (newest[0] === since[0] && newest[1] >= since[1]));
-    if (known === true) continue;
+    if (oldest !== undefined && isAtLeast(oldest, since)) continue;
     const reason: Reason = {
       code: "COMMAND_UNKNOWN",
       message: `the command ${name} came with QEMU ${since.join(".")}`,
@@ -129,7 +137,7 @@ function commands({ commands }: AgainstFacts, { vmdesc, release }: Target, reaso
       found: `0x${command.toString(16)} ${name}`,
       remedy: `take it out: \`godwit edit --drop command:${command}\`, or --retarget`,
     };
-    if (known === false) reasons.push(reason);
+    if (newest !== undefined && !isAtLeast(newest, since)) reasons.push(reason);
     else
       doubts.push({
         ...reason,

@@ -13,6 +13,7 @@ import {
 } from "@godwit/core";
 import type { VmdescDevice } from "@godwit/core/stream";
 import { encodeByVmdesc, layoutByVmdesc, type VmdescValue } from "@godwit/core/tools";
+import { ofPlugin } from "../model/brought-throws.ts";
 import type { Section } from "../model/read-stream.ts";
 import { type Findings, firstDifference, hexAt } from "./findings.ts";
 
@@ -34,7 +35,7 @@ export function verifyDevice(section: Section, findings: Findings): DeviceVerifi
     const { plugin, description } = described;
     let stateToo = false;
     const done = findings.guard(key, bodyOffset, () => {
-      stateToo = byDescription(section, description, body, findings);
+      stateToo = ofPlugin(plugin, () => byDescription(section, description, body, findings));
     });
     if (done) return { by: "description", plugin, comparedBytes: body.length, stateToo };
   }

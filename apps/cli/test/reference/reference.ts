@@ -55,7 +55,8 @@ function optionRow({ flags, description, defaultValue }: Command["options"][numb
   return [`\`${flags.replaceAll("|", "\\|")}\``, `${escaped(description)}${told}`];
 }
 
-const sentence = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+const sentence = (text: string): string =>
+  `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.?]$/.test(text) ? "" : "."}`;
 const escaped = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
 
 /** As the formatter lays tables out: a column as wide as its widest cell. */

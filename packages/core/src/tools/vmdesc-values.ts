@@ -2,8 +2,9 @@
 // subsections stand. What the vmdesc leaves open stays bytes. Source: wire reference 1.8 and 2.6.
 import { MigrationError } from "../errors.ts";
 import type { VmdescDevice, VmdescField, VmdescMembers } from "../stream/vmdesc-types.ts";
-import { utf8Decode, utf8Length } from "../utf8.ts";
+import { utf8Decode } from "../utf8.ts";
 import { leafValue, type VmdescValue } from "./vmdesc-leaf.ts";
+import { headerBytes, isArray, membersOf, Sizes } from "./vmdesc-sizes.ts";
 
 export interface VmdescSubsection {
   /** Where its fields' paths begin: the path of what holds it, and its name on the wire. */
@@ -48,10 +49,10 @@ export function layoutByVmdesc(device: VmdescDevice, body: Uint8Array): VmdescLa
   checkSizes(members, "");
   if (members.fields === undefined && members.subsections === undefined) layout.leaf("data", "buffer", 0, body.length);
   else if (!layout.level(members, "", 0, body.length)) {
-    const expected = `${sizeOf(members).bytes} bytes`;
+    const expected = `${layout.sizes.of(members).bytes} bytes`;
     throw invalid("does not fit the section", undefined, 0, expected, `${body.length} bytes`);
   }
-  return layout;
+  return { values: layout.values, subsections: layout.subsections, complete: layout.complete };
 }
 
 /** Leaves without bytes cost a hostile description nothing; more than these no device has. */
@@ -70,6 +71,7 @@ class Layout implements VmdescLayout {
   readonly values: VmdescValue[] = [];
   readonly subsections: VmdescSubsection[] = [];
   complete = true;
+  readonly sizes = new Sizes();
   readonly #body: Uint8Array;
   readonly #times = new Map<string, number>();
   #empty = 0;
@@ -89,7 +91,7 @@ class Layout implements VmdescLayout {
 
   /** All of a level; false, and nothing done, where its members do not add up to its bytes. */
   level(members: Partial<VmdescMembers>, prefix: string, offset: number, bytes: number): boolean {
-    const said = sizeOf(members);
+    const said = this.sizes.of(members);
     const openBytes = bytes - said.bytes;
     if (said.open === 0 ? openBytes !== 0 : openBytes < said.open) return false;
     const level: Level = { at: offset, end: offset + bytes, open: said.open, openBytes };
@@ -102,8 +104,8 @@ class Layout implements VmdescLayout {
 
   /** False where it had to stop. */
   #members({ fields = [], subsections = [] }: Partial<VmdescMembers>, prefix: string, level: Level): boolean {
-    for (const { field, path, count } of namedFields(fields, prefix)) {
-      if (isOpen(field)) {
+    for (const { field, path, count, isOpen } of namedFields(fields, prefix, this.sizes)) {
+      if (isOpen) {
         if (level.open > 1) return false;
         this.complete = false;
         this.leaf(path, "rest", level.at, level.openBytes);
@@ -159,60 +161,18 @@ class Layout implements VmdescLayout {
 
 const subsectionByte = 0x05;
 
-const headerBytes = ({ vmsd_name }: VmdescMembers): number => 1 + 1 + utf8Length(vmsd_name) + 4;
-
-interface Size {
-  readonly bytes: number;
-  /** Parts of a size that the description does not tell. */
-  readonly open: number;
-}
-
-/** Of fields and subsections; a subsection has no size of its own. */
-function sizeOf({ fields = [], subsections = [] }: Partial<VmdescMembers>): Size {
-  let bytes = 0;
-  let open = 0;
-  for (const field of fields) {
-    if (isOpen(field)) open++;
-    else bytes += field.size * (field.array_len ?? 1);
-  }
-  for (const own of subsections) {
-    const inside = sizeOf(own);
-    bytes += headerBytes(own) + inside.bytes;
-    open += inside.open;
-  }
-  return { bytes, open };
-}
-
-const isArray = ({ array_len }: VmdescField): boolean => array_len !== undefined && array_len > 1;
-
-/** More than one element, of which not all need have the size that is given. */
-function isOpen(field: VmdescField): boolean {
-  return hidesElements(field) || (isArray(field) && field.struct !== undefined && hides(membersOf(field)));
-}
-
-/** An array of pointers of which the first is null: what the others are, nothing tells. */
-function hidesElements(field: VmdescField): boolean {
-  return isArray(field) && field.struct !== undefined && !("fields" in field.struct);
-}
-
-/** Asks about each field once: through `isOpen` it would be twice a level, and a hostile description has many levels. */
-function hides({ fields = [], subsections = [] }: Partial<VmdescMembers>): boolean {
-  return fields.some((field) => hidesElements(field) || hides(membersOf(field))) || subsections.some(hides);
-}
-
-const membersOf = (field: VmdescField): Partial<VmdescMembers> => (field.struct ?? field) as Partial<VmdescMembers>;
-
 interface NamedField {
   readonly field: VmdescField;
   readonly path: string;
   readonly count: number;
+  readonly isOpen: boolean;
 }
 
 /**
  * Fields of one name, one behind the other, are the elements of an array that are not all alike, or runs of them. QEMU 7.2
  * numbers them all, 10.0 all but the last, and runs not at all.
  */
-function* namedFields(fields: readonly VmdescField[], prefix: string): Generator<NamedField> {
+function* namedFields(fields: readonly VmdescField[], prefix: string, sizes: Sizes): Generator<NamedField> {
   for (let i = 0; i < fields.length; ) {
     const { name, index } = fields[i] as VmdescField;
     let end = i + 1;
@@ -223,12 +183,13 @@ function* namedFields(fields: readonly VmdescField[], prefix: string): Generator
       const field = fields[i] as VmdescField;
       const path = `${prefix}${name}`;
       const { array_len: count = 1 } = field;
-      if (!isRun) yield { field, path, count };
+      const isOpen = sizes.isOpen(field);
+      if (!isRun) yield { field, path, count, isOpen };
       // A run's elements have their places in the whole array.
-      else if (isOpen(field)) yield { field, path: `${path}[${element}]`, count };
+      else if (isOpen) yield { field, path: `${path}[${element}]`, count, isOpen };
       else
         for (let n = 0; n < (field.size === 0 ? 1 : count); n++)
-          yield { field: single(field), path: `${path}[${element + n}]`, count: 1 };
+          yield { field: single(field), path: `${path}[${element + n}]`, count: 1, isOpen };
       element += count;
     }
   }
