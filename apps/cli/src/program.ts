@@ -70,7 +70,7 @@ function namesFor([first]: readonly string[], asked: string | undefined): readon
 }
 
 /** The command with its help: as the program runs it, and as the reference prints it. */
-export function commandOf(verb: Verb, run: (context: VerbContext) => Promise<void>, terminal: Terminal): Command {
+function commandOf(verb: Verb, run: (context: VerbContext) => Promise<void>, terminal: Terminal): Command {
   const command = new Command(verb.name).description(verb.summary).exitOverride().showHelpAfterError("(see --help)");
   verb.define(command);
   command

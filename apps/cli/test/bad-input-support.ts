@@ -7,7 +7,7 @@ import { StreamWriter } from "@godwit/core/stream";
 import { writeListedBlock, writeRamRecord } from "@godwit/ram-dirty-tracker";
 import { describe as describeSection } from "godwit/catalogue";
 
-export const pageBytes = 4096;
+const pageBytes = 4096;
 const block = { idstr: "pc.ram", length: 4 * pageBytes };
 
 export interface SmallStream {
@@ -62,7 +62,7 @@ export function smallStream(describe = true): SmallStream {
   out.full(
     { sectionId: 3, idstr: "iommu-intel", instance: 0, version: 1 },
     description,
-    decodeState(description, body),
+    decodeState(description, body) as Record<string, unknown>,
   );
   mark("listed");
   out.full({ sectionId: 4, idstr: "gadget", instance: 7, version: 2 }, unknownDevice, { a: 1, b: 2 });

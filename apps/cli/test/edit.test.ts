@@ -261,9 +261,7 @@ describe.skipIf(!haveStreams())("setting", () => {
     expect([run.code, run.stderr]).toEqual([0, ""]);
     expectVmdescToTile(await part("out"));
     expect(get("out").length).toBeGreaterThan(get(hotplug).length);
-    expect(
-      Buffer.from(sectionOf(await part("out"), key).body).includes(new Uint8Array(Buffer.from(macs, "base64"))),
-    ).toBe(true);
+    expect(Buffer.from(sectionOf(await part("out"), key).body).includes(Buffer.from(macs, "base64"))).toBe(true);
   });
 
   it.each([

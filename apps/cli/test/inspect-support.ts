@@ -116,7 +116,7 @@ afterAll(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-export function fileOf(rawName: string): ManifestFile {
+function fileOf(rawName: string): ManifestFile {
   const found = manifest()
     .flatMap(({ files }) => files)
     .find(({ raw }) => raw === rawName);

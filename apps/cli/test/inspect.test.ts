@@ -300,6 +300,11 @@ describe.skipIf(!haveStreams())("inspect --redact", () => {
       streamBytes: 5,
       pages: 2,
       newPages: 1,
+      pageBytes: 4096,
+      chunkCount: 1,
+      crc: 0,
+      whole: true,
+      returnPath: false,
     }));
     const place = { recording: "customer-web", recordings };
     expect(checkpointOf(place, true)).toMatchObject({

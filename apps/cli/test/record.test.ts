@@ -214,7 +214,9 @@ describe.skipIf(!have)("record", () => {
     expect(nowhere.stderr).toMatch(
       /\(TRANSPORT_ADDRESS\)\n {2}(there is no such folder|something stands there|it may not)/,
     );
-    expect((await run("tcp:nowhere:x", "-o", "x")).stderr).toMatch(/nowhere:x \(TRANSPORT_ADDRESS\)\n {2}it must be host:port/);
+    expect((await run("tcp:nowhere:x", "-o", "x")).stderr).toMatch(
+      /nowhere:x \(TRANSPORT_ADDRESS\)\n {2}it must be host:port/,
+    );
     const living = spawn("sleep", ["60"]);
     try {
       writeFileSync(folder.of(`busy.recording-${living.pid}-0123abcd`), "");

@@ -140,7 +140,7 @@ describe.skipIf(!haveStreams())("schema of real sections", () => {
     if (section === undefined || !("Description" in section)) return expect.unreachable();
     const theirs = qemuDescription(qemuDump("pc-q35-7.2.qemu-7.2.json"), "i8254");
     const names = (one: DumpDescription) => one.Fields?.map(({ field }) => field);
-    expect(names(section.Description)).toEqual(names(theirs).filter((name) => name !== "channels[0].irq_timer"));
+    expect(names(section.Description)).toEqual(names(theirs)?.filter((name) => name !== "channels[0].irq_timer"));
     expect(section.Description.godwit).toEqual({ by: "vmdesc" });
     expect(section.Description.Fields?.[1]).toMatchObject({ field: "channels", num: 3, godwit: { by: "vmdesc" } });
   });

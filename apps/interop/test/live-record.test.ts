@@ -202,9 +202,11 @@ describe.skipIf(!haveStreams() || !haveQemu(target))("a live QEMU", { timeout },
     const whole = readFileSync(store);
     await qemu.qmp("cont");
     const godwit = await halfway(qemu, "tcp");
-    const leftover = `${store}.recording-${godwit.process.pid}`;
     godwit.process.kill("SIGKILL");
     await godwit.ended;
+    const [name = ""] = readdirSync(folder).filter((one) => one !== "vm.checkpoint");
+    expect(name).toMatch(new RegExp(`^vm\\.checkpoint\\.recording-${godwit.process.pid}-`));
+    const leftover = `${folder}/${name}`;
     expect(Buffer.compare(readFileSync(store), whole)).toBe(0);
     expect(statSync(leftover).size).toBeGreaterThan(100_000);
     const { code, stderr } = await new Godwit("replay", leftover, `unix:${folder}/nobody`).ended;

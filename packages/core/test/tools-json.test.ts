@@ -298,7 +298,7 @@ describe("valueToJson", () => {
       a: 5n,
       b: Uint8Array.of(255),
       c: BigInt64Array.of(-1n),
-      d: [undefined ?? null, { e: Int8Array.of(-1) }],
+      d: [null, { e: Int8Array.of(-1) }],
     };
     expect(valueToJson(value)).toEqual({ a: "5", b: "/w==", c: ["-1"], d: [null, { e: [-1] }] });
   });

@@ -48,7 +48,7 @@ export async function visitStream(
   }
 }
 
-export async function catalogueOf(options: VerbOptions, { folder, environment }: Terminal): Promise<Catalogue> {
+async function catalogueOf(options: VerbOptions, { folder, environment }: Terminal): Promise<Catalogue> {
   const config = (options["config"] as string | undefined) ?? (environment["GODWIT_CONFIG"] || undefined);
   const brought = [];
   for (const name of (options["plugin"] as readonly string[] | undefined) ?? []) {

@@ -61,7 +61,7 @@ const rulesByKind: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
 const rulesByType: Readonly<Record<string, Rule>> = { "pci config": pciConfigParts };
 
 /** What is between the last slash of an idstr and its end: `virtio-net`. */
-export function kindOf(idstr: string): string {
+function kindOf(idstr: string): string {
   return idstr.slice(idstr.lastIndexOf("/") + 1);
 }
 

@@ -96,7 +96,7 @@ function addDifference(
 }
 
 /** The field that holds the byte: where a decoder waits that has what is before it. */
-export function pathAt(description: Description, version: number, body: Uint8Array, at: number): string {
+function pathAt(description: Description, version: number, body: Uint8Array, at: number): string {
   const cursor = new Cursor(body.slice(0, at));
   cursor.checks = false;
   try {

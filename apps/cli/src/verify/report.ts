@@ -94,7 +94,7 @@ function howVerified({ by, plugin, bodyBytes, comparedBytes, records, stateToo }
   }
 }
 
-export function findingText({ code, message, section, path, offset, expected, found }: Finding): string {
+function findingText({ code, message, section, path, offset, expected, found }: Finding): string {
   const values = [expected !== undefined && `expected ${expected}`, found !== undefined && `found ${found}`]
     .filter((one) => one !== false)
     .join(", ");

@@ -174,7 +174,10 @@ export const cells: Readonly<Record<string, Readonly<Partial<Record<Kind, Cell>>
       "check-streams",
       "q35: with a stream of each, nothing stands in the way from 7.2 to 10.0, as practice says",
     ),
-    pseries: cli("check-streams", "pseries: the first section that check names is the one for which QEMU refuses the stream"),
+    pseries: cli(
+      "check-streams",
+      "pseries: the first section that check names is the one for which QEMU refuses the stream",
+    ),
     s390x: cli("check-streams", "s390: a stream of 10.0 had the subsection that 7.2 does not know"),
     ".zst, .gz, pipes": cli("check-verb", "reads a compressed dump"),
     "libvirt's save file": dumpsOnly,
