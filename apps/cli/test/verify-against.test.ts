@@ -55,7 +55,7 @@ describe.skipIf(!haveStreams())("verify --against", () => {
     expect(alone.doubts.map(({ code, found }) => [code, found])).toEqual([["COMMAND_UNKNOWN", "0xb SWITCHOVER_START"]]);
     for (const more of [
       ["--target-qemu", "7.2"],
-      ["--target-vmdesc", stream("q35-bare-7.2")],
+      ["--target", stream("q35-bare-7.2")],
     ]) {
       const told = await answer([...args, ...more], 1);
       expect(codesOf(told)).toEqual([
@@ -76,7 +76,7 @@ describe.skipIf(!haveStreams())("verify --against", () => {
   ])("finds no reason where QEMU finds none: %s into %s", async (name, target) => {
     const { doubts, notChecked } = await answer([stream(name), "--against", dump(target)], 0);
     expect(doubts).toEqual([]);
-    expect(notChecked.join("\n")).toMatch(/RAM[\s\S]*--target-vmdesc[\s\S]*--target-qemu[\s\S]*ram\/0, /);
+    expect(notChecked.join("\n")).toMatch(/RAM[\s\S]*--target[\s\S]*--target-qemu[\s\S]*ram\/0, /);
   });
 
   it("knows a destination's release to be no older than its machine type", async () => {
@@ -90,7 +90,7 @@ describe.skipIf(!haveStreams())("verify --against", () => {
   });
 
   it("compares with what the destination saved: names of fields change, bytes do not", async () => {
-    const target = ["--target-vmdesc", stream("q35-bare-10.0-m7.2"), "--target-qemu", "10.0"];
+    const target = ["--target", stream("q35-bare-10.0-m7.2"), "--target-qemu", "10.0"];
     const told = await answer([stream("q35-bare-7.2"), "--against", dump("pc-q35-7.2.qemu-10.0"), ...target], 0);
     expect(told.doubts).toEqual([]);
     expect(told.notChecked.join()).not.toContain("--target");
@@ -105,14 +105,14 @@ describe.skipIf(!haveStreams())("verify --against", () => {
     using folder = new Folder();
     const devices = vmdesc.devices.filter(({ name }) => name !== "icp/server");
     const path = folder.file("vmdesc.json", JSON.stringify({ ...vmdesc, devices }));
-    expect(codesOf(await answer([...args, "--target-vmdesc", path], 1))).toEqual([
-      ["SECTION_UNKNOWN", "icp/server/0", "idstr"],
-    ]);
+    for (const option of ["--target", "--vmdesc"]) {
+      expect(codesOf(await answer([...args, option, path], 1))).toEqual([["SECTION_UNKNOWN", "icp/server/0", "idstr"]]);
+    }
   });
 
   it("misses a device that the destination's command line lacks", async () => {
     const args = [stream("q35-vtd-virtio-7.2"), "--against", dump("pc-q35-7.2.qemu-7.2")];
-    const told = await answer([...args, "--target-vmdesc", stream("q35-bare-7.2")], 1);
+    const told = await answer([...args, "--target", stream("q35-bare-7.2")], 1);
     expect(codesOf(told)).toContainEqual(["SECTION_UNKNOWN", "0000:00:01.0/virtio-net/0", "idstr"]);
     expect(told.reasons.every(({ code }) => code === "SECTION_UNKNOWN")).toBe(true);
     expect(told.reasons[0]?.remedy).toContain("command line");

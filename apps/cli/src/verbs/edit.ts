@@ -4,9 +4,7 @@
 // "after", "offset" (of the first byte concerned in the stream that was read), "by"}], "notes"}; with `--retarget` also
 // "retarget": {"machine", "losses", "options", "refusals", "notes"}; where it is refused, "output" is null and "edits" is empty.
 // Before and after are in the JSON form of values: 64-bit integers as decimal strings, bytes as base64.
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { dumpSide } from "../check/dump.ts";
+import { readSide } from "../check/read.ts";
 import { type EditReport, editedChunks, prepareEdits, writeVerified } from "../edit/apply.ts";
 import { type DevicePart, readDevicePart } from "../edit/device-part.ts";
 import { editsOf } from "../edit/edit-text.ts";
@@ -108,16 +106,8 @@ async function retargetOf(
     if (saved === undefined && options["force"] === undefined) return undefined;
     throw new CliFault("OPTION_ALONE", "--target and --force go with --retarget", { exit: 2 });
   }
-  const side = dumpSide(textOf(dump, terminal), dump);
+  const side = await readSide(dump, undefined, terminal);
   return planRetarget(part, side, saved === undefined ? undefined : await targetOf(saved, read, terminal));
-}
-
-function textOf(path: string, { folder }: Terminal): string {
-  try {
-    return readFileSync(resolve(folder, path), "utf8");
-  } catch (cause) {
-    throw new CliFault("INPUT_UNREADABLE", `${path} cannot be read`, { exit: 2, cause });
-  }
 }
 
 async function targetOf(path: string, read: ReadOptions, terminal: Terminal): Promise<RetargetTarget> {

@@ -4,8 +4,8 @@ import { readSide } from "../check/read.ts";
 import { CliFault } from "../faults.ts";
 import type { Terminal } from "../io/terminal.ts";
 import { readOptions, visitStream, vmdescOf } from "../model/open-stream.ts";
-import type { VerbOptions } from "../verb.ts";
-import { streamOptions, type Verb } from "../verb.ts";
+import type { StreamRead } from "../model/read-stream.ts";
+import { streamOptions, type Verb, type VerbOptions } from "../verb.ts";
 import { AgainstFacts, against, type Target } from "../verify/against.ts";
 import { printAgainst } from "../verify/against-text.ts";
 import { bothVisitors } from "../verify/both.ts";
@@ -24,7 +24,7 @@ export const verify: Verb = {
       "would the QEMU take it that wrote dump.json (-dump-vmstate), with that machine type?",
     ],
     [
-      "godwit verify vm.stream --against dump.json --target-vmdesc other.stream --target-qemu 7.2",
+      "godwit verify vm.stream --against dump.json --target other.stream --target-qemu 7.2",
       "the same, knowing the destination's devices from a stream that it saved, and its release",
     ],
   ],
@@ -33,7 +33,10 @@ export const verify: Verb = {
     streamOptions(command);
     command
       .option("--against <dump>", "the JSON of the destination's -dump-vmstate: would it take the stream?")
-      .option("--target-vmdesc <file>", "with --against: a stream that the destination saved, or its vmdesc as JSON")
+      .option(
+        "--target <file>",
+        "with --against: a stream that the destination saved, or its vmdesc as JSON; --vmdesc, too, for a stream that has its own",
+      )
       .option("--target-qemu <release>", "with --against: the destination's release, such as 7.2");
   },
   async run({ args: [path = ""], options, terminal }) {
@@ -47,7 +50,7 @@ export const verify: Verb = {
       return { ...input, chunks: () => verifier.watch(input.chunks()) };
     });
     const report = verifyReport(verifier, read);
-    const answer = target && against(facts, target);
+    const answer = target && against(facts, await completed(target, read, options, terminal));
     if (options["json"] === true) terminal.json({ ...report, ...(answer && { against: answer }) });
     else {
       printVerify(report, terminal);
@@ -58,19 +61,30 @@ export const verify: Verb = {
 };
 
 async function targetOf(options: VerbOptions, terminal: Terminal): Promise<Target | undefined> {
-  const { against: dump, targetVmdesc, targetQemu } = options as Record<string, string | undefined>;
+  const { against: dump, target: saved, targetQemu } = options as Record<string, string | undefined>;
   if (dump === undefined) {
-    if (targetVmdesc === undefined && targetQemu === undefined) return undefined;
-    throw new CliFault("OPTION_ALONE", "--target-vmdesc and --target-qemu tell more of what --against names", {
+    if (saved === undefined && targetQemu === undefined) return undefined;
+    throw new CliFault("OPTION_ALONE", "--target and --target-qemu tell more of what --against names", {
       exit: 2,
       hint: "give --against with the destination's -dump-vmstate, too",
     });
   }
   return {
     dump: await readSide(dump, undefined, terminal),
-    vmdesc: targetVmdesc === undefined ? undefined : await vmdescOf(targetVmdesc, terminal),
+    vmdesc: saved === undefined ? undefined : await vmdescOf(saved, terminal),
     release: targetQemu === undefined ? undefined : releaseOf(targetQemu),
   };
+}
+
+/** A stream that tells its sections apart by itself needs no `--vmdesc` for that: with `--against` it is the destination's. */
+async function completed(
+  target: Target,
+  { vmdesc }: StreamRead,
+  { vmdesc: given }: VerbOptions,
+  terminal: Terminal,
+): Promise<Target> {
+  if (target.vmdesc !== undefined || given === undefined || vmdesc === undefined) return target;
+  return { ...target, vmdesc: await vmdescOf(String(given), terminal) };
 }
 
 function releaseOf(text: string): readonly [number, number] {

@@ -353,7 +353,7 @@ function notChecked(silent: readonly string[], { vmdesc, release }: Target): str
     "RAM: names and sizes of the destination's blocks",
     "capabilities, and the devices' own settings (queues, features, sizes of PCI BARs)",
   ];
-  if (vmdesc === undefined) list.push("which devices the destination's command line has (give --target-vmdesc)");
+  if (vmdesc === undefined) list.push("which devices the destination's command line has (give --target)");
   if (release === undefined) list.push("commands and behaviour of the destination's release (give --target-qemu)");
   if (silent.length > 0) list.push(`sections of which the dump says nothing: ${silent.join(", ")}`);
   return list;
