@@ -99,7 +99,7 @@ machine       pseries-7.2
 producer      QEMU 7.2 or later, before 8.2
 page          4096 bytes
 
-pci@800000020000000:01.0/virtio-net/0  version 11, full, 46.1 kB at 3869962, described by @godwit/virtio-net (fits 10.0)
+pci@800000020000000:01.0/virtio-net/0  version 11, full, 46.1 kB at 3869962, described by @godwit/virtio-net
   transport.pci_dev.version_id                       2
   transport.pci_dev.config                           256 bytes: f41a0010 00001000 00000002 00000000 01000000...
   transport.pci_dev.config:vendor                    0x1af4   Red Hat, virtio

@@ -5,5 +5,5 @@ export function describedText(by: DescribedBy | null): string {
   if (by === null) return "nobody";
   if (by.kind === "vmdesc") return by.given ? "the given vmdesc" : "vmdesc";
   if (by.kind === "walker") return "core, its length only";
-  return by.dialect === null ? by.plugin : `${by.plugin} (fits ${by.dialect})`;
+  return by.plugin;
 }
