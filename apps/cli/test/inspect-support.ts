@@ -116,14 +116,6 @@ afterAll(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-function fileOf(rawName: string): ManifestFile {
-  const found = manifest()
-    .flatMap(({ files }) => files)
-    .find(({ raw }) => raw === rawName);
-  if (found === undefined) throw new Error(`no stream ${rawName}`);
-  return found;
-}
-
 interface RealStream {
   readonly of: ManifestCase;
   readonly file: ManifestFile & { readonly stream: NonNullable<ManifestFile["stream"]> };
