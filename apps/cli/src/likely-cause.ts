@@ -17,7 +17,7 @@ export const likelyCauses: Readonly<Record<string, string>> = {
   BITS_RANGE: damaged,
   CAPABILITY_MISMATCH: "the capabilities (migrate-set-capabilities) must be the same on both sides",
   COMMAND_LENGTH: damaged,
-  COMMAND_UNKNOWN: "a newer QEMU wrote it, or bytes before it are damaged; `godwit edit --drop` takes a command out",
+  COMMAND_UNKNOWN: "a newer QEMU wrote it, or bytes before it are damaged; `godwit edit --drop-command` takes it out",
   COMMAND_UNEXPECTED: "the stream is of a mode (post-copy, COLO) that this cannot serve",
   CONFIGURATION_MISMATCH:
     "the stream says another page size or machine than can be: it is damaged, or of another target",
@@ -78,7 +78,8 @@ export const likelyCauses: Readonly<Record<string, string>> = {
   VFIO_CONFIG: guest,
   VFIO_DIALECT: otherVersion,
   VFIO_MARKER: otherVersion,
-  VFIO_MULTIFD: "the device's state travelled in channels beside this stream: give their files to `extract`",
+  VFIO_MULTIFD:
+    "the device's state travelled in channels beside this stream, which are not read here: save without multifd",
   VFIO_SUB_FLAG: otherVersion,
   "ccs-fdt-mismatch": "the destination's device tree differs from the one that the walk began in",
 };

@@ -7,8 +7,8 @@ const args = process.argv.slice(2);
 const terminal = processTerminal(args.includes("--no-color") ? false : undefined);
 let code: number | undefined;
 process.stdout.on("error", async (error: NodeJS.ErrnoException) => {
-  // A reader that has seen enough (`godwit ... | head`) ends us in good order.
-  if (error.code === "EPIPE") process.exit(0);
+  // A reader that has seen enough of a text (`godwit ... | head`) ends us in good order.
+  if (error.code === "EPIPE" && !terminal.hasWritten) process.exit(0);
   // A verb that waited for its bytes to be written has told it already.
   if (!code) await tellUnwritable(error);
   process.exit(2);

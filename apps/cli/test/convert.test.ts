@@ -81,7 +81,8 @@ async function partsOf(path: string, vmdesc?: string): Promise<Parts> {
 const ramOf = (bytes: Uint8Array): string[] =>
   [...inMemory(bytes)].map(([idstr, block]) => `${idstr} ${block.bytes.length} ${hashOf(block.bytes)}`);
 
-const plain = ["tiny-precopy-7.2", "tiny-xbzrle-7.2", "tiny-compress-7.2", "q35-bare-10.0-m10.0"];
+const plain = ["tiny-precopy-7.2", "tiny-xbzrle-7.2", "tiny-compress-7.2", "q35-bare-10.0-m10.0", "s390-ccw-5dev-10.0"];
+plain.push("q35-vtd-virtio-7.2");
 
 describe.skipIf(!haveStreams())("convert to a plain stream", () => {
   it.each(plain)(

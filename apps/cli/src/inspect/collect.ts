@@ -1,5 +1,5 @@
 // Reads a stream and gathers what `inspect` shows. A fault ends the reading; what came before it is kept.
-import { isMigrationError, type MigrationError } from "@godwit/core";
+import { isMigrationError, MigrationError } from "@godwit/core";
 import { type Configuration, manifestOf, type Vmdesc } from "@godwit/core/stream";
 import { CliFault, type FaultReport, reportOf } from "../faults.ts";
 import { type CheckpointPlace, openInput } from "../io/input.ts";
@@ -39,8 +39,15 @@ export async function collect(
   try {
     return await collectNamed(path, options, selection, terminal);
   } catch (error) {
-    throw selection.redact && error instanceof CliFault ? withoutName(error, path) : error;
+    if (!selection.redact) throw error;
+    if (error instanceof CliFault) throw withoutName(error, path);
+    throw isMigrationError(error) ? withoutFound(error) : error;
   }
+}
+
+/** What was found are bytes of the stream. */
+function withoutFound({ code, detail, location }: MigrationError): MigrationError {
+  return new MigrationError(code, detail, location);
 }
 
 /** The same fault of a stream whose name is left out. */

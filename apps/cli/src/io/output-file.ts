@@ -138,4 +138,5 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "it may not be written",
   EROFS: "it may not be written",
   ENOSPC: "the disk is full",
+  EPIPE: "whoever read it has gone",
 };

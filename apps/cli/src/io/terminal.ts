@@ -34,7 +34,13 @@ export interface Progress {
 /** Milliseconds between two states of the progress line: four times a second. */
 const progressMs = 250;
 
-export function processTerminal(colours: boolean | undefined): Terminal {
+export interface ProcessTerminal extends Terminal {
+  /** The result is bytes, of which some have been written: half of them are not a result. */
+  readonly hasWritten: boolean;
+}
+
+export function processTerminal(colours: boolean | undefined): ProcessTerminal {
+  let hasWritten = false;
   const { stdout, stderr, env } = process;
   const coloured = colours ?? (stdout.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb");
   // A style's escape sequences are told from those in a text by what nobody can put there beforehand.
@@ -54,10 +60,20 @@ export function processTerminal(colours: boolean | undefined): Terminal {
       line.clear();
       stdout.write(`${jsonText(document)}\n`);
     },
-    write: (bytes) =>
-      new Promise((done, failed) => {
-        stdout.write(bytes, (error) => (error ? failed(error) : done()));
-      }),
+    async write(bytes) {
+      hasWritten = true;
+      try {
+        await new Promise<void>((done, failed) => {
+          stdout.write(bytes, (error) => (error ? failed(error) : done()));
+        });
+      } catch (cause) {
+        const { stdoutFault } = await import("./output-file.ts");
+        throw stdoutFault(cause as NodeJS.ErrnoException);
+      }
+    },
+    get hasWritten() {
+      return hasWritten;
+    },
     style(style, text) {
       if (!coloured) return text;
       const [begin = "", end = ""] = styleText(style, "|", { validateStream: false })

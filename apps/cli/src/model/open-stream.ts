@@ -103,6 +103,6 @@ export async function vmdescOf(path: string, terminal: Terminal): Promise<Vmdesc
   }
   throw new CliFault("VMDESC_ABSENT", `${path} holds no vmdesc`, {
     exit: 2,
-    hint: "give a stream that ends with one, or the JSON that `godwit extract --vmdesc` writes",
+    hint: "give a stream that ends with one, or the JSON that `godwit extract --vmdesc-json` writes",
   });
 }

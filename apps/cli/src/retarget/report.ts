@@ -1,4 +1,4 @@
-// A plan in sentences, and as the JSON document of `--json`.
+// A plan in sentences.
 import { commands } from "@godwit/core/stream";
 import type { Edit, Loss } from "../edit/edit.ts";
 import type { Refusal, RetargetPlan } from "./types.ts";

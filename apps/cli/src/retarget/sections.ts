@@ -58,9 +58,19 @@ function planVersion(section: DecodedSection, known: readonly CheckedDescription
       why: "the section was written in a version that the destination no longer reads",
     });
   } else if (head.version > newest) {
-    plan.edits.push({ kind: "version", section: key, version: newest });
     const own = known.find(({ version }) => version === newest) as CheckedDescription;
     plan.losses.push(...lostByVersion(section, own, newest));
+    if (section.fields().description !== undefined) plan.edits.push({ kind: "version", section: key, version: newest });
+    else {
+      plan.refusals.push({
+        kind: "version",
+        section: key,
+        register: undefined,
+        found: `version ${head.version}`,
+        destination: `reads versions ${oldest} to ${newest}`,
+        why: "nothing describes the section, so that it cannot be written in an older version (--plugin brings descriptions)",
+      });
+    }
   }
 }
 

@@ -14,7 +14,7 @@ import { openSource, type Source } from "../edit/source.ts";
 import { CliFault } from "../faults.ts";
 import { openInput } from "../io/input.ts";
 import { onStop } from "../io/on-stop.ts";
-import { createOutputFile, stdoutFault } from "../io/output-file.ts";
+import { createOutputFile } from "../io/output-file.ts";
 import type { Terminal } from "../io/terminal.ts";
 import { readOptions } from "../model/open-stream.ts";
 import type { ReadOptions } from "../model/read-stream.ts";
@@ -36,11 +36,15 @@ export const edit: Verb = {
   define(command) {
     command
       .argument("<stream>", "a file, or - for standard input")
-      .option("-o, --output <file>", "where the edited stream goes, or - for standard output")
+      .option("-o, --output <file>", "where the edited stream goes, replacing what is there, or - for standard output")
       .option("--set <section#path=value>", "set a field; may be given several times", collect)
       .option("--drop <section[#subsection]>", "leave out a section, or one subsection of it", collect)
       .option("--drop-command <command>", "leave out a command, by name or number", collect)
-      .option("--add-subsection <section#name=json>", "add a subsection, its values as JSON or @file", collect)
+      .option(
+        "--add-subsection <section#name=json>",
+        "add a subsection to a section that is described (by a plugin), its values as JSON or @file",
+        collect,
+      )
       .option("--rename-machine <type>", "the machine type that the stream names")
       .option("--retarget <dump>", "make it fit the QEMU whose -dump-vmstate this is")
       .option("--target <stream>", "with --retarget: a stream that the destination itself has saved")
@@ -130,7 +134,7 @@ async function write(
 ): Promise<EditReport> {
   if (output === undefined || output === "-") {
     const report = await writeVerified(source, part, plan, read);
-    if (output === "-") for await (const chunk of editedChunks(source, plan)) await writeOut(chunk, terminal);
+    if (output === "-") for await (const chunk of editedChunks(source, plan)) await terminal.write(chunk);
     return report;
   }
   const file = createOutputFile(output, terminal.folder);
@@ -143,14 +147,6 @@ async function write(
   } finally {
     stopped();
     file.discard();
-  }
-}
-
-async function writeOut(chunk: Uint8Array, terminal: Terminal): Promise<void> {
-  try {
-    await terminal.write(chunk);
-  } catch (cause) {
-    throw stdoutFault(cause as NodeJS.ErrnoException);
   }
 }
 

@@ -60,9 +60,13 @@ function chosen(recordings: readonly RecordingEntry[], name: unknown, number: un
   if (number === undefined) return name as string | undefined;
   if (name !== undefined)
     throw new CliFault("OPTION_BOTH", "--name and --recording are two ways to say one thing", { exit: 2 });
-  const found = /^[1-9]\d*$/.test(String(number)) ? recordings[Number(number) - 1] : undefined;
+  const asked = String(number);
+  const found = recordings.find(({ name }) => name === asked) ?? recordings[Number(asked) - 1];
   if (found !== undefined) return found.name;
-  throw new CliFault("OPTION_RECORDING", `--recording ${number}: the file has ${recordings.length}`, { exit: 2 });
+  throw new CliFault("OPTION_RECORDING", `there is no recording ${asked}`, {
+    exit: 2,
+    hint: `the file has ${recordings.map(({ name }) => name).join(", ")}`,
+  });
 }
 
 /** Whether the destination said that it has loaded all. `REPLAY_REFUSED`, `TRANSPORT_CLOSED`, `CHECKPOINT_*`. */

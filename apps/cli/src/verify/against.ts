@@ -135,7 +135,7 @@ function commands({ commands }: AgainstFacts, target: Target, reasons: Reason[],
       path: "command",
       expected: "a command that the destination knows",
       found: `0x${command.toString(16)} ${name}`,
-      remedy: `take it out: \`godwit edit --drop command:${command}\`, or --retarget`,
+      remedy: `take it out: \`godwit edit --drop-command ${command}\`, or --retarget`,
     };
     if (newest !== undefined && !isAtLeast(newest, since)) reasons.push(reason);
     else
