@@ -44,26 +44,29 @@ const files: ManifestFile[] = haveStreams()
   : [];
 
 describe.skipIf(!haveStreams())("every stream, with every section edited to what it is", () => {
-  it.each(files.map((file) => [file.raw, file] as const))("%s", async (raw, { sha256, bytes }) => {
-    const { put, edit, get, part, files: left, folder } = workshop();
-    const other = others[raw];
-    put(raw);
-    if (other !== undefined) put(other);
-    const terminal = { folder, progress: () => silent, note() {} } as unknown as Terminal;
-    const givenVmdesc = other === undefined ? undefined : await vmdescOf(other, terminal);
-    const { sections } = await part(raw, { givenVmdesc });
-    const sets = sections.filter(({ phase }) => phase === "full").flatMap((one) => own(one) ?? []);
-    expect(sets.length).toBeGreaterThan(10);
-    const given = other === undefined ? [] : ["--vmdesc", other];
-    // Files are written by the smaller ones: what a file is asked for, and that it is on the disk, costs more than all else.
-    const output = bytes < largeBytes ? "out" : "-";
-    const run = await edit([raw, "-o", output, ...sets.flatMap((one) => ["--set", one]), ...given]);
-    expect([run.code, output === "-" ? run.stdout : run.stderr]).toEqual([0, ""]);
-    expect((run.stdout + run.stderr).match(/^byte \d+: set /gm)?.length).toBe(sets.length);
-    const result = output === "-" ? run.bytes : get("out");
-    expect(createHash("sha256").update(result).digest("hex")).toBe(sha256);
-    expect(left()).toEqual([raw, ...given.slice(1), ...(output === "-" ? [] : ["out"])].sort());
-  });
+  it.each(files.map((file) => [file.raw, file] as const))(
+    "%s: every section set to what it is, the same bytes",
+    async (raw, { sha256, bytes }) => {
+      const { put, edit, get, part, files: left, folder } = workshop();
+      const other = others[raw];
+      put(raw);
+      if (other !== undefined) put(other);
+      const terminal = { folder, progress: () => silent, note() {} } as unknown as Terminal;
+      const givenVmdesc = other === undefined ? undefined : await vmdescOf(other, terminal);
+      const { sections } = await part(raw, { givenVmdesc });
+      const sets = sections.filter(({ phase }) => phase === "full").flatMap((one) => own(one) ?? []);
+      expect(sets.length).toBeGreaterThan(10);
+      const given = other === undefined ? [] : ["--vmdesc", other];
+      // Files are written by the smaller ones: what a file is asked for, and that it is on the disk, costs more than all else.
+      const output = bytes < largeBytes ? "out" : "-";
+      const run = await edit([raw, "-o", output, ...sets.flatMap((one) => ["--set", one]), ...given]);
+      expect([run.code, output === "-" ? run.stdout : run.stderr]).toEqual([0, ""]);
+      expect((run.stdout + run.stderr).match(/^byte \d+: set /gm)?.length).toBe(sets.length);
+      const result = output === "-" ? run.bytes : get("out");
+      expect(createHash("sha256").update(result).digest("hex")).toBe(sha256);
+      expect(left()).toEqual([raw, ...given.slice(1), ...(output === "-" ? [] : ["out"])].sort());
+    },
+  );
 
   it("from a pipe, through what is kept on the way, it is the same; nothing of that stays", async () => {
     const { edit, get, files: left } = workshop();

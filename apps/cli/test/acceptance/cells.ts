@@ -44,7 +44,7 @@ const destination = not("is no destination's listening address");
 
 export const cells: Readonly<Record<string, Readonly<Partial<Record<Kind, Cell>>>>> = {
   inspect: {
-    ...each(cli("inspect-streams", "$file.raw")),
+    ...each(cli("inspect-streams", "$file.raw: as the manifest lists it, and no different from itself")),
     ".zst, .gz, pipes": cli("inspect", "says the same of a pipe that brings %i bytes at a time"),
     "libvirt's save file": opened,
     "a machine of a third party": packed,
@@ -74,7 +74,7 @@ export const cells: Readonly<Record<string, Readonly<Partial<Record<Kind, Cell>>
     "broken, or no stream": cli("extract", "a stream that is cut, or bad in the middle, leaves nothing"),
   },
   diff: {
-    ...each(cli("inspect-streams", "$file.raw")),
+    ...each(cli("inspect-streams", "$file.raw: as the manifest lists it, and no different from itself")),
     ".zst, .gz, pipes": cli(
       "diff",
       "compares streams without a vmdesc by a given one, and takes one of the two from a pipe",
@@ -86,7 +86,7 @@ export const cells: Readonly<Record<string, Readonly<Partial<Record<Kind, Cell>>
     "broken, or no stream": cli("diff", "says which of the two is faulty"),
   },
   edit: {
-    ...each(cli("edit-identity", "%s")),
+    ...each(cli("edit-identity", "%s: every section set to what it is, the same bytes")),
     ".zst, .gz, pipes": cli(
       "edit-identity",
       "from a pipe, through what is kept on the way, it is the same; nothing of that stays",

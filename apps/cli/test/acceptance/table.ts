@@ -31,7 +31,11 @@ function cellText(cell: Cell | undefined): string {
   if ("not" in cell) return `_${cell.not}_`;
   const [file, title] = cell;
   const name = file.slice(file.lastIndexOf("/") + 1);
-  return `${title.replaceAll("|", "\\|").replaceAll("*", "\\*")} ([${name}](../${file}))`;
+  if (title.startsWith('"')) return `the packed command with \`--plugin\` ([${name}](../${file}))`;
+  return `${title
+    .replace(/\$[\w.]+|%[sijo]/g, "STREAM")
+    .replaceAll("|", "\\|")
+    .replaceAll("*", "\\*")} ([${name}](../${file}))`;
 }
 
 function table(rows: readonly (readonly [string, string])[]): string[] {
