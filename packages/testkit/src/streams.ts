@@ -1,6 +1,6 @@
 // The real streams, saved by QEMU, that tests read: where they are, what is known of them, and their bytes, verified.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ManifestCase, ManifestFile } from "./manifest.ts";
@@ -68,6 +68,8 @@ const unpacked = ({ file }: ManifestFile): Uint8Array => decompressZstd(readFile
 
 /** Unpacked once for all tests of this checkout, which read it from many processes. */
 function kept(file: ManifestFile): string {
+  // What is kept stands for a file that is there.
+  statSync(join(streamsFolder(), file.file));
   const folder = join(repositoryRoot, "node_modules/.cache/godwit-streams");
   const path = join(folder, file.sha256);
   if (!existsSync(path)) {
