@@ -1,4 +1,5 @@
 // `inspect` on what is not a plain whole file: pipes, faults, what is left out; and the values that it gives.
+import { findVmdesc } from "@godwit/core/stream";
 import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/testkit/streams";
 import { describe, expect, it } from "vitest";
 import { checkpointOf } from "../src/inspect/collect.ts";
@@ -73,6 +74,21 @@ describe.skipIf(!haveStreams())("inspect", () => {
     expect(found.error).toMatchObject({ code: "SECTION_TYPE", offset: sections[at]?.offset });
     expect(found.sections).toEqual(sections.slice(0, at));
     expect(found.sections.at(-1)?.idstr).toBe("cpu");
+  });
+
+  it("reads a pipe's sections by the stream's own vmdesc, whatever other one was given", async () => {
+    const bare = readStream("q35-bare-7.2.stream");
+    const given = ["--vmdesc", streamFile("tiny-precopy-7.2.stream"), "--section", "*", "--json"];
+    const file = await runCli(["inspect", temporaryFile("own", bare), ...given]);
+    const pipe = await runCli(["inspect", "-", ...given], { stdin: [bare.slice(0, 1000), bare.slice(1000)] });
+    expect([file.code, pipe.code]).toEqual([0, 0]);
+    const other = { ...findVmdesc(bare)?.vmdesc, devices: [{ name: "timer", instance_id: 0, size: 24 }] };
+    const wrong = temporaryFile("wrong.json", new TextEncoder().encode(JSON.stringify(other)));
+    const misled = await runCli(["inspect", "-", "--vmdesc", wrong, "--section", "*", "--json"], {
+      stdin: [bare.slice(0, 1000), bare.slice(1000)],
+    });
+    expect(inspection(pipe.stdout).sections).toEqual(inspection(file.stdout).sections);
+    expect(inspection(misled.stdout).sections).toEqual(inspection(file.stdout).sections);
   });
 
   it("has an error alone where nothing came", async () => {

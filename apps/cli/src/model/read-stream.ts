@@ -123,7 +123,8 @@ class Pass {
   readonly #visitor: StreamVisitor;
   readonly #about: Delimiting;
   readonly #reader: StreamReader;
-  readonly #listed = new Map<string, VmdescDevice>();
+  /** The devices of `of`, by their sections' keys. */
+  #listed: { readonly of: Vmdesc | undefined; readonly devices: ReadonlyMap<string, VmdescDevice> } | undefined;
   #configuration: Configuration | undefined;
   #vmdesc: Vmdesc | undefined;
   #list: ListFormat = {};
@@ -335,11 +336,13 @@ class Pass {
   }
 
   #listedDevice({ idstr, instance }: SectionHead): VmdescDevice | undefined {
-    const vmdesc = this.#knownVmdesc();
-    if (this.#listed.size === 0) {
-      for (const device of vmdesc?.devices ?? []) this.#listed.set(`${device.name}/${device.instance_id}`, device);
+    const of = this.#knownVmdesc();
+    // A pipe's own vmdesc comes last, and goes before one that was given.
+    if (this.#listed === undefined || this.#listed.of !== of) {
+      const devices = new Map(of?.devices.map((device) => [`${device.name}/${device.instance_id}`, device]));
+      this.#listed = { of, devices };
     }
-    return this.#listed.get(`${idstr}/${instance}`);
+    return this.#listed.devices.get(`${idstr}/${instance}`);
   }
 
   #describe(
