@@ -153,7 +153,8 @@ describe("the return path", () => {
         fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 9 }),
         fc.nat(255),
         (cuts, status) => {
-          const words = [...pongMessage(1), 0, 7, 0, 0, 0, 3, 0, 3, 9, 9, 9, ...shutMessage(status)];
+          const pagesOfBlock = [0, 3, 0, 14, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 16, 0, 1, 97];
+          const words = [...pongMessage(1), 0, 7, 0, 0, ...pagesOfBlock, ...shutMessage(status)];
           const reader = new ReturnPathReader();
           for (let at = 0, i = 0; at < words.length; i++) {
             const length = cuts[i % cuts.length] as number;

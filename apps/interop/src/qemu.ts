@@ -103,6 +103,10 @@ export class Qemu {
     return this.#stderr;
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   /** Asks QMP; its answer, or `QemuRefused`. */
   async qmp<T = unknown>(execute: string, args?: Readonly<Record<string, unknown>>): Promise<T> {
     const answer = new Promise<unknown>((resolve, reject) => this.#waiting.push({ resolve, reject }));

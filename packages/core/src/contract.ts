@@ -156,6 +156,11 @@ export interface IterableInit {
   cleanup(completed: boolean): void;
   /** A fresh receiving side. Nothing of it touches the machine before `commit`. */
   stage(): StagedIterable;
+  /**
+   * Post-copy: what is left of it may follow when the machine runs on the other side. From the package on, `iterate` and
+   * `complete` are called for such handlers alone.
+   */
+  readonly postcopy?: true;
   /** The RAM blocks that it carries, for a manifest. */
   ramBlocks?(): readonly { readonly idstr: string; readonly bytes: number }[];
 }
@@ -165,10 +170,17 @@ export interface StagedIterable {
   decoder(phase: "start" | "part" | "end", version: number, previous: unknown): BodyDecoder;
   /** What checks see: for RAM, the memory that has arrived. */
   offer?(): unknown;
-  /** Takes over what arrived, by reference. */
+  /** Takes over what arrived, by reference. In post-copy its decoders go on, and what they bring goes to the machine. */
   commit(): void;
+  /** `revert` will not be called any more. */
+  settled?(): void;
+  /** Post-copy: asks for what a check misses, and resolves when it is there. Rejects where it never will be. */
+  present?(block: string, offset: number): Promise<void>;
+  /** Post-copy: nothing comes any more. `STREAM_TRUNCATED` where something is missing. */
+  finish?(): void;
   /** Undoes a commit: a device's load failed, and the machine must be as before. */
   revert(): void;
+  /** Also behind a commit, in post-copy: what has not come never will. */
   discard(): void;
 }
 
@@ -184,10 +196,10 @@ export interface Machine {
 }
 
 /**
- * The contract that this core offers to plugins: 2 added `formerly`, `retired`, `split`, `merged` and `kind`. It grows
- * with what a plugin may use; a kernel says which older ones it still serves.
+ * The contract that this core offers to plugins: 2 added `formerly`, `retired`, `split`, `merged` and `kind`, 3 an
+ * iterable's `postcopy`. It grows with what a plugin may use; a kernel says which older ones it still serves.
  */
-export const contract = 2;
+export const contract = 3;
 /** The oldest contract whose plugins still work with this core. */
 export const oldestContract = 1;
 
@@ -285,30 +297,72 @@ export interface SectionSummary {
   readonly offset: number;
 }
 
+/** A command between sections, by QEMU's number (wire reference 9.1). */
+export interface StreamCommand {
+  readonly command: number;
+  readonly payload: Uint8Array;
+}
+
 /**
  * One attempt to send this machine; the registry is frozen from its beginning to its end. The phases are called in this
- * order; each yields the stream's next bytes.
+ * order, `complete` or, for post-copy, `switchOver`, `package`, `iterate` and `finish`; each yields the stream's next
+ * bytes.
  */
 export interface OutgoingAttempt {
-  /** Header, configuration, early_setup sections, START sections. */
-  setup(): Iterable<Uint8Array>;
+  /** Header, configuration, the commands, early_setup sections, START sections. */
+  setup(commands?: readonly StreamCommand[]): Iterable<Uint8Array>;
   pending(exact: boolean): Pending;
   /** One PART section a handler that has something to send, about `budgetBytes` in all. */
   iterate(budgetBytes: number): Iterable<Uint8Array>;
-  /** END sections, FULL sections, EOF, vmdesc. The machine is paused and its clock stands. */
+  /** A command between two sections. `SECTION_ORDER` inside of one. */
+  command(command: StreamCommand): Uint8Array;
+  /**
+   * END sections, FULL sections, EOF, vmdesc. The machine is paused and its clock stands. The last chunk begins with EOF:
+   * all that decides over the machine stands before it.
+   */
   complete(): Iterable<Uint8Array>;
+  /** Post-copy: the END sections of handlers without `postcopy`. The machine is paused and its clock stands. */
+  switchOver(): Iterable<Uint8Array>;
+  /** Post-copy: the PACKAGED command and its content: `before`, FULL sections, `after`. */
+  package(before: readonly StreamCommand[], after: readonly StreamCommand[]): Uint8Array;
+  /** Post-copy: END sections of handlers with `postcopy`, and, as the last chunk, EOF. */
+  finish(): Iterable<Uint8Array>;
   /** Over, one way or the other: handlers clean up, the registry thaws. Safe to call twice. */
   end(completed: boolean): void;
   readonly sections: readonly SectionSummary[];
 }
 
-/** One attempt to receive. Nothing of the machine changes before `commit`; `discard` throws everything away. */
+export interface IncomingInit {
+  /**
+   * A command came: called at its place, when all before it has been taken in, and before anything behind it is read.
+   * What it throws is the stream's fault. Without it, commands that ask for something are `COMMAND_UNEXPECTED`.
+   */
+  onCommand?(command: StreamCommand & { readonly name: string; readonly offset: number }): void;
+}
+
+/**
+ * One attempt to receive. Nothing of the machine changes before `commit`; `discard` throws everything away.
+ *
+ * Post-copy begins with the command POSTCOPY_LISTEN: when the package has come, `prepare` and `commit` may be called, and
+ * `push` goes on meanwhile and afterwards, until `end`. Of handlers with `postcopy` only START must have come by then. A
+ * bad stream behind `commit` throws and does not end the attempt: `restart` takes up a new connection.
+ */
 export interface IncomingAttempt {
   /** Decodes. Keeps no reference to `chunk`. A bad stream throws and ends the attempt. */
   push(chunk: Uint8Array): void;
-  /** No more bytes come. `STREAM_TRUNCATED` with the place, if the stream is not at its end. */
+  /**
+   * No more bytes come. `STREAM_TRUNCATED` with the place, if the stream is not at its end, or post-copy has not brought
+   * everything.
+   */
   end(): void;
-  /** Checks every state in dependency order, against staged memory. Still nothing is applied. */
+  /** How far the stream has come: at `eof` nothing more must come, and its own description may; `whole`: nothing can. */
+  readonly streamEnd: "open" | "eof" | "whole";
+  /** Post-copy: the connection is a new one. What had come of an unfinished section is forgotten. */
+  restart(): void;
+  /**
+   * Checks every state in dependency order, against staged memory. Still nothing is applied. In post-copy a check that
+   * misses memory (`missing`, or a `PAGE_ABSENT` from staged memory) waits for it, and is asked again.
+   */
   prepare(): Promise<void>;
   /**
    * Restores the clock, loads every device in dependency order, waits for `ready`. The machine does not run yet. A

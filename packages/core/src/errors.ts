@@ -53,6 +53,7 @@ export const errorCodes = {
   MAGIC_WRONG: "this is not a QEMU migration stream",
   MEMORY_UNMAPPED: "an address is not backed by migrated memory",
   NULL_PATTERN: "an array of pointers has another pattern of nulls than expected",
+  PAGE_ABSENT: "a page of memory has not come yet, in post-copy",
   PARAMETER_AMBIGUOUS: "an instance parameter cannot be inferred from the stream",
   PARAMETER_WRONG: "an instance parameter contradicts the stream",
   PLUGIN_CONTRACT: "a plugin was built for a contract that this kernel does not accept",

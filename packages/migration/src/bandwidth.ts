@@ -37,24 +37,49 @@ export class BandwidthEstimate {
   }
 }
 
-/** Spreads sends over time so that they stay below a maximum. */
+/**
+ * Keeps what is sent below a maximum, by slices of 100 ms as QEMU does: what a slice may hold is sent as fast as it goes,
+ * and then nothing until the next one. Time that was not used is not kept; what went beyond a slice counts in the next.
+ */
 export class RateLimit {
-  readonly #bytesPerMs: number;
-  #freeAtMs: number;
+  readonly #bytesPerSecond: () => number;
+  #sliceStartMs: number;
+  #sentBytes = 0;
 
-  constructor(bytesPerSecond: number, nowMs: number) {
-    this.#bytesPerMs = bytesPerSecond / 1000;
-    this.#freeAtMs = nowMs;
+  /** `bytesPerSecond` is asked each time, for it may change; 0: no limit. */
+  constructor(bytesPerSecond: () => number, nowMs: number) {
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#sliceStartMs = nowMs;
   }
 
-  /** How long to wait after sending this much. Time that was not used is kept for one period at most. Milliseconds. */
-  delayAfterMs(bytes: number, nowMs: number): number {
-    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs - periodMs) + bytes / this.#bytesPerMs;
-    return Math.max(0, this.#freeAtMs - nowMs);
+  sent(bytes: number, nowMs: number): void {
+    this.#goTo(nowMs);
+    this.#sentBytes += bytes;
   }
 
-  /** What a slice should hold so that the pauses between slices stay short. Bytes. */
-  sliceBytes(most: number): number {
-    return Math.max(1, Math.min(most, Math.floor(this.#bytesPerMs * periodMs)));
+  /** How long nothing may be sent. Not more than a slice, after which it is to be asked again. Milliseconds. */
+  delayMs(nowMs: number): number {
+    this.#goTo(nowMs);
+    const isFull = this.#bytesPerSecond() > 0 && this.#sentBytes >= this.#bytesPerSlice();
+    return isFull ? this.#sliceStartMs + periodMs - nowMs : 0;
+  }
+
+  /** What may be sent at once now, `most` at most; at least 1. Bytes. */
+  budgetBytes(most: number, nowMs: number): number {
+    if (this.#bytesPerSecond() === 0) return most;
+    this.#goTo(nowMs);
+    return Math.max(1, Math.min(most, Math.floor(this.#bytesPerSlice() - this.#sentBytes)));
+  }
+
+  #bytesPerSlice(): number {
+    return (this.#bytesPerSecond() * periodMs) / 1000;
+  }
+
+  #goTo(nowMs: number): void {
+    const slices = Math.floor((nowMs - this.#sliceStartMs) / periodMs);
+    if (slices <= 0) return;
+    this.#sliceStartMs += slices * periodMs;
+    const perSlice = this.#bytesPerSlice();
+    this.#sentBytes = perSlice === 0 ? 0 : Math.max(0, this.#sentBytes - slices * perSlice);
   }
 }

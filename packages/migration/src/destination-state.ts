@@ -3,8 +3,8 @@ import type { MigrationError } from "@godwit/core";
 import { migrationError } from "./codes.ts";
 
 /**
- * Where the destination stands. Nothing of the machine changes before `committing`, which is also where ownership
- * arrives: from there on nothing is handed back.
+ * Where the destination stands. Nothing of the machine changes before `committing`, where its state is loaded and then
+ * the ownership record is written. With `resuming` the machine is this side's: from there on nothing is handed back.
  *
  * ```mermaid
  * stateDiagram-v2
@@ -15,7 +15,15 @@ import { migrationError } from "./codes.ts";
  *   active --> checking: stream-ended
  *   checking --> prepared: checked
  *   prepared --> committing: released
- *   committing --> completed: resumed
+ *   committing --> resuming: owned
+ *   resuming --> completed: resumed
+ *   resuming --> postcopy-active: running
+ *   postcopy-active --> completed: received
+ *   postcopy-active --> postcopy-paused: connection-lost
+ *   postcopy-paused --> postcopy-recover: recover
+ *   postcopy-paused --> lost: abandon
+ *   postcopy-recover --> postcopy-active: running
+ *   postcopy-recover --> postcopy-paused: connection-lost
  *   none --> cancelled: cancel
  *   waiting --> cancelled: cancel
  *   preamble --> cancelled: cancel
@@ -28,9 +36,11 @@ import { migrationError } from "./codes.ts";
  *   checking --> failed: fail
  *   prepared --> failed: fail
  *   committing --> failed: fail
+ *   resuming --> failed: fail
  *   completed --> [*]
  *   cancelled --> [*]
  *   failed --> [*]
+ *   lost --> [*]
  * ```
  */
 export type DestinationState =
@@ -41,15 +51,23 @@ export type DestinationState =
   | { readonly status: "checking" }
   | { readonly status: "prepared" }
   | { readonly status: "committing" }
+  | { readonly status: "resuming" }
+  /** The machine runs here, and some of its pages are still at the source. */
+  | { readonly status: "postcopy-active" }
+  /** So it is, and no connection: who touches what is missing waits, until `recover` goes on with another. */
+  | { readonly status: "postcopy-paused"; readonly error: MigrationError }
+  | { readonly status: "postcopy-recover" }
   | { readonly status: "completed" }
   /** By either side; the machine here is as before. */
   | { readonly status: "cancelled" }
   /**
-   * `ownership`: what had been given to this side when it failed. With `none` the machine here is as before, and the
-   * source's goes on. With `taken` this side was the owner and could not run the machine, which stands still on both
-   * sides: only somebody who has looked at both may resume one of them.
+   * `ownership`: what had been given to this side when it failed. With `none` the machine here does not run, is as before
+   * unless its own load broke it, and the source's goes on. With `taken` this side is the owner and could not run the
+   * machine, which stands still on both sides: only somebody who has looked at both may resume one of them.
    */
-  | { readonly status: "failed"; readonly error: MigrationError; readonly ownership: "none" | "taken" };
+  | { readonly status: "failed"; readonly error: MigrationError; readonly ownership: "none" | "taken" }
+  /** Somebody gave up what was left at the source: the machine stands here, without some of its pages, and will not run. */
+  | { readonly status: "lost"; readonly error: MigrationError };
 
 export type DestinationStatus = DestinationState["status"];
 
@@ -62,10 +80,14 @@ export type DestinationEvent =
         | "stream-ended"
         | "checked"
         | "released"
+        | "owned"
         | "resumed"
+        | "running"
+        | "received"
+        | "recover"
         | "cancel";
     }
-  | { readonly type: "fail"; readonly error: MigrationError };
+  | { readonly type: "fail" | "connection-lost" | "abandon"; readonly error: MigrationError };
 
 type Transitions = {
   readonly [S in DestinationStatus]: { readonly [E in DestinationEvent["type"]]?: DestinationStatus };
@@ -78,10 +100,15 @@ export const destinationTransitions: Transitions = {
   active: { "stream-ended": "checking", cancel: "cancelled", fail: "failed" },
   checking: { checked: "prepared", cancel: "cancelled", fail: "failed" },
   prepared: { released: "committing", cancel: "cancelled", fail: "failed" },
-  committing: { resumed: "completed", fail: "failed" },
+  committing: { owned: "resuming", fail: "failed" },
+  resuming: { resumed: "completed", running: "postcopy-active", fail: "failed" },
+  "postcopy-active": { received: "completed", "connection-lost": "postcopy-paused" },
+  "postcopy-paused": { recover: "postcopy-recover", abandon: "lost" },
+  "postcopy-recover": { running: "postcopy-active", "connection-lost": "postcopy-paused" },
   completed: {},
   cancelled: {},
   failed: {},
+  lost: {},
 };
 
 /** The next state. `PROTOCOL_ORDER` where the event cannot come. */
@@ -93,8 +120,10 @@ export function nextDestinationState(state: DestinationState, event: Destination
     });
   }
   if (event.type === "fail") {
-    return { status: "failed", error: event.error, ownership: state.status === "committing" ? "taken" : "none" };
+    return { status: "failed", error: event.error, ownership: state.status === "resuming" ? "taken" : "none" };
   }
+  if (event.type === "connection-lost") return { status: "postcopy-paused", error: event.error };
+  if (event.type === "abandon") return { status: "lost", error: event.error };
   return { status } as DestinationState;
 }
 
@@ -105,6 +134,6 @@ export function isDestinationOver({ status }: DestinationState): boolean {
 /** QEMU's word for a destination's state, as `query-migrate` gives it. */
 export function destinationQueryStatus({ status }: DestinationState): string {
   if (status === "waiting" || status === "preamble") return "setup";
-  if (status === "checking" || status === "prepared" || status === "committing") return "active";
+  if (["checking", "prepared", "committing", "resuming"].includes(status)) return "active";
   return status;
 }

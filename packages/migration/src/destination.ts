@@ -1,9 +1,9 @@
 // The destination: takes a machine in, checks all of it before anything is applied, and runs it once it is its own.
-import type { IncomingAttempt, LoadReport, MigrationError } from "@godwit/core";
+import { type IncomingAttempt, type LoadReport, MigrationError } from "@godwit/core";
 import { EventEmitter } from "eventemitter3";
+import { BufferedBytes } from "./buffered.ts";
+import { agreedModes, type Capabilities, checkedCapabilities } from "./capabilities.ts";
 import { asMigrationError, migrationError } from "./codes.ts";
-import type { ControlMessage } from "./control.ts";
-import { Conversation } from "./conversation.ts";
 import {
   type DestinationEvent,
   type DestinationState,
@@ -11,16 +11,20 @@ import {
   isDestinationOver,
   nextDestinationState,
 } from "./destination-state.ts";
-import { digestAlgorithm, loadDigest, type StreamDigest } from "./digest.ts";
 import { emitSafely } from "./events.ts";
-import type { Channel } from "./host.ts";
+import { godwitDestinationWire } from "./godwit/destination-wire.ts";
+import { loadDigests } from "./godwit/digest.ts";
+import { type Misfit, misfitError } from "./godwit/preamble.ts";
 import { Interrupt } from "./interrupt.ts";
-import { defaults, heartbeatMs, type IncomingOptions, positive, progressMs } from "./options.ts";
-import { type Misfit, misfitError, misfits } from "./preamble.ts";
-import { compareSums, sumOf } from "./stream-sum.ts";
-
-/** The source is told of received bytes at each round's end, and whenever so many came since. Bytes. */
-const receivedEveryBytes = 1024 * 1024;
+import { capabilityHost, defaults, type IncomingOptions, positive, progressMs } from "./options.ts";
+import { DestinationOwnership } from "./ownership/holder.ts";
+import { PageReceivers } from "./pages/page-receivers.ts";
+import { checkedParameters, type MigrationParameters } from "./parameters.ts";
+import { tellEvery } from "./progress.ts";
+import { qemuDestinationWire } from "./qemu/destination-wire.ts";
+import type { MigrationInfo } from "./query.ts";
+import { Reception } from "./reception.ts";
+import type { DestinationWire, Farewell, WireCommand } from "./wire.ts";
 
 export interface DestinationStatistics {
   /** QEMU's migration status. */
@@ -31,6 +35,10 @@ export interface DestinationStatistics {
   readonly rounds: number;
   /** From the source's connection until now, or the end. */
   readonly totalMs: number;
+  /** Held by the engine beyond what the machine holds: frames that are not whole, and what is being worked on. Bytes. */
+  readonly bufferedBytes: number;
+  /** The most that it ever was. */
+  readonly mostBufferedBytes: number;
 }
 
 export interface DestinationEvents {
@@ -50,19 +58,27 @@ export interface DestinationReport {
   readonly commitMs: number | undefined;
   /** False for a machine that runs here although the source could not be told: there, it is in doubt. */
   readonly sourceTold: boolean;
+  /** The migration is over as `state` says, but the ownership record could not be closed: `OWNERSHIP_LOG`. */
+  readonly cleanupError: MigrationError | undefined;
 }
 
 export interface IncomingMigration {
   readonly events: EventEmitter<DestinationEvents>;
   readonly state: DestinationState;
   statistics(): DestinationStatistics;
+  /** What QEMU's `query-migrate` answers where a machine comes in: the status, once there is one. */
+  query(): MigrationInfo;
+  readonly capabilities: Capabilities;
+  readonly parameters: MigrationParameters;
+  /** QEMU's `migrate-set-parameters`. All or nothing: `OPTION_INVALID`. */
+  setParameters(parameters: Partial<MigrationParameters>): void;
   /** Waits for one source and runs its migration to its end: the report's state tells which. Only once: `PROTOCOL_ORDER`. */
   run(): Promise<DestinationReport>;
   /** Stops, and leaves the machine here as it was. False where it is too late: the machine is this side's own. */
   cancel(): boolean;
 }
 
-/** A migration of a machine from elsewhere into this one, which does not run. `OPTION_INVALID`. */
+/** A migration of a machine from elsewhere into this one, which does not run. `OPTION_INVALID`, `CAPABILITY_CONFLICT`. */
 export function incomingMigration(options: IncomingOptions): IncomingMigration {
   return new Destination(options);
 }
@@ -70,17 +86,23 @@ export function incomingMigration(options: IncomingOptions): IncomingMigration {
 class Destination implements IncomingMigration {
   readonly events: EventEmitter<DestinationEvents> = new EventEmitter();
   readonly #options: IncomingOptions;
+  readonly capabilities: Capabilities;
+  #parameters: MigrationParameters;
+  readonly #buffered = new BufferedBytes();
   readonly #peerTimeoutMs: number;
   readonly #interrupt = new Interrupt();
   #state: DestinationState = { status: "none" };
   #hasRun = false;
-  #conversation: Conversation | undefined;
+  #wire: DestinationWire | undefined;
+  #reception: Reception | undefined;
+  #pages: PageReceivers | undefined;
   #incoming: IncomingAttempt | undefined;
-  #digest: StreamDigest | undefined;
-  #toldBytes = 0;
+  readonly #ownership: DestinationOwnership;
+  /** Nobody will run the machine here any more, and that is durable. */
+  #willNever = false;
+  #cleanupError: MigrationError | undefined;
   #rounds = 0;
   #misfits: readonly Misfit[] = [];
-  #isRefused = false;
   #load: LoadReport | undefined;
   #prepareMs: number | undefined;
   #commitMs: number | undefined;
@@ -91,7 +113,13 @@ class Destination implements IncomingMigration {
 
   constructor(options: IncomingOptions) {
     this.#options = options;
+    this.capabilities = checkedCapabilities(options.capabilities, capabilityHost(options), "destination");
+    this.#parameters = checkedParameters(options.parameters);
     this.#peerTimeoutMs = positive("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
+    this.#ownership = new DestinationOwnership(options.ownership, {
+      clock: options.clock,
+      timeoutMs: this.#peerTimeoutMs,
+    });
   }
 
   get state(): DestinationState {
@@ -102,16 +130,31 @@ class Destination implements IncomingMigration {
     const untilMs = this.#endMs ?? this.#now();
     return {
       status: destinationQueryStatus(this.#state),
-      receivedBytes: this.#digest?.bytes ?? 0,
+      receivedBytes: this.#wire?.receivedBytes ?? 0,
       rounds: this.#rounds,
       totalMs: untilMs - (this.#connectedMs ?? untilMs),
+      bufferedBytes: this.#buffered.bytes,
+      mostBufferedBytes: this.#buffered.mostBytes,
     };
+  }
+
+  query(): MigrationInfo {
+    const { status } = this.statistics();
+    return status === "none" ? {} : { status };
+  }
+
+  get parameters(): MigrationParameters {
+    return this.#parameters;
+  }
+
+  setParameters(parameters: Partial<MigrationParameters>): void {
+    this.#parameters = checkedParameters(parameters, this.#parameters);
   }
 
   cancel(): boolean {
     const { status } = this.#state;
     if (status === "cancelled") return true;
-    if (status === "committing" || isDestinationOver(this.#state)) return false;
+    if (status === "committing" || status === "resuming" || isDestinationOver(this.#state)) return false;
     this.#move({ type: "cancel" });
     const error = migrationError("MIGRATION_CANCELLED", "the migration was cancelled", { side: "destination" });
     this.#interrupt.raise(error);
@@ -126,7 +169,7 @@ class Destination implements IncomingMigration {
       this.#move({ type: "start" });
       await this.#receive();
     } catch (error) {
-      this.#giveUp(asMigrationError(error, "destination"));
+      await this.#giveUp(asMigrationError(error, "destination"));
     }
     this.#endMs = this.#now();
     this.#stopProgress?.();
@@ -140,40 +183,47 @@ class Destination implements IncomingMigration {
       prepareMs: this.#prepareMs,
       commitMs: this.#commitMs,
       sourceTold: this.#sourceTold,
+      cleanupError: this.#cleanupError,
     };
   }
 
   async #receive(): Promise<void> {
-    const digest = (await this.#interrupt.wait(loadDigest()))();
-    this.#digest = digest;
-    const peer = this.#converse(await this.#interrupt.wait(this.#openChannel()));
+    const wire = await this.#connect();
     this.#move({ type: "connected" });
-    const sourceHeartbeatMs = await this.#agree(peer);
-    const incoming = this.#options.machine.incoming();
+    const modes = agreedModes(this.capabilities, this.#parameters);
+    this.#misfits = await wire.agree(this.#options.machine.manifest(), modes, (offer) =>
+      this.#ownership.misfits(offer),
+    );
+    if (this.#misfits.some((misfit) => misfit.refuses)) throw misfitError(this.#misfits);
+    await this.#interrupt.wait(this.#ownership.accept());
+    const incoming = this.#options.machine.incoming({ onCommand: (command) => this.#hearCommand(wire, command) });
     this.#incoming = incoming;
+    this.#takePages(wire);
     this.#move({ type: "accepted" });
-    await peer.say({ kind: "accepted", heartbeatMs: heartbeatMs(this.#peerTimeoutMs), warnings: this.#misfits });
-    peer.link.keepAlive(sourceHeartbeatMs, () => ({ kind: "received", bytes: digest.bytes }));
-    const sent = await peer.expect("stream-end");
+    await wire.accept(this.#misfits);
+    await wire.ended();
     this.#move({ type: "stream-ended" });
     const endedMs = this.#now();
-    compareSums(sent, sumOf(digest), "destination");
     incoming.end();
     await this.#interrupt.wait(incoming.prepare());
     this.#interrupt.check();
     this.#prepareMs = this.#now() - endedMs;
     this.#move({ type: "checked" });
-    await peer.say({ kind: "prepared", ...sumOf(digest) });
-    await peer.expectSoon("released");
+    await wire.prepared();
     this.#move({ type: "released" });
     await this.#own(incoming);
-    await this.#tellSource(peer);
+    await this.#tellSource(wire);
   }
 
-  /** The machine is this side's from here on. No interrupt counts any more: it runs here, or nowhere. */
+  /**
+   * No interrupt counts any more: the machine is loaded, then durably this side's, and only then does it run. A load that
+   * fails is still the source's gain: the record says that this side will never have the machine.
+   */
   async #own(incoming: IncomingAttempt): Promise<void> {
     const ownedMs = this.#now();
     this.#load = await incoming.commit();
+    await this.#ownership.own();
+    this.#move({ type: "owned" });
     try {
       this.#options.machine.resume();
     } catch (error) {
@@ -185,9 +235,9 @@ class Destination implements IncomingMigration {
     this.#move({ type: "resumed" });
   }
 
-  async #tellSource(peer: Conversation): Promise<void> {
+  async #tellSource(wire: DestinationWire): Promise<void> {
     try {
-      await peer.say({ kind: "resumed", prepareMs: this.#prepareMs ?? 0, commitMs: this.#commitMs ?? 0 });
+      await wire.resumed({ prepareMs: this.#prepareMs ?? 0, commitMs: this.#commitMs ?? 0 });
       this.#sourceTold = true;
     } catch {
       // The machine runs here whether or not that can be told; the report says that it could not.
@@ -195,109 +245,108 @@ class Destination implements IncomingMigration {
     }
   }
 
-  /** A connection that comes when nobody waits for it any more is closed again. */
-  #openChannel(): Promise<Channel> {
-    const opening = this.#options.accept();
-    opening.then(
-      (channel) => {
-        if (this.#interrupt.reason !== undefined) channel.abort(this.#interrupt.reason);
-      },
-      () => {},
-    );
-    return opening;
-  }
-
-  #converse(channel: Channel): Conversation {
+  async #connect(): Promise<DestinationWire> {
+    const { clock } = this.#options;
+    const common = { clock, peerTimeoutMs: this.#peerTimeoutMs, interrupt: this.#interrupt };
+    const digests = await this.#interrupt.wait(loadDigests());
+    const reception = new Reception({ ...common, accept: () => this.#options.accept() });
+    this.#reception = reception;
+    const { kind, channel } = await reception.main();
     this.#connectedMs = this.#now();
-    this.#tellProgress();
-    const peer = new Conversation({
+    this.#stopProgress = tellEvery(clock, progressMs, () => this.#emit("progress", this.statistics()));
+    const options = {
+      ...common,
       channel,
-      clock: this.#options.clock,
+      buffered: this.#buffered,
+      stream: (bytes: Uint8Array) => this.#decode(bytes),
+      roundEnded: (round: number) => {
+        this.#rounds = round;
+      },
+    };
+    const isQemu = kind === "qemu" && (this.#options.peers ?? ["godwit", "qemu"]).includes("qemu");
+    this.#wire = isQemu
+      ? qemuDestinationWire({ ...options, streamEnd: () => this.#incoming?.streamEnd ?? "open" })
+      : godwitDestinationWire(options, digests);
+    return this.#wire;
+  }
+
+  /** `COMMAND_UNEXPECTED` for one that nobody here asked for. */
+  #hearCommand(wire: DestinationWire, command: WireCommand & { readonly name: string; readonly offset: number }): void {
+    if (wire.command(command)) return;
+    throw new MigrationError("COMMAND_UNEXPECTED", `${command.name} came, and nothing here serves it`, {
       side: "destination",
-      peerTimeoutMs: this.#peerTimeoutMs,
-      interrupt: this.#interrupt,
-      // Not before the source has shown that it is Godwit: a QEMU would take our bytes for an answer of its own kind.
-      opened: () => this.#inBackground(peer.link.sendMagic()),
-      stream: (bytes) => this.#decode(peer, bytes),
-      atOnce: (message) => this.#hearRound(peer, message),
+      section: "command",
+      path: "command",
+      offset: command.offset,
     });
-    this.#conversation = peer;
-    return peer;
   }
 
-  /** Compares the machines. How often the source must hear something, in milliseconds. */
-  async #agree(peer: Conversation): Promise<number> {
-    const offer = await peer.expectSoon("offer");
-    this.#misfits = misfits(offer.manifest, this.#options.machine.manifest());
-    if (offer.digest !== digestAlgorithm) {
-      const digestMisfit = { subject: "stream digest", refuses: true, expected: digestAlgorithm, found: offer.digest };
-      this.#misfits = [{ code: "CAPABILITY_MISMATCH", ...digestMisfit }, ...this.#misfits];
-    }
-    if (!this.#misfits.some((misfit) => misfit.refuses)) return offer.heartbeatMs;
-    await peer.say({ kind: "refused", misfits: this.#misfits });
-    this.#isRefused = true;
-    throw misfitError(this.#misfits);
+  /** What else connects brings pages, from now on. */
+  #takePages(wire: DestinationWire): void {
+    const { clock, ram } = this.#options;
+    if (!this.capabilities.multifd || ram === undefined) return;
+    const pages = new PageReceivers({
+      interrupt: this.#interrupt,
+      clock,
+      peerTimeoutMs: this.#peerTimeoutMs,
+      inputs: () => (this.#incoming === undefined ? undefined : ram.multifd()),
+      read: (channel) => wire.readPages(channel),
+      synced: () => this.#push(new Uint8Array(0)),
+    });
+    this.#pages = pages;
+    this.#reception?.takePages((channel) => pages.add(channel));
   }
 
-  #decode(peer: Conversation, bytes: Uint8Array): void {
-    const digest = this.#digest;
-    if (this.#state.status !== "active" || digest === undefined) {
+  #decode(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#state.status !== "active") {
       throw migrationError("PROTOCOL_ORDER", "stream bytes came where they may not", {
         side: "destination",
         found: `${bytes.length} bytes while ${this.#state.status}`,
       });
     }
-    digest.update(bytes);
+    this.#push(bytes);
+    if (this.#pages === undefined) return undefined;
+    this.#pages.moved();
+    return this.#options.ram?.multifd()?.isAwaited === true ? this.#pages.mainMayGoOn() : undefined;
+  }
+
+  #push(bytes: Uint8Array): void {
     try {
       this.#incoming?.push(bytes);
     } catch (error) {
       throw asMigrationError(error, "destination");
     }
-    if (digest.bytes - this.#toldBytes >= receivedEveryBytes) this.#tellReceived(peer, digest.bytes);
   }
 
-  #hearRound(peer: Conversation, message: ControlMessage): boolean {
-    if (message.kind !== "round") return false;
-    this.#rounds = message.round;
-    this.#tellReceived(peer, this.#digest?.bytes ?? 0);
-    return true;
-  }
-
-  #tellReceived(peer: Conversation, bytes: number): void {
-    this.#toldBytes = bytes;
-    this.#inBackground(peer.link.send({ kind: "received", bytes }));
-  }
-
-  #inBackground(sending: Promise<void>): void {
-    sending.catch((error: unknown) => this.#interrupt.raise(asMigrationError(error, "destination")));
-  }
-
-  #giveUp(error: MigrationError): void {
+  async #giveUp(error: MigrationError): Promise<void> {
+    const { status } = this.#state;
+    const isOwner = status === "resuming" || (await this.#refuse()) === "owned";
+    // The record may say that the machine is this side's although its write failed: so it is, and stands still.
+    if (isOwner && this.#state.status === "committing") this.#move({ type: "owned" });
     if (!isDestinationOver(this.#state)) {
-      const isCancelled = error.code === "MIGRATION_CANCELLED" && this.#state.status !== "committing";
+      const isCancelled = error.code === "MIGRATION_CANCELLED" && !["committing", "resuming"].includes(status);
       this.#move(isCancelled ? { type: "cancel" } : { type: "fail", error });
     }
     if (this.#state.status !== "completed") this.#incoming?.discard();
   }
 
-  async #hangUp(): Promise<void> {
-    const peer = this.#conversation;
-    const state = this.#state;
-    if (peer === undefined) return;
-    if (state.status === "failed" && state.error.code === "PROTOCOL_VERSION") {
-      // The answer to a version that is not spoken here is the one that is.
-      this.#inBackground(peer.link.sendMagic());
-      await peer.close();
-    } else if (!peer.isOpen || peer.peerGaveUp || this.#isRefused || state.status === "completed") await peer.close();
-    else if (state.status === "failed") await peer.close({ kind: "failed", error: state.error.toJSON() });
-    else await peer.close({ kind: "cancelled" });
+  /** Nobody will run the machine here: once that is durable, the source may hear so. */
+  async #refuse(): Promise<"refused" | "owned" | "never-accepted" | "unknown"> {
+    try {
+      const answer = await this.#ownership.refuse();
+      this.#willNever = answer === "refused";
+      return answer;
+    } catch (error) {
+      this.#cleanupError = asMigrationError(error, "destination");
+      return "unknown";
+    }
   }
 
-  #tellProgress(): void {
-    this.#stopProgress = this.#options.clock.after(progressMs, () => {
-      this.#emit("progress", this.statistics());
-      this.#tellProgress();
-    });
+  async #hangUp(): Promise<void> {
+    this.#reception?.end();
+    if (this.#state.status === "completed") void this.#pages?.close();
+    else this.#pages?.abort(this.#interrupt.reason);
+    await this.#wire?.close(farewellOf(this.#state, this.#willNever));
   }
 
   /** The only place that changes the state. */
@@ -313,4 +362,9 @@ class Destination implements IncomingMigration {
   #now(): number {
     return this.#options.clock.nowMs();
   }
+}
+
+function farewellOf(state: DestinationState, never: boolean): Farewell {
+  if (state.status === "failed") return { kind: "failed", error: state.error, never };
+  return state.status === "completed" ? { kind: "completed" } : { kind: "cancelled", never };
 }

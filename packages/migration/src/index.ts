@@ -1,5 +1,14 @@
 // @godwit/migration: the live engine. Two engines, a connection between them, and a machine that moves from one to the other.
+export {
+  type Capabilities,
+  type Capability,
+  type CapabilityHost,
+  capabilityNames,
+  checkedCapabilities,
+} from "./capabilities.ts";
 export { type MigrationErrorCode, migrationErrorCodes } from "./codes.ts";
+export type { Help } from "./converge/help.ts";
+export type { Converging, Verdict, WillNotConverge } from "./converge/verdict.ts";
 export {
   type DestinationEvents,
   type DestinationReport,
@@ -8,10 +17,33 @@ export {
   incomingMigration,
 } from "./destination.ts";
 export { type DestinationState, destinationQueryStatus } from "./destination-state.ts";
+export { formatMisfit, type Misfit, misfits } from "./godwit/preamble.ts";
 export type { Channel, HostClock, MigratableMachine, RamCounters } from "./host.ts";
 export type { IncomingOptions, OutgoingOptions } from "./options.ts";
-export { formatMisfit, type Misfit, misfits } from "./preamble.ts";
-export type { Verdict } from "./precopy.ts";
+export { memoryOwnershipLog, type OwnershipLog } from "./ownership/log.ts";
+export type { IncomingOwnershipOptions, OwnershipOffer, OwnershipOptions } from "./ownership/holder.ts";
+export { claimOwnership, createOwnership, type OperatorsWord, renounceOwnership } from "./ownership/operator.ts";
+export { mayRun, type OwnershipRecord } from "./ownership/record.ts";
+export {
+  type AnswerOptions,
+  answerOwnership,
+  type OwnershipAnswered,
+  type OwnershipConnection,
+  type OwnershipResolution,
+  type ResolveOptions,
+  resolveOwnership,
+} from "./ownership/resolve.ts";
+export type { OwnershipWord } from "./godwit/control.ts";
+export {
+  checkedParameters,
+  defaultParameters,
+  formatRange,
+  type MigrationParameters,
+  type ParameterName,
+  type ParameterSpec,
+  parameterTable,
+} from "./parameters.ts";
+export type { MigrationInfo, QueriedRam } from "./query.ts";
 export { type OutgoingMigration, outgoingMigration, type SourceEvents, type SourceReport } from "./source.ts";
 export { type SourceState, sourceQueryStatus } from "./source-state.ts";
 export type {
@@ -20,4 +52,5 @@ export type {
   OngoingStatistics,
   RamStatistics,
   RoundSummary,
+  XbzrleStatistics,
 } from "./statistics.ts";

@@ -2,21 +2,19 @@
 import type { OutgoingAttempt, Pending } from "@godwit/core";
 import { BandwidthEstimate, RateLimit } from "./bandwidth.ts";
 import { migrationError } from "./codes.ts";
+import { AutoConverge, type CpuThrottle } from "./converge/throttle.ts";
+import { type Conditions, ConvergenceJudge, type RoundRates, type Verdict } from "./converge/verdict.ts";
 import type { HostClock, RamCounters } from "./host.ts";
 import type { Interrupt } from "./interrupt.ts";
+import type { MigrationParameters } from "./parameters.ts";
 import type { RoundSummary, SourceRecorder } from "./statistics.ts";
 
-/** The migration will not come to its end by itself, and the limit with which it would. */
-export interface Verdict {
-  readonly verdict: "will-not-converge";
-  readonly rounds: number;
-  readonly pendingBytes: number;
-  readonly dirtyBytesPerSecond: number;
-  readonly bandwidthBytesPerSecond: number | undefined;
-  readonly downtimeLimitMs: number;
-  /** The downtime limit with which it would have switched over now. Milliseconds. */
-  readonly neededDowntimeLimitMs: number | undefined;
-}
+/**
+ * A later round ends when this share of what fits into the downtime limit is left. All of it would be too much: what
+ * the guest dirties in the round comes on top. None of it would be sent twice.
+ */
+const unsentShare = 0.5;
+const usualPageBytes = 4096;
 
 export interface PreCopyOptions {
   readonly clock: HostClock;
@@ -24,13 +22,20 @@ export interface PreCopyOptions {
   readonly recorder: SourceRecorder;
   readonly attempt: OutgoingAttempt;
   readonly peerTimeoutMs: number;
-  readonly downtimeLimitMs: number;
-  readonly maxBandwidthBytesPerSecond: number | undefined;
+  /** As they are now: they may change while this runs. */
+  parameters(): MigrationParameters;
+  readonly autoConverge: boolean;
+  readonly throttle: CpuThrottle;
+  readonly canThrottle: boolean;
+  /** Both sides offer post-copy. */
+  readonly canPostcopy: boolean;
   readonly sliceBytes: number;
   readonly maxRounds: number;
   readonly whenNotConverging: "continue" | "force" | "fail";
   yieldToHost(): Promise<void>;
   ramCounters(): RamCounters | undefined;
+  /** Somebody wants the machine to go now, and its pages afterwards. */
+  postcopyRequested?(): boolean;
   /** Sends stream bytes, and adds them to the recorder. */
   send(chunks: Iterable<Uint8Array>): Promise<void>;
   /** Marks the end of a round in the connection. */
@@ -43,16 +48,21 @@ export interface PreCopyOptions {
 export class PreCopy {
   readonly #options: PreCopyOptions;
   readonly #bandwidth: BandwidthEstimate;
-  readonly #limit: RateLimit | undefined;
+  readonly #limit: RateLimit;
+  readonly #autoConverge: AutoConverge | undefined;
+  readonly #judge = new ConvergenceJudge();
   #receivedBytes = 0;
   #onReceived: (() => void) | undefined;
 
   constructor(options: PreCopyOptions) {
+    const { clock, parameters, throttle, recorder } = options;
     this.#options = options;
-    const nowMs = options.clock.nowMs();
-    const maxRate = options.maxBandwidthBytesPerSecond;
+    const nowMs = clock.nowMs();
     this.#bandwidth = new BandwidthEstimate(nowMs);
-    this.#limit = maxRate === undefined ? undefined : new RateLimit(maxRate, nowMs);
+    this.#limit = new RateLimit(() => parameters()["max-bandwidth"], nowMs);
+    if (options.autoConverge) {
+      this.#autoConverge = new AutoConverge(parameters, throttle, nowMs, recorder.sentBytes);
+    }
   }
 
   /** The destination has decoded so much of the stream. */
@@ -66,63 +76,91 @@ export class PreCopy {
     notify?.();
   }
 
-  /** Resolves when it is time to switch over. `WILL_NOT_CONVERGE` where that was asked for. */
-  async run(): Promise<void> {
-    const { interrupt, maxRounds, whenNotConverging } = this.#options;
+  /** What was measured under another limit says nothing about what comes. */
+  bandwidthChanged(): void {
+    this.#judge.conditionsChanged();
+  }
+
+  /** Resolves when it is time to switch over, and how. `WILL_NOT_CONVERGE` where that was asked for. */
+  async run(): Promise<"switch-over" | "postcopy"> {
+    const { interrupt, recorder, maxRounds, whenNotConverging } = this.#options;
     for (let round = 1; ; round++) {
-      const pendingBytes = await this.#round(round);
+      const rates = await this.#round(round);
       interrupt.check();
-      if (pendingBytes <= this.#thresholdBytes()) return;
-      if (round === maxRounds) this.#judge(round);
-      if (round >= maxRounds && whenNotConverging === "force") return;
+      if (rates === "postcopy") return rates;
+      this.#weigh(round, rates);
+      if (recorder.pendingBytes <= this.#thresholdBytes()) return "switch-over";
+      if (round === maxRounds) this.#outOfRounds(round);
+      if (round >= maxRounds && whenNotConverging === "force") return "switch-over";
       this.#options.nextRound();
     }
   }
 
-  /** Sends what was dirty when the round began, and synchronises. What is dirty then. Bytes. */
-  async #round(round: number): Promise<number> {
-    const { attempt, recorder, clock } = this.#options;
+  /** Sends what was dirty when the round began, and synchronises. */
+  async #round(round: number): Promise<RoundRates | "postcopy"> {
+    const { attempt, recorder, clock, throttle } = this.#options;
     const startMs = clock.nowMs();
     const startBytes = recorder.sentBytes;
     const before = this.#options.ramCounters();
-    await this.#sendDirty(round);
+    const toSendBytes = total(attempt.pending(false));
+    if ((await this.#sendDirty(round)) === "postcopy") return "postcopy";
     await this.#barrier(round);
     const unsentBytes = total(attempt.pending(false));
     const pendingBytes = total(attempt.pending(true));
-    const durationMs = clock.nowMs() - startMs;
+    const nowMs = clock.nowMs();
     const after = this.#options.ramCounters();
-    recorder.dirtySyncCount++;
-    recorder.pendingBytes = pendingBytes;
-    recorder.dirtyBytesPerMs = durationMs > 0 ? Math.max(0, pendingBytes - unsentBytes) / durationMs : 0;
+    const rates: RoundRates = {
+      durationMs: nowMs - startMs,
+      workBytes: Math.max(0, toSendBytes - unsentBytes),
+      sentBytes: recorder.sentBytes - startBytes,
+      dirtyBytes: Math.max(0, pendingBytes - unsentBytes),
+      pendingBytes,
+    };
+    recorder.synchronised(rates.dirtyBytes, rates.durationMs, pendingBytes);
     this.#options.roundEnded({
       round,
-      bytes: recorder.sentBytes - startBytes,
-      durationMs,
+      bytes: rates.sentBytes,
+      durationMs: rates.durationMs,
       pendingBytes,
       dirtyBytesPerSecond: recorder.dirtyBytesPerMs * 1000,
       bandwidthBytesPerSecond: perSecond(recorder.bandwidthBytesPerMs),
-      expectedDowntimeMs: recorder.expectedDowntimeMs(),
+      expectedDowntimeMs: this.#expectedDowntimeMs(),
       duplicatePages: difference(after?.duplicatePages, before?.duplicatePages),
       normalPages: difference(after?.normalPages, before?.normalPages),
+      cpuThrottlePercentage: throttle.percentage,
     });
-    return pendingBytes;
+    return rates;
   }
 
   /**
    * The first round sends everything: what was never sent costs downtime, and sending it early costs none. A later one
-   * ends as soon as the rest fits, since it would only be sent twice.
+   * ends as soon as enough of the rest fits, since it would only be sent twice.
    */
-  async #sendDirty(round: number): Promise<void> {
+  async #sendDirty(round: number): Promise<"sent" | "postcopy"> {
     const { attempt, recorder, clock, interrupt, sliceBytes } = this.#options;
     for (;;) {
       interrupt.check();
-      recorder.pendingBytes = total(attempt.pending(false));
-      if (recorder.pendingBytes <= (round === 1 ? 0 : this.#thresholdBytes())) return;
+      const pending = attempt.pending(false);
+      recorder.pendingBytes = total(pending);
+      if (this.#options.postcopyRequested?.() === true && pending.mustPrecopyBytes <= this.#thresholdBytes()) {
+        return "postcopy";
+      }
+      if (recorder.pendingBytes <= (round === 1 ? 0 : unsentShare * this.#thresholdBytes())) return "sent";
       const fromBytes = recorder.sentBytes;
-      await this.#options.send(attempt.iterate(this.#limit?.sliceBytes(sliceBytes) ?? sliceBytes));
-      const delayMs = this.#limit?.delayAfterMs(recorder.sentBytes - fromBytes, clock.nowMs()) ?? 0;
-      if (delayMs > 0) await interrupt.sleep(clock, delayMs);
+      await this.#options.send(attempt.iterate(this.#limit.budgetBytes(sliceBytes, clock.nowMs())));
+      this.#limit.sent(recorder.sentBytes - fromBytes, clock.nowMs());
+      await this.#holdBack();
       await interrupt.wait(this.#options.yieldToHost());
+    }
+  }
+
+  /** Waits for as long as the maximum bandwidth asks for; it may change meanwhile. */
+  async #holdBack(): Promise<void> {
+    const { clock, interrupt } = this.#options;
+    for (;;) {
+      const delayMs = this.#limit.delayMs(clock.nowMs());
+      if (delayMs <= 0 || this.#options.postcopyRequested?.() === true) return;
+      await interrupt.sleep(clock, delayMs);
     }
   }
 
@@ -149,28 +187,64 @@ export class PreCopy {
     }
   }
 
-  /** What can be sent within the downtime limit. Nothing while the bandwidth is not known. Bytes. */
-  #thresholdBytes(): number {
-    return (this.#options.recorder.bandwidthBytesPerMs ?? 0) * this.#options.downtimeLimitMs;
+  /** Slows the guest down where that was asked for, and says how it looks. */
+  #weigh(round: number, rates: RoundRates): void {
+    const { clock, recorder } = this.#options;
+    const { dirtyBytes } = rates;
+    const isSlower = this.#autoConverge?.synchronised({
+      nowMs: clock.nowMs(),
+      dirtyBytes,
+      sentBytes: recorder.sentBytes,
+    });
+    // What the guest did at its old speed is no measure of what it will do.
+    if (isSlower === true) this.#judge.conditionsChanged();
+    else this.#say(round, this.#judge.judge(rates, this.#conditions(), this.#autoConverge?.isExhausted ?? true));
   }
 
-  #judge(rounds: number): void {
-    const { recorder, downtimeLimitMs, whenNotConverging } = this.#options;
+  #outOfRounds(rounds: number): void {
+    this.#say(rounds, this.#judge.outOfRounds(this.#conditions()));
+    if (this.#options.whenNotConverging !== "fail") return;
+    throw migrationError("WILL_NOT_CONVERGE", "the guest dirties memory faster than it can be sent", {
+      side: "source",
+      expected: `at most ${Math.floor(this.#thresholdBytes())} bytes after ${rounds} rounds`,
+      found: `${this.#options.recorder.pendingBytes} bytes`,
+    });
+  }
+
+  #say(rounds: number, judged: ReturnType<ConvergenceJudge["judge"]>): void {
+    if (judged === undefined) return;
+    const { recorder, parameters } = this.#options;
     this.#options.judged({
-      verdict: "will-not-converge",
+      ...judged,
       rounds,
       pendingBytes: recorder.pendingBytes,
       dirtyBytesPerSecond: recorder.dirtyBytesPerMs * 1000,
       bandwidthBytesPerSecond: perSecond(recorder.bandwidthBytesPerMs),
-      downtimeLimitMs,
-      neededDowntimeLimitMs: recorder.expectedDowntimeMs(),
+      "downtime-limit": parameters()["downtime-limit"],
     });
-    if (whenNotConverging !== "fail") return;
-    throw migrationError("WILL_NOT_CONVERGE", "the guest dirties memory faster than it can be sent", {
-      side: "source",
-      expected: `at most ${Math.floor(this.#thresholdBytes())} bytes after ${rounds} rounds`,
-      found: `${recorder.pendingBytes} bytes`,
-    });
+  }
+
+  #conditions(): Conditions {
+    const { parameters, recorder, throttle, canThrottle, canPostcopy } = this.#options;
+    return {
+      thresholdBytes: this.#thresholdBytes(),
+      downtimeLimitMs: parameters()["downtime-limit"],
+      bandwidthBytesPerMs: recorder.switchoverBytesPerMs(parameters()),
+      pageBytes: this.#options.ramCounters()?.pageBytes ?? usualPageBytes,
+      throttlePercentage: throttle.percentage,
+      canThrottle,
+      canPostcopy,
+    };
+  }
+
+  /** What can be sent within the downtime limit. Nothing while the bandwidth is not known. Bytes. */
+  #thresholdBytes(): number {
+    const parameters = this.#options.parameters();
+    return (this.#options.recorder.switchoverBytesPerMs(parameters) ?? 0) * parameters["downtime-limit"];
+  }
+
+  #expectedDowntimeMs(): number | undefined {
+    return this.#options.recorder.expectedDowntimeMs(this.#options.parameters());
   }
 }
 

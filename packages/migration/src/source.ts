@@ -1,16 +1,26 @@
 // The source: pre-copies a machine while it runs, pauses it, hands it over, and takes it back if that fails.
 import type { Manifest, MigrationError, OutgoingAttempt, SectionSummary } from "@godwit/core";
 import { EventEmitter } from "eventemitter3";
+import { BufferedBytes, mostChannelBytes } from "./buffered.ts";
+import { agreedModes, type Capabilities, checkedCapabilities } from "./capabilities.ts";
 import { asMigrationError, migrationError } from "./codes.ts";
-import type { ControlMessage } from "./control.ts";
-import { Conversation } from "./conversation.ts";
-import { digestAlgorithm, loadDigest, type StreamDigest } from "./digest.ts";
+import { CpuThrottle } from "./converge/throttle.ts";
+import type { Verdict } from "./converge/verdict.ts";
 import { emitSafely } from "./events.ts";
+import { loadDigests } from "./godwit/digest.ts";
+import { type Misfit, misfitError, sameManifest } from "./godwit/preamble.ts";
+import { godwitSourceWire } from "./godwit/source-wire.ts";
 import type { Channel } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
-import { defaults, heartbeatMs, type OutgoingOptions, positive, progressMs } from "./options.ts";
-import { type Misfit, misfitError, sameManifest } from "./preamble.ts";
-import { PreCopy, type Verdict } from "./precopy.ts";
+import { capabilityHost, defaults, type OutgoingOptions, positive, progressMs, ramCountersOf } from "./options.ts";
+import { type OwnershipOffer, SourceOwnership } from "./ownership/holder.ts";
+import { type OwnershipConnection, type OwnershipResolution, resolveOwnership } from "./ownership/resolve.ts";
+import { PageSenders } from "./pages/page-senders.ts";
+import { checkedParameters, type MigrationParameters } from "./parameters.ts";
+import { PreCopy } from "./precopy.ts";
+import { tellEvery } from "./progress.ts";
+import { qemuSourceWire } from "./qemu/source-wire.ts";
+import { type MigrationInfo, queryMigrate } from "./query.ts";
 import {
   isSourceOver,
   nextSourceState,
@@ -19,7 +29,7 @@ import {
   sourceQueryStatus,
 } from "./source-state.ts";
 import { type MigrationStatistics, type RoundSummary, SourceRecorder } from "./statistics.ts";
-import { compareSums, sumOf } from "./stream-sum.ts";
+import type { Farewell, SourceWire, WireCommand } from "./wire.ts";
 
 export interface SourceEvents {
   status: [state: SourceState];
@@ -47,13 +57,27 @@ export interface OutgoingMigration {
   readonly events: EventEmitter<SourceEvents>;
   readonly state: SourceState;
   statistics(): MigrationStatistics;
+  /** What QEMU's `query-migrate` would answer, by its keys. */
+  query(): MigrationInfo;
+  readonly capabilities: Capabilities;
+  readonly parameters: MigrationParameters;
+  /** QEMU's `migrate-set-parameters`, also while it runs. All or nothing: `OPTION_INVALID`. */
+  setParameters(parameters: Partial<MigrationParameters>): void;
+  /** QEMU's `migrate-continue`: what waits in `pre-switchover` goes on. False where nothing waits. */
+  continue(): boolean;
   /** Runs the migration to its end, whichever that is: the report's state tells. Only once: `PROTOCOL_ORDER`. */
   run(): Promise<SourceReport>;
   /** Stops, and leaves the machine as if nothing had been. False where it is too late: the machine is given away. */
   cancel(): boolean;
+  /**
+   * In doubt: asks the destination over a new connection, as often as is needed. "taken" ends in `completed`; after
+   * "never" the machine runs here again and the state is `failed`, with the error that led into the doubt; "lost" in
+   * `lost`. Otherwise it stays in doubt. `PROTOCOL_ORDER` where there is no doubt, or no ownership record.
+   */
+  resolve(by: OwnershipConnection): Promise<OwnershipResolution>;
 }
 
-/** A migration of this machine to elsewhere. `OPTION_INVALID`. */
+/** A migration of this machine to elsewhere. `OPTION_INVALID`, `CAPABILITY_CONFLICT`. */
 export function outgoingMigration(options: OutgoingOptions): OutgoingMigration {
   return new Source(options);
 }
@@ -62,20 +86,30 @@ class Source implements OutgoingMigration {
   readonly events: EventEmitter<SourceEvents> = new EventEmitter();
   readonly #options: OutgoingOptions;
   readonly #peerTimeoutMs: number;
-  readonly #downtimeLimitMs: number;
+  readonly capabilities: Capabilities;
+  #parameters: MigrationParameters;
+  readonly #throttle: CpuThrottle;
+  /** Ends the wait in `pre-switchover`. */
+  #goOn: (() => void) | undefined;
+  #switchoverMs: number | undefined;
+  readonly #buffered = new BufferedBytes();
   readonly #switchoverTimeoutMs: number;
   readonly #preCopyLimits: { readonly sliceBytes: number; readonly maxRounds: number };
   readonly #interrupt = new Interrupt();
   readonly #recorder = new SourceRecorder();
   #state: SourceState = { status: "none" };
   #hasRun = false;
-  #conversation: Conversation | undefined;
+  #wire: SourceWire | undefined;
+  #pages: PageSenders | undefined;
   #attempt: OutgoingAttempt | undefined;
+  readonly #ownership: SourceOwnership;
+  #offer: OwnershipOffer | undefined;
+  #isResolving = false;
   #preCopy: PreCopy | undefined;
   #isQuiesced = false;
   #isPaused = false;
   #sectionsTold = 0;
-  #receivedBytes = 0;
+  #decodedBytes = 0;
   #misfits: readonly Misfit[] = [];
   #warnings: readonly Misfit[] = [];
   #cleanupError: MigrationError | undefined;
@@ -84,17 +118,22 @@ class Source implements OutgoingMigration {
   constructor(options: OutgoingOptions) {
     this.#options = options;
     this.#peerTimeoutMs = positive("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
-    this.#downtimeLimitMs = positive("downtimeLimitMs", options.downtimeLimitMs, defaults.downtimeLimitMs);
+    this.#parameters = checkedParameters(options.parameters);
+    this.#ownership = new SourceOwnership(options.ownership, {
+      clock: options.clock,
+      timeoutMs: this.#peerTimeoutMs,
+    });
+    this.capabilities = checkedCapabilities(options.capabilities, capabilityHost(options), "source");
+    this.#throttle = new CpuThrottle(options.machine);
     this.#switchoverTimeoutMs = positive(
       "switchoverTimeoutMs",
       options.switchoverTimeoutMs,
       defaults.switchoverTimeoutMs,
     );
     this.#preCopyLimits = {
-      sliceBytes: positive("sliceBytes", options.sliceBytes, defaults.sliceBytes),
+      sliceBytes: sliceBytesOf(options, this.capabilities),
       maxRounds: positive("maxRounds", options.maxRounds, defaults.maxRounds),
     };
-    positive("maxBandwidthBytesPerSecond", options.maxBandwidthBytesPerSecond, Number.POSITIVE_INFINITY);
   }
 
   get state(): SourceState {
@@ -105,9 +144,36 @@ class Source implements OutgoingMigration {
     return this.#recorder.snapshot({
       status: sourceQueryStatus(this.#state),
       nowMs: this.#now(),
-      downtimeLimitMs: this.#downtimeLimitMs,
-      counters: this.#options.ramCounters?.(),
+      parameters: this.#parameters,
+      counters: ramCountersOf(this.#options),
+      throttlePercentage: this.#throttle.percentage,
+      bufferedBytes: this.#buffered.bytes,
+      mostBufferedBytes: this.#buffered.mostBytes,
+      error: "error" in this.#state ? describe(this.#state.error) : undefined,
     });
+  }
+
+  query(): MigrationInfo {
+    return queryMigrate(this.statistics());
+  }
+
+  get parameters(): MigrationParameters {
+    return this.#parameters;
+  }
+
+  setParameters(parameters: Partial<MigrationParameters>): void {
+    const before = this.#parameters;
+    this.#parameters = checkedParameters(parameters, before);
+    const isOther = (["max-bandwidth", "avail-switchover-bandwidth"] as const).some(
+      (name) => this.#parameters[name] !== before[name],
+    );
+    if (isOther) this.#preCopy?.bandwidthChanged();
+  }
+
+  continue(): boolean {
+    if (this.#state.status !== "pre-switchover") return false;
+    this.#goOn?.();
+    return true;
   }
 
   cancel(): boolean {
@@ -119,17 +185,45 @@ class Source implements OutgoingMigration {
     return true;
   }
 
+  async resolve(by: OwnershipConnection): Promise<OwnershipResolution> {
+    const { ownership, clock } = this.#options;
+    const state = this.#state;
+    if (state.status !== "in-doubt" || ownership === undefined || this.#isResolving) {
+      const detail = ownership === undefined ? "there is no ownership record" : "there is no doubt to resolve";
+      throw migrationError("PROTOCOL_ORDER", detail, { side: "source" });
+    }
+    this.#isResolving = true;
+    try {
+      const { machine, log } = ownership;
+      const resolution = await resolveOwnership({
+        ...by,
+        machine,
+        log,
+        clock,
+        copy: "kept",
+        peerTimeoutMs: this.#peerTimeoutMs,
+      });
+      if (resolution.outcome === "taken") this.#move({ type: "taken" });
+      else if (resolution.outcome === "lost") this.#move({ type: "owner-lost", error: state.error });
+      else if (resolution.outcome === "owned")
+        this.#move({ type: "returned", error: this.#resumeHere() ?? state.error });
+      return resolution;
+    } finally {
+      this.#isResolving = false;
+    }
+  }
+
   async run(): Promise<SourceReport> {
     if (this.#hasRun) throw migrationError("PROTOCOL_ORDER", "a migration runs only once", { side: "source" });
     this.#hasRun = true;
     this.#recorder.startMs = this.#now();
-    this.#tellProgress();
+    this.#stopProgress = tellEvery(this.#options.clock, progressMs, () => this.#emit("progress", this.statistics()));
     try {
       this.#interrupt.check();
       this.#move({ type: "start" });
       await this.#migrate();
     } catch (error) {
-      this.#giveUp(asMigrationError(error, "source"));
+      await this.#giveUp(asMigrationError(error, "source"));
     }
     this.#stopProgress?.();
     this.#emit("progress", this.statistics());
@@ -147,51 +241,57 @@ class Source implements OutgoingMigration {
   async #migrate(): Promise<void> {
     const manifest = this.#options.machine.manifest();
     this.#recorder.totalBytes = manifest.ramBlocks.reduce((sum, { bytes }) => sum + bytes, 0);
-    const digest = (await this.#interrupt.wait(loadDigest()))();
-    const peer = await this.#connect();
+    this.#offer = await this.#interrupt.wait(this.#ownership.offer());
+    const wire = await this.#connect();
     this.#move({ type: "connected" });
-    await this.#agree(peer, manifest);
+    await this.#agree(wire, manifest);
     this.#move({ type: "accepted" });
-    const send = (chunks: Iterable<Uint8Array>): Promise<void> => this.#send(peer, digest, chunks);
-    const attempt = await this.#setUp(send, manifest);
+    const attempt = await this.#setUp(wire, manifest);
     this.#move({ type: "set-up" });
-    await this.#copyWhileRunning(peer, attempt, send);
+    await this.#copyWhileRunning(wire, attempt);
     this.#move({ type: "switch-over" });
     await this.#stopMachine();
+    if (this.capabilities["pause-before-switchover"]) await this.#awaitContinue();
     this.#move({ type: "paused" });
-    await send(attempt.complete());
-    await peer.say({ kind: "stream-end", ...sumOf(digest) });
+    this.#switchoverMs = this.#now();
+    const last = await this.#sendRest(wire, attempt);
     this.#recorder.sentMs = this.#now();
     this.#recorder.pendingBytes = 0;
     this.#move({ type: "sent" });
-    await this.#awaitPrepared(peer, digest);
-    // The last moment to turn back. Behind this check and the transition nothing may resume the machine here.
+    await this.#awaitPrepared(wire);
     this.#interrupt.check();
     this.#move({ type: "release" });
-    await this.#release(peer);
+    await this.#interrupt.wait(this.#ownership.release());
+    // The last moment to turn back. Behind this check and the transition nothing may resume the machine here, unless the
+    // destination has said that it never will.
+    this.#interrupt.check();
+    this.#move({ type: "released" });
+    await this.#release(wire, last);
     this.#move({ type: "resumed" });
     this.#endAttempt(true);
   }
 
-  async #connect(): Promise<Conversation> {
+  async #connect(): Promise<SourceWire> {
     const { clock } = this.#options;
+    const digests = await this.#interrupt.wait(loadDigests());
     const detail = `nobody answers for ${this.#peerTimeoutMs} ms`;
     const stop = clock.after(this.#peerTimeoutMs, () => {
       this.#interrupt.raise(migrationError("PEER_SILENT", detail, { side: "source" }));
     });
     try {
-      this.#conversation = new Conversation({
+      const options = {
         channel: await this.#interrupt.wait(this.#openChannel()),
         clock,
-        side: "source",
         peerTimeoutMs: this.#peerTimeoutMs,
         interrupt: this.#interrupt,
-        stream: () => {
-          throw migrationError("PROTOCOL_FRAME", "a destination sends no stream", { side: "source" });
+        buffered: this.#buffered,
+        decoded: (bytes: number) => {
+          this.#decodedBytes = bytes;
+          this.#preCopy?.received(bytes);
         },
-        atOnce: (message) => this.#hearReceived(message),
-      });
-      return this.#conversation;
+      };
+      this.#wire = this.#options.peer === "qemu" ? qemuSourceWire(options) : godwitSourceWire(options, digests);
+      return this.#wire;
     } finally {
       stop();
     }
@@ -209,28 +309,22 @@ class Source implements OutgoingMigration {
     return opening;
   }
 
-  async #agree(peer: Conversation, manifest: Manifest): Promise<void> {
-    await this.#interrupt.wait(peer.link.sendMagic());
-    await peer.say({
-      kind: "offer",
-      manifest,
-      digest: digestAlgorithm,
-      heartbeatMs: heartbeatMs(this.#peerTimeoutMs),
-    });
-    const answer = await peer.expectSoon("accepted", "refused");
-    if (answer.kind === "refused") {
-      this.#misfits = answer.misfits;
-      throw misfitError(answer.misfits);
-    }
-    this.#warnings = answer.warnings;
-    peer.link.keepAlive(answer.heartbeatMs, () => ({ kind: "alive" }));
+  async #agree(wire: SourceWire, manifest: Manifest): Promise<void> {
+    const modes = agreedModes(this.capabilities, this.#parameters);
+    const { refused, warnings } = await wire.agree(manifest, modes, this.#offer);
+    this.#misfits = refused;
+    this.#warnings = warnings;
+    if (refused.length > 0) throw misfitError(refused);
   }
 
-  async #setUp(send: (chunks: Iterable<Uint8Array>) => Promise<void>, manifest: Manifest): Promise<OutgoingAttempt> {
+  async #setUp(wire: SourceWire, manifest: Manifest): Promise<OutgoingAttempt> {
     this.#recorder.setupMs = this.#now();
-    const attempt = this.#options.machine.outgoing();
+    const { ram, machine } = this.#options;
+    ram?.sendBy(this.capabilities.xbzrle ? { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } } : {});
+    await this.#openPages(wire);
+    const attempt = machine.outgoing();
     this.#attempt = attempt;
-    await send(attempt.setup());
+    await this.#send(wire, attempt.setup(wire.opening));
     // From setup on the registry is frozen. What the destination agreed to must be what is there now.
     if (!sameManifest(manifest, this.#options.machine.manifest())) {
       throw migrationError("MANIFEST_CHANGED", "devices came or went while the migration began", { side: "source" });
@@ -239,11 +333,23 @@ class Source implements OutgoingMigration {
     return attempt;
   }
 
-  async #copyWhileRunning(
-    peer: Conversation,
-    attempt: OutgoingAttempt,
-    send: (chunks: Iterable<Uint8Array>) => Promise<void>,
-  ): Promise<void> {
+  async #openPages(wire: SourceWire): Promise<void> {
+    const { sendOver } = this.#options;
+    if (!this.capabilities.multifd || sendOver === undefined) return;
+    this.#pages = new PageSenders({
+      channels: this.#parameters["multifd-channels"],
+      clock: this.#options.clock,
+      interrupt: this.#interrupt,
+      peerTimeoutMs: this.#peerTimeoutMs,
+      wire,
+      buffered: this.#buffered,
+      connect: () => this.#openChannel(),
+    });
+    await this.#pages.open();
+    sendOver(this.#pages.sinks);
+  }
+
+  async #copyWhileRunning(wire: SourceWire, attempt: OutgoingAttempt): Promise<void> {
     const options = this.#options;
     this.#preCopy = new PreCopy({
       clock: options.clock,
@@ -251,19 +357,22 @@ class Source implements OutgoingMigration {
       recorder: this.#recorder,
       attempt,
       peerTimeoutMs: this.#peerTimeoutMs,
-      downtimeLimitMs: this.#downtimeLimitMs,
-      maxBandwidthBytesPerSecond: options.maxBandwidthBytesPerSecond,
+      parameters: () => this.#parameters,
+      autoConverge: this.capabilities["auto-converge"],
+      throttle: this.#throttle,
+      canThrottle: options.machine.throttle !== undefined,
+      canPostcopy: this.capabilities["postcopy-ram"],
       ...this.#preCopyLimits,
       whenNotConverging: options.whenNotConverging ?? "continue",
       yieldToHost: () => options.yieldToHost(),
-      ramCounters: () => options.ramCounters?.(),
-      send,
-      sendRound: (round) => peer.say({ kind: "round", round }),
+      ramCounters: () => ramCountersOf(options),
+      send: (chunks) => this.#send(wire, chunks),
+      sendRound: (round) => wire.endRound(round, (command) => this.#command(wire, attempt, command)),
       roundEnded: (round) => this.#emit("round", round),
       nextRound: () => this.#move({ type: "round-ended" }),
       judged: (verdict) => this.#emit("verdict", verdict),
     });
-    this.#preCopy.received(this.#receivedBytes);
+    this.#preCopy.received(this.#decodedBytes);
     await this.#preCopy.run();
   }
 
@@ -273,69 +382,103 @@ class Source implements OutgoingMigration {
     this.#interrupt.check();
     this.#recorder.pausedMs = this.#now();
     this.#recorder.bytesAtPause = this.#recorder.sentBytes;
+    this.#recorder.multifdBytesAtPause = ramCountersOf(this.#options)?.multifdBytes;
     this.#options.machine.pause();
     this.#isPaused = true;
+    this.#unthrottle();
   }
 
-  async #awaitPrepared(peer: Conversation, digest: StreamDigest): Promise<void> {
-    const spentMs = this.#now() - (this.#recorder.pausedMs ?? this.#now());
+  async #awaitContinue(): Promise<void> {
+    this.#move({ type: "held" });
+    await this.#interrupt.race<void>((resolve) => {
+      this.#goOn = () => resolve();
+      return undefined;
+    });
+  }
+
+  async #awaitPrepared(wire: SourceWire): Promise<void> {
+    const spentMs = this.#now() - (this.#switchoverMs ?? this.#now());
     const stop = this.#options.clock.after(Math.max(0, this.#switchoverTimeoutMs - spentMs), () => {
       const detail = `the destination is not prepared ${this.#switchoverTimeoutMs} ms after the pause`;
       this.#interrupt.raise(migrationError("SWITCHOVER_TIMEOUT", detail, { side: "source" }));
     });
     try {
-      compareSums(sumOf(digest), await peer.expect("prepared"), "source");
+      await wire.prepared();
     } finally {
       stop();
     }
   }
 
-  async #release(peer: Conversation): Promise<void> {
-    await peer.say({ kind: "released" });
-    const { prepareMs, commitMs } = await peer.expect("resumed");
+  async #release(wire: SourceWire, last: Uint8Array | undefined): Promise<void> {
+    if (last !== undefined) this.#recorder.sentBytes += last.length;
+    const { prepareMs, commitMs } = await wire.release(last);
     this.#recorder.runningMs = this.#recorder.endMs = this.#now();
-    this.#recorder.destinationMs = prepareMs + commitMs;
+    if (prepareMs !== undefined && commitMs !== undefined) this.#recorder.destinationMs = prepareMs + commitMs;
   }
 
-  async #send(peer: Conversation, digest: StreamDigest, chunks: Iterable<Uint8Array>): Promise<void> {
-    for (const chunk of chunks) {
-      digest.update(chunk);
-      this.#recorder.sentBytes += chunk.length;
-      await this.#interrupt.wait(peer.link.sendStream(chunk));
-    }
-    await this.#interrupt.wait(peer.link.flushStream());
+  async #send(wire: SourceWire, chunks: Iterable<Uint8Array>): Promise<void> {
+    for (const chunk of chunks) await this.#sendChunk(wire, chunk);
+    await wire.flush();
     this.#tellSections();
   }
 
-  #hearReceived(message: ControlMessage): boolean {
-    if (message.kind !== "received") return false;
-    const { bytes } = message;
-    if (bytes < this.#receivedBytes || bytes > this.#recorder.sentBytes) {
-      throw migrationError("PROTOCOL_ORDER", "the destination has received what was not sent", {
-        side: "source",
-        expected: `${this.#receivedBytes} to ${this.#recorder.sentBytes} bytes`,
-        found: `${bytes} bytes`,
-      });
+  async #sendChunk(wire: SourceWire, chunk: Uint8Array): Promise<void> {
+    this.#recorder.sentBytes += chunk.length;
+    await wire.send(chunk);
+    await this.#pages?.room();
+  }
+
+  async #command(wire: SourceWire, attempt: OutgoingAttempt, command: WireCommand): Promise<void> {
+    await this.#sendChunk(wire, attempt.command(command));
+    await wire.flush();
+  }
+
+  /** What is left, the machine standing. Gives what lets the destination run, where that is for the wire to hold back. */
+  async #sendRest(wire: SourceWire, attempt: OutgoingAttempt): Promise<Uint8Array | undefined> {
+    let last: Uint8Array | undefined;
+    for (const chunk of attempt.complete()) {
+      if (last !== undefined) await this.#sendChunk(wire, last);
+      // A chunk is ours until the next one is asked for; what is held back must outlive that.
+      last = wire.runsOnLast ? chunk.slice() : undefined;
+      if (last === undefined) await this.#sendChunk(wire, chunk);
     }
-    this.#receivedBytes = bytes;
-    this.#preCopy?.received(bytes);
-    return true;
+    await wire.flush();
+    this.#tellSections();
+    await this.#pages?.empty();
+    await wire.end();
+    return last;
   }
 
   /** Back to where the machine was before; or, if it is not ours any more, a truthful end. */
-  #giveUp(error: MigrationError): void {
+  async #giveUp(error: MigrationError): Promise<void> {
     this.#recorder.endMs = this.#now();
+    this.#unthrottle();
     if (this.#state.status === "released") {
+      const isOurs = this.#wire?.peerWillNever === true && (await this.#takeBack());
       this.#endAttempt(false);
-      const destination = this.#conversation?.peerGaveUp === true ? "reported-failure" : "unknown";
+      if (isOurs) return this.#move({ type: "returned", error: this.#resumeHere() ?? error });
+      const destination = this.#wire?.peerGaveUp === true ? "reported-failure" : "unknown";
       this.#move({ type: "lost", error, destination });
     } else if (!isSourceOver(this.#state)) {
+      // The word was not said: nobody else can run it, whatever becomes of the record.
+      await this.#takeBack();
       // Both in one go: between them no guest instruction runs that the dirty tracking, which ends here, would miss.
       this.#endAttempt(false);
       const problem = this.#isQuiesced ? this.#resumeHere() : undefined;
       if (problem !== undefined) this.#move({ type: "fail", error: problem });
       else if (this.#state.status === "cancelling") this.#move({ type: "restored" });
       else this.#move({ type: "fail", error });
+    }
+  }
+
+  /** True when the record says again that the machine is this side's. */
+  async #takeBack(): Promise<boolean> {
+    try {
+      await this.#ownership.takeBack();
+      return true;
+    } catch (error) {
+      this.#cleanupError = asMigrationError(error, "source");
+      return false;
     }
   }
 
@@ -359,12 +502,19 @@ class Source implements OutgoingMigration {
     }
   }
 
+  /** Nothing but a running pre-copy slows a machine down, wherever it runs next. */
+  #unthrottle(): void {
+    try {
+      this.#throttle.release();
+    } catch (error) {
+      this.#cleanupError = asMigrationError(error, "source");
+    }
+  }
+
   async #hangUp(): Promise<void> {
-    const peer = this.#conversation;
-    const state = this.#state;
-    if (peer?.peerGaveUp === true || state.status === "completed" || state.status === "in-doubt") await peer?.close();
-    else if (state.status === "failed") await peer?.close({ kind: "failed", error: state.error.toJSON() });
-    else await peer?.close({ kind: "cancelled" });
+    if (this.#state.status === "completed") void this.#pages?.close();
+    else this.#pages?.abort(this.#interrupt.reason);
+    await this.#wire?.close(farewellOf(this.#state));
   }
 
   #tellSections(): void {
@@ -372,13 +522,6 @@ class Source implements OutgoingMigration {
     for (; this.#sectionsTold < sections.length; this.#sectionsTold++) {
       this.#emit("section", sections[this.#sectionsTold] as SectionSummary);
     }
-  }
-
-  #tellProgress(): void {
-    this.#stopProgress = this.#options.clock.after(progressMs, () => {
-      this.#emit("progress", this.statistics());
-      this.#tellProgress();
-    });
   }
 
   /** The only place that changes the state. */
@@ -394,4 +537,20 @@ class Source implements OutgoingMigration {
   #now(): number {
     return this.#options.clock.nowMs();
   }
+}
+
+function farewellOf(state: SourceState): Farewell {
+  if (state.status === "failed") return { kind: "failed", error: state.error };
+  const { status } = state;
+  return { kind: status === "completed" || status === "in-doubt" || status === "lost" ? status : "cancelled" };
+}
+
+/** A slice may go over one of the channels altogether, which must have room for it. */
+function sliceBytesOf(options: OutgoingOptions, { multifd }: Capabilities): number {
+  const chosen = positive("sliceBytes", options.sliceBytes, defaults.sliceBytes);
+  return multifd ? Math.min(chosen, mostChannelBytes / 2) : chosen;
+}
+
+function describe(error: MigrationError): { description: string; blockedReasons: readonly string[] } {
+  return { description: error.message, blockedReasons: error.code === "DEVICE_UNMIGRATABLE" ? [error.message] : [] };
 }

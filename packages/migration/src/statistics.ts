@@ -1,8 +1,9 @@
 // What the source measures, under the names that QEMU's `query-migrate` gives it. Times in milliseconds, sizes in bytes.
-import type { RamCounters } from "./host.ts";
+import type { RamCounters, XbzrleCounters } from "./host.ts";
+import type { MigrationParameters } from "./parameters.ts";
 
 export interface RamStatistics {
-  /** Stream bytes that the transport has taken. */
+  /** Stream bytes that the transport has taken, those of multifd's channels included. */
   readonly transferred: number;
   /** Still to be sent, as of the last look. */
   readonly remaining: number;
@@ -12,9 +13,16 @@ export interface RamStatistics {
   readonly "dirty-sync-count": number;
   /** The bandwidth as estimated, in 10^6 bit/s. 0 before there is an estimate. */
   readonly mbps: number;
+  /** Sent while the machine ran at the source. */
   readonly "precopy-bytes": number;
   /** Sent while the machine stood still. */
   readonly "downtime-bytes": number;
+  /** Sent when the machine was the destination's already. */
+  readonly "postcopy-bytes": number;
+  /** Pages that the destination asked for. */
+  readonly "postcopy-requests": number;
+  /** Part of `transferred`: what went over multifd's channels. */
+  readonly "multifd-bytes": number;
   /** Pages sent as a zero record; absent, like all counts of pages, where the machine does not count them. */
   readonly duplicate?: number;
   readonly normal?: number;
@@ -22,8 +30,12 @@ export interface RamStatistics {
   readonly "page-size"?: number;
   /** Pages sent, over the time since the machine state began to flow. */
   readonly "pages-per-second"?: number;
+  /** Pages that the guest dirtied, over the time between the last two synchronisations. A second. */
   readonly "dirty-pages-rate"?: number;
 }
+
+/** QEMU's xbzrle-cache, of the capability `xbzrle`. */
+export type XbzrleStatistics = XbzrleCounters;
 
 interface CommonStatistics {
   /** QEMU's migration status, and `in-doubt`. */
@@ -33,10 +45,24 @@ interface CommonStatistics {
   readonly "total-time": number;
   /** From the destination's consent until the first round. 0 before that. */
   readonly "setup-time": number;
+  /** What auto-converge takes from the guest's CPUs. Absent while it takes nothing. Percent. */
+  readonly "cpu-throttle-percentage"?: number;
+  readonly "xbzrle-cache"?: XbzrleStatistics;
+  /** Why it failed, for people; absent unless it did. */
+  readonly "error-desc"?: string;
+  /** What keeps the machine from migrating at all. */
+  readonly "blocked-reasons"?: readonly string[];
+  /** Held by the engine beyond RAM blocks: gathered, or given to the transport and not taken by it yet. Bytes. */
+  readonly bufferedBytes: number;
+  /** The most that it ever was. */
+  readonly mostBufferedBytes: number;
 }
 
 export interface OngoingStatistics extends CommonStatistics {
-  /** What is pending, over the bandwidth. Before there is an estimate: the downtime limit. */
+  /**
+   * What was dirty at the last synchronisation, over the bandwidth of the switch-over. Before both are known: the
+   * downtime limit.
+   */
   readonly "expected-downtime": number;
 }
 
@@ -69,6 +95,20 @@ export interface RoundSummary {
   readonly expectedDowntimeMs: number | undefined;
   readonly duplicatePages: number | undefined;
   readonly normalPages: number | undefined;
+  /** What auto-converge took from the guest's CPUs during it. Percent. */
+  readonly cpuThrottlePercentage: number;
+}
+
+/** What a snapshot needs beside what was recorded. */
+export interface SnapshotInputs {
+  readonly status: string;
+  readonly nowMs: number;
+  readonly parameters: MigrationParameters;
+  readonly counters: RamCounters | undefined;
+  readonly throttlePercentage: number;
+  readonly bufferedBytes: number;
+  readonly mostBufferedBytes: number;
+  readonly error: { readonly description: string; readonly blockedReasons: readonly string[] } | undefined;
 }
 
 /** Collects. Only the source's driver writes here. */
@@ -82,32 +122,55 @@ export class SourceRecorder {
   endMs: number | undefined;
   sentBytes = 0;
   bytesAtPause: number | undefined;
+  multifdBytesAtPause: number | undefined;
+  /** Set when the machine is the destination's and its pages follow. */
+  bytesAtPostcopy: number | undefined;
+  postcopyRequests = 0;
   pendingBytes = 0;
   totalBytes = 0;
   dirtySyncCount = 0;
   dirtyBytesPerMs = 0;
+  /** Dirty as of the last synchronisation. */
+  dirtyBytes: number | undefined;
   bandwidthBytesPerMs: number | undefined;
   destinationMs: number | undefined;
 
-  expectedDowntimeMs(): number | undefined {
-    return this.bandwidthBytesPerMs === undefined ? undefined : this.pendingBytes / this.bandwidthBytesPerMs;
+  /** `found`: what a synchronisation newly found dirty, after so much time. */
+  synchronised(foundBytes: number, sinceMs: number, pendingBytes: number): void {
+    this.dirtySyncCount++;
+    this.pendingBytes = this.dirtyBytes = pendingBytes;
+    this.dirtyBytesPerMs = sinceMs > 0 ? foundBytes / sinceMs : 0;
   }
 
-  snapshot(now: {
-    readonly status: string;
-    readonly nowMs: number;
-    readonly downtimeLimitMs: number;
-    readonly counters: RamCounters | undefined;
-  }): MigrationStatistics {
+  /** What the switch-over is reckoned with: what somebody said of the connection, or what was measured. */
+  switchoverBytesPerMs(parameters: MigrationParameters): number | undefined {
+    const available = parameters["avail-switchover-bandwidth"];
+    return available > 0 ? available / 1000 : this.bandwidthBytesPerMs;
+  }
+
+  expectedDowntimeMs(parameters: MigrationParameters): number | undefined {
+    const bytesPerMs = this.switchoverBytesPerMs(parameters);
+    return bytesPerMs === undefined || this.dirtyBytes === undefined ? undefined : this.dirtyBytes / bytesPerMs;
+  }
+
+  snapshot(now: SnapshotInputs): MigrationStatistics {
     const untilMs = this.endMs ?? now.nowMs;
+    const { counters, throttlePercentage, error } = now;
     const common: CommonStatistics = {
       status: now.status,
-      ram: this.#ram(untilMs, now.counters),
+      ram: this.#ram(untilMs, counters),
       "total-time": untilMs - this.startMs,
       "setup-time": this.setupMs === undefined ? 0 : (this.activeMs ?? untilMs) - this.setupMs,
+      ...(throttlePercentage > 0 && { "cpu-throttle-percentage": throttlePercentage }),
+      ...(counters?.xbzrleCache && { "xbzrle-cache": counters.xbzrleCache }),
+      ...(error && { "error-desc": error.description }),
+      ...(error && error.blockedReasons.length > 0 && { "blocked-reasons": error.blockedReasons }),
+      bufferedBytes: now.bufferedBytes,
+      mostBufferedBytes: now.mostBufferedBytes,
     };
     if (this.endMs === undefined) {
-      return { ...common, "expected-downtime": this.expectedDowntimeMs() ?? now.downtimeLimitMs };
+      const expected = this.expectedDowntimeMs(now.parameters) ?? now.parameters["downtime-limit"];
+      return { ...common, "expected-downtime": expected };
     }
     return { ...common, ...this.#downtime() };
   }
@@ -123,15 +186,21 @@ export class SourceRecorder {
   }
 
   #ram(untilMs: number, counters: RamCounters | undefined): RamStatistics {
+    // Multifd's channels carry pages only while the machine runs here, and the last ones when it stands.
+    const multifdBytes = counters?.multifdBytes ?? 0;
     const precopyBytes = this.bytesAtPause ?? this.sentBytes;
+    const beforePostcopyBytes = this.bytesAtPostcopy ?? this.sentBytes;
     return {
-      transferred: this.sentBytes,
+      transferred: this.sentBytes + multifdBytes,
       remaining: this.pendingBytes,
       total: this.totalBytes,
       "dirty-sync-count": this.dirtySyncCount,
       mbps: ((this.bandwidthBytesPerMs ?? 0) * 8) / 1000,
-      "precopy-bytes": precopyBytes,
-      "downtime-bytes": this.sentBytes - precopyBytes,
+      "precopy-bytes": precopyBytes + (this.multifdBytesAtPause ?? multifdBytes),
+      "downtime-bytes": beforePostcopyBytes - precopyBytes + multifdBytes - (this.multifdBytesAtPause ?? multifdBytes),
+      "postcopy-bytes": this.sentBytes - beforePostcopyBytes,
+      "postcopy-requests": this.postcopyRequests,
+      "multifd-bytes": multifdBytes,
       ...(counters === undefined ? {} : this.#pages(untilMs, counters)),
     };
   }

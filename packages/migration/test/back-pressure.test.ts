@@ -2,7 +2,7 @@
 
 import type { Channel } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
-import { sentStreamFrameBytes } from "../src/framing.ts";
+import { maxStreamFrameBytes } from "../src/godwit/framing.ts";
 import { drive, turn } from "./support/clock.ts";
 import { concat } from "./support/machine.ts";
 import { Rig, type Wire } from "./support/rig.ts";
@@ -94,15 +94,15 @@ describe.each<Wire>(["memory", "tcp"])("over %s", (wire) => {
     await stopped;
     await stillness(() => gauge.sentBytes);
     // Frame and round marker, and what lies in the transport's own buffers.
-    expect(gauge.mostHeldBytes).toBeLessThanOrEqual(sentStreamFrameBytes + 1024);
+    expect(gauge.mostHeldBytes).toBeLessThanOrEqual(maxStreamFrameBytes + 1024);
     if (wire === "memory") {
-      expect(gauge.sentBytes - receivedAtStop).toBeLessThanOrEqual(memoryBufferBytes + sentStreamFrameBytes);
+      expect(gauge.sentBytes - receivedAtStop).toBeLessThanOrEqual(memoryBufferBytes + maxStreamFrameBytes);
       expect(rig.source.log.filter((step) => step === "iterate").length).toBeLessThan(10);
     }
     gate.open();
     const [source] = await drive(both, rig.clock);
     expect(source.state).toEqual({ status: "completed" });
-    expect(gauge.mostHeldBytes).toBeLessThanOrEqual(sentStreamFrameBytes + 1024);
+    expect(gauge.mostHeldBytes).toBeLessThanOrEqual(maxStreamFrameBytes + 1024);
     rig.expectMoved();
     expect(concat(rig.destination.received).length).toBeGreaterThan(pages * 4096);
   });

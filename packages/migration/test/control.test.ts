@@ -2,8 +2,8 @@ import { MigrationError } from "@godwit/core";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
 import { describe, expect, it } from "vitest";
-import { type ControlMessage, controlCode, decodeControl, encodeControl } from "../src/control.ts";
-import { checkMsgpackBounds } from "../src/msgpack-bounds.ts";
+import { type ControlMessage, controlCode, decodeControl, encodeControl } from "../src/godwit/control.ts";
+import { checkMsgpackBounds } from "../src/godwit/msgpack-bounds.ts";
 
 const seed = 20_261_121;
 const packr = new Packr({ useRecords: false });
@@ -59,20 +59,38 @@ const errorJson = fc
   )
   .map(({ code, detail, ...init }) => new MigrationError(code, detail, init).toJSON());
 
-const sum = { bytes: count, digest: text };
+const hex = (digits: number) =>
+  fc.bigInt({ min: 0n, max: 16n ** BigInt(digits) - 1n }).map((value) => value.toString(16).padStart(digits, "0"));
+const ownership = { machine: hex(32), epoch: count };
+const never = { never: fc.constant(true as const) };
+const sums = fc.array(fc.record({ channel: count, bytes: count, digest: text }), { maxLength: 3 });
 const arbitraries: { readonly [K in ControlMessage["kind"]]: fc.Arbitrary<unknown> } = {
-  offer: fc.record({ kind: fc.constant("offer"), manifest, digest: text, heartbeatMs: duration }),
+  offer: fc.record({
+    kind: fc.constant("offer"),
+    ownership: fc.record(ownership),
+    manifest,
+    session: hex(16),
+    modes: fc.dictionary(fc.constantFrom("multifd", "postcopy-ram", "other"), text),
+    digest: text,
+    heartbeatMs: duration,
+  }),
   accepted: fc.record({ kind: fc.constant("accepted"), heartbeatMs: duration, warnings: fc.array(misfit) }),
   refused: fc.record({ kind: fc.constant("refused"), misfits: fc.array(misfit) }),
   alive: fc.record({ kind: fc.constant("alive") }),
   round: fc.record({ kind: fc.constant("round"), round: count }),
   received: fc.record({ kind: fc.constant("received"), bytes: count }),
-  "stream-end": fc.record({ kind: fc.constant("stream-end"), ...sum }),
-  prepared: fc.record({ kind: fc.constant("prepared"), ...sum }),
-  released: fc.record({ kind: fc.constant("released") }),
+  "stream-end": fc.record({ kind: fc.constant("stream-end"), sums }),
+  prepared: fc.record({ kind: fc.constant("prepared"), sums }),
+  released: fc.record({ kind: fc.constant("released"), epoch: count }, { requiredKeys: ["kind"] }),
   resumed: fc.record({ kind: fc.constant("resumed"), prepareMs: duration, commitMs: duration }),
-  failed: fc.record({ kind: fc.constant("failed"), error: errorJson }),
-  cancelled: fc.record({ kind: fc.constant("cancelled") }),
+  failed: fc.record({ kind: fc.constant("failed"), error: errorJson, ...never }, { requiredKeys: ["kind", "error"] }),
+  cancelled: fc.record({ kind: fc.constant("cancelled"), ...never }, { requiredKeys: ["kind"] }),
+  "ownership-query": fc.record({ kind: fc.constant("ownership-query"), ...ownership }),
+  "ownership-answer": fc.record({
+    kind: fc.constant("ownership-answer"),
+    ...ownership,
+    answer: fc.constantFrom("taken", "never", "unknown", "lost"),
+  }),
 };
 const message = fc.oneof(...Object.values(arbitraries)) as fc.Arbitrary<ControlMessage>;
 
@@ -131,7 +149,7 @@ describe("control messages", () => {
     ["a count below zero", [controlCode.round, { round: -1 }], "round.round"],
     ["a count with a fraction", [controlCode.received, { bytes: 0.5 }], "received.bytes"],
     ["a duration that is none", [controlCode.resumed, { prepareMs: Number.NaN, commitMs: 0 }], "resumed.prepareMs"],
-    ["a missing digest", [controlCode.prepared, { bytes: 1 }], "prepared.digest"],
+    ["a missing digest", [controlCode.prepared, { sums: [{ channel: 0, bytes: 1 }] }], "prepared.sums[0].digest"],
     ["an unknown side", [controlCode.failed, { error: { code: "X", detail: "", side: "moon" } }], "failed.error.side"],
     ["misfits that are none", [controlCode.refused, { misfits: [{ code: "X" }] }], "refused.misfits[0].subject"],
     [
@@ -145,7 +163,9 @@ describe("control messages", () => {
             ramBlocks: [],
             plugins: [],
           },
-          digest: "xxh64",
+          session: "0123456789abcdef",
+          modes: {},
+          digest: "xxh64-frames",
           heartbeatMs: 1,
         },
       ],

@@ -315,14 +315,23 @@ describe("a step of the destination's machine that throws", () => {
     rig.expectStayed();
   });
 
-  it.each<Step>(["commit", "resume"])("at %s, when it is the owner, leaves both standing still", async (step) => {
-    const rig = rigOf("memory", { destination: { failAt: { step } } });
+  it("at commit, when it was released but is not owned yet, gives it back", async () => {
+    const rig = rigOf("memory", { destination: { failAt: { step: "commit" } } });
+    const { source, destination } = await rig.run();
+    const error = { code: "MACHINE_FAILED", detail: "commit failed", location: { side: "destination" } };
+    expect(destination.state).toMatchObject({ status: "failed", ownership: "none", error });
+    expect(source.state).toMatchObject({ status: "failed", error });
+    rig.expectStayed();
+  });
+
+  it("at resume, when it is the owner, leaves both standing still", async () => {
+    const rig = rigOf("memory", { destination: { failAt: { step: "resume" } } });
     const { source, destination } = await rig.run();
     expect(destination.state).toMatchObject({ status: "failed", ownership: "taken" });
     expect(source.state).toMatchObject({
       status: "in-doubt",
       destination: "reported-failure",
-      error: { code: "MACHINE_FAILED", detail: `${step} failed` },
+      error: { code: "MACHINE_FAILED", detail: "resume failed" },
     });
     expect(rig.source.isRunning).toBe(false);
     expect(rig.destination.isRunning).toBe(false);

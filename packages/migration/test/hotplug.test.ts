@@ -88,18 +88,18 @@ describe("a machine with a card that the destination lacks", () => {
     expect([here.isRunning, there.isRunning]).toEqual([true, false]);
   });
 
-  it("is in nobody's hands where the card does not get ready there, and the card is out again", async () => {
+  it("goes on where it was if the card does not get ready there, and the card is out again", async () => {
     const { here, there, log, plugged, serveCards, move } = rig();
     here.kernel.device(card, { path: "slot-2", ...inserted(77) });
     serveCards({ ready: () => Promise.reject(new Error("cold")) });
     const before = there.kernel.manifest();
     const [source, destination] = await move();
-    expect(source.state).toMatchObject({ status: "in-doubt", destination: "reported-failure" });
-    expect(destination.state).toMatchObject({ status: "failed", error: { code: "DEVICE_FAILED" } });
+    expect(source.state).toMatchObject({ status: "failed", error: { code: "DEVICE_FAILED" } });
+    expect(destination.state).toMatchObject({ status: "failed", ownership: "none", error: { code: "DEVICE_FAILED" } });
     expect(log).toEqual(["plugged slot-2/card", "unplugged slot-2/card"]);
     expect(plugged.size).toBe(0);
     expect(there.kernel.manifest()).toEqual(before);
-    expect([here.isRunning, there.isRunning]).toEqual([false, false]);
+    expect([here.isRunning, there.isRunning]).toEqual([true, false]);
   });
 });
 

@@ -25,7 +25,7 @@ function kernelRig(wrap: (channel: Channel) => Channel = (channel) => channel) {
       await turn();
     },
     sliceBytes: 8 * 1024,
-    downtimeLimitMs: 1,
+    parameters: { "downtime-limit": 1 },
   });
   const incoming = incomingMigration({ machine: there.kernel, clock, accept: async () => b });
   const run = () => drive(Promise.all([outgoing.run(), incoming.run()]), clock);

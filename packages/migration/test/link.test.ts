@@ -2,16 +2,16 @@ import type { Channel } from "@godwit/transport";
 import { memoryPair } from "@godwit/transport";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Link } from "../src/link.ts";
+import { Link } from "../src/godwit/link.ts";
 import { ManualClock } from "./support/clock.ts";
 import { concat } from "./support/machine.ts";
-import { ScriptedPeer } from "./support/peer.ts";
+import { digests, ScriptedPeer } from "./support/peer.ts";
 
 const ignored = { opened() {}, stream() {}, control() {}, lost() {} };
 
 function linkTo(channel: Channel) {
   const clock = new ManualClock();
-  return { clock, link: new Link({ channel, clock, side: "source", peerTimeoutMs: 1000, handlers: ignored }) };
+  return { clock, link: new Link({ channel, clock, side: "source", peerTimeoutMs: 1000, digests, handlers: ignored }) };
 }
 
 /** Sizes on both sides of what is gathered, what is sent as it is, and what is cut. */

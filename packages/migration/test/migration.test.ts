@@ -24,6 +24,7 @@ describe.each<Wire>(["memory", "tcp"])("a migration over %s", (wire) => {
       "quiescing",
       "device",
       "verifying",
+      "releasing",
       "released",
       "completed",
     ]);
@@ -34,6 +35,7 @@ describe.each<Wire>(["memory", "tcp"])("a migration over %s", (wire) => {
       "checking",
       "prepared",
       "committing",
+      "resuming",
       "completed",
     ]);
     expect(rounds.length).toBeGreaterThan(1);
@@ -130,9 +132,9 @@ describe("an outgoing migration", () => {
   it("refuses options that cannot be", () => {
     for (const outgoing of [
       { sliceBytes: 0 },
-      { downtimeLimitMs: -1 },
+      { parameters: { "downtime-limit": -1 } },
       { maxRounds: Number.NaN },
-      { maxBandwidthBytesPerSecond: 0 },
+      { parameters: { "max-bandwidth": -1 } },
       { peerTimeoutMs: 0 },
       { switchoverTimeoutMs: 0 },
     ]) {
@@ -145,7 +147,7 @@ describe("an outgoing migration", () => {
   it("tells its progress at least four times a second, however slow it is", async () => {
     const rig = new Rig({
       source: { pages: 512, dirtyPagesPerTick: 0 },
-      outgoing: { maxBandwidthBytesPerSecond: 1_000_000 },
+      outgoing: { parameters: { "max-bandwidth": 1_000_000 } },
     });
     const atMs: number[] = [];
     const seen: MigrationStatistics[] = [];

@@ -1,10 +1,13 @@
 // Peers that are silent, stuck, foreign, confused or dishonest: each ends in its own error, with the machine where it was.
+
 import { incomingMigration, type OutgoingOptions, outgoingMigration } from "@godwit/migration";
 import { type Channel, memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
+import type { ChannelSum } from "../src/godwit/stream-sum.ts";
+import type { PeerKind } from "../src/options.ts";
 import { drive, ManualClock, turn } from "./support/clock.ts";
 import { TestMachine } from "./support/machine.ts";
-import { newDigest, ScriptedPeer } from "./support/peer.ts";
+import { ScriptedPeer } from "./support/peer.ts";
 
 const peerTimeoutMs = 1000;
 
@@ -23,7 +26,7 @@ function sourceRig(options: Partial<OutgoingOptions> = {}) {
       await turn();
     },
     sliceBytes: 32 * 1024,
-    downtimeLimitMs: 5,
+    parameters: { "downtime-limit": 5 },
     peerTimeoutMs,
     ...options,
   });
@@ -41,16 +44,25 @@ async function sourceFacing(act: (peer: ScriptedPeer) => Promise<void>, options:
   return { ...rig, report };
 }
 
-function destinationRig() {
+function destinationRig(peers?: readonly PeerKind[]) {
   const clock = new ManualClock();
   const machine = new TestMachine({ pages: 4, running: false });
   const [here, there] = memoryPair({ bufferBytes: 64 * 1024 });
-  const migration = incomingMigration({ machine, clock, accept: async () => here, peerTimeoutMs });
+  const migration = incomingMigration({
+    machine,
+    clock,
+    accept: async () => here,
+    peerTimeoutMs,
+    ...(peers && { peers }),
+  });
   return { clock, machine, migration, peer: new ScriptedPeer(there) };
 }
 
-async function destinationFacing(act: (peer: ScriptedPeer, machine: TestMachine) => Promise<void>) {
-  const rig = destinationRig();
+async function destinationFacing(
+  act: (peer: ScriptedPeer, machine: TestMachine) => Promise<void>,
+  peers?: readonly PeerKind[],
+) {
+  const rig = destinationRig(peers);
   const script = act(rig.peer, rig.machine);
   script.catch(() => {});
   const report = await drive(rig.migration.run(), rig.clock, 50);
@@ -158,7 +170,7 @@ describe("a silent destination", () => {
   it("that took the machine and never says so leaves it in doubt", async () => {
     const { report, machine } = await sourceFacing(async (peer) => {
       await peer.accept();
-      await peer.say({ kind: "prepared", ...(await peer.receiveAll()) });
+      await peer.say({ kind: "prepared", sums: await peer.receiveAll() });
     });
     expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_SILENT" } });
     expect(machine.isRunning).toBe(false);
@@ -172,14 +184,14 @@ describe("a destination that breaks the protocol", () => {
     "answers with QEMU's magic": ["PEER_KIND", (peer) => peer.send(Uint8Array.of(0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3))],
     "speaks another version": [
       "PROTOCOL_VERSION",
-      (peer) => peer.send(Uint8Array.of(0x47, 0x44, 0x57, 0x54, 0, 0, 0, 2)),
+      (peer) => peer.send(Uint8Array.of(0x47, 0x44, 0x57, 0x54, 0, 0, 0, 3)),
     ],
     "closes instead of an answer": ["PEER_CLOSED", async (peer) => peer.die()],
     "sends a frame of type 0": [
       "PROTOCOL_FRAME",
       async (peer) => {
         await peer.magic();
-        await peer.send(new Uint8Array(5));
+        await peer.sendFrame(0, new Uint8Array(5));
       },
     ],
     "sends a stream": [
@@ -193,14 +205,14 @@ describe("a destination that breaks the protocol", () => {
       "PROTOCOL_MESSAGE",
       async (peer) => {
         await peer.magic();
-        await peer.send(Uint8Array.of(1, 0, 0, 0, 1, 0xc1));
+        await peer.sendFrame(1, Uint8Array.of(0xc1));
       },
     ],
     "is prepared before it has consented": [
       "PROTOCOL_ORDER",
       async (peer) => {
         await peer.magic();
-        await peer.say({ kind: "prepared", bytes: 0, digest: "" });
+        await peer.say({ kind: "prepared", sums: [] });
       },
     ],
     "says more than it is asked": [
@@ -230,16 +242,16 @@ describe("a destination that breaks the protocol", () => {
       "DIGEST_MISMATCH",
       async (peer) => {
         await peer.accept();
-        const { bytes } = await peer.receiveAll();
-        await peer.say({ kind: "prepared", bytes, digest: "0123456789abcdef" });
+        const sums = await peer.receiveAll();
+        await peer.say({ kind: "prepared", sums: sums.map((sum) => ({ ...sum, digest: "0123456789abcdef" })) });
       },
     ],
     "has another count": [
       "DIGEST_MISMATCH",
       async (peer) => {
         await peer.accept();
-        const { bytes, digest } = await peer.receiveAll();
-        await peer.say({ kind: "prepared", bytes: bytes - 1, digest });
+        const sums = await peer.receiveAll();
+        await peer.say({ kind: "prepared", sums: sums.map((sum) => ({ ...sum, bytes: sum.bytes - 1 })) });
       },
     ],
     "claims to run the machine at once": [
@@ -266,7 +278,7 @@ describe("a destination that breaks the protocol", () => {
   it("hears from the source why it gave up", async () => {
     const { peer } = await sourceFacing(async (scripted) => {
       await scripted.accept();
-      await scripted.say({ kind: "prepared", bytes: 0, digest: "" });
+      await scripted.say({ kind: "prepared", sums: [] });
     });
     expect(await peer.hear("failed")).toMatchObject({ error: { code: expect.stringMatching("DIGEST_MISMATCH|PEER") } });
     expect(peer.isClosed).toBe(true);
@@ -275,7 +287,14 @@ describe("a destination that breaks the protocol", () => {
 
 describe("a source", () => {
   const manifest = new TestMachine({ pages: 4 }).manifest();
-  const offer = { kind: "offer", manifest, digest: "xxh64", heartbeatMs: 250 } as const;
+  const offer = {
+    kind: "offer",
+    manifest,
+    session: "0123456789abcdef",
+    modes: {},
+    digest: "xxh64-frames",
+    heartbeatMs: 250,
+  } as const;
 
   async function offered(peer: ScriptedPeer): Promise<void> {
     peer.read();
@@ -293,10 +312,13 @@ describe("a source", () => {
   });
 
   it("that is a QEMU is refused at its first four bytes, and hears nothing", async () => {
-    const { report, peer } = await destinationFacing(async (scripted) => {
-      scripted.read();
-      await scripted.send(Uint8Array.of(0x51, 0x45, 0x56, 0x4d));
-    });
+    const { report, peer } = await destinationFacing(
+      async (scripted) => {
+        scripted.read();
+        await scripted.send(Uint8Array.of(0x51, 0x45, 0x56, 0x4d));
+      },
+      ["godwit"],
+    );
     expect(report.state).toMatchObject(failedWith("PEER_KIND"));
     expect(report.state.status === "failed" && report.state.error.message).toContain("peer=qemu");
     expect(peer.raw).toEqual([]);
@@ -309,9 +331,9 @@ describe("a source", () => {
     });
     expect(report.state).toMatchObject({
       status: "failed",
-      error: { code: "PROTOCOL_VERSION", expected: "1", found: "9" },
+      error: { code: "PROTOCOL_VERSION", expected: "2", found: "9" },
     });
-    expect(Array.from(peer.raw[0] ?? [])).toEqual([0x47, 0x44, 0x57, 0x54, 0, 0, 0, 1]);
+    expect(Array.from(peer.raw[0] ?? [])).toEqual([0x47, 0x44, 0x57, 0x54, 0, 0, 0, 2]);
   });
 
   it("that falls silent after the consent", async () => {
@@ -395,25 +417,22 @@ describe("a source", () => {
       "DIGEST_MISMATCH",
       async (peer, machine) => {
         await offered(peer);
-        await sendWhole(peer, machine, (sum) => ({ ...sum, bytes: sum.bytes + 1 }));
+        await sendWhole(peer, machine, (sums) => sums.map((sum) => ({ ...sum, bytes: sum.bytes + 1 })));
       },
     ],
     "that has another digest of what it sent": [
       "DIGEST_MISMATCH",
       async (peer, machine) => {
         await offered(peer);
-        await sendWhole(peer, machine, (sum) => ({ ...sum, digest: "0" }));
+        await sendWhole(peer, machine, (sums) => sums.map((sum) => ({ ...sum, digest: "0" })));
       },
     ],
     "that ends the stream too early": [
       "MACHINE_FAILED",
       async (peer) => {
         await offered(peer);
-        const digest = newDigest();
-        const start = Uint8Array.of(1, 0, 0, 0, 4);
-        digest.update(start);
-        await peer.sendStream(start);
-        await peer.say({ kind: "stream-end", bytes: digest.bytes, digest: digest.value() });
+        await peer.sendStream(Uint8Array.of(1, 0, 0, 0, 4));
+        await peer.say({ kind: "stream-end", sums: peer.sums() });
       },
     ],
   };
@@ -427,8 +446,8 @@ describe("a source", () => {
     const run = rig.migration.run();
     const script = async (): Promise<void> => {
       await offered(rig.peer);
-      const sum = await sendWhole(rig.peer, rig.machine);
-      expect(await rig.peer.hear("prepared")).toEqual({ kind: "prepared", ...sum });
+      const sums = await sendWhole(rig.peer, rig.machine);
+      expect(await rig.peer.hear("prepared")).toEqual({ kind: "prepared", sums });
       await rig.peer.say({ kind: "released" });
       await rig.peer.hear("resumed");
     };
@@ -442,19 +461,15 @@ describe("a source", () => {
 async function sendWhole(
   peer: ScriptedPeer,
   like: TestMachine,
-  tamper = (sum: { bytes: number; digest: string }) => sum,
-): Promise<{ bytes: number; digest: string }> {
-  const digest = newDigest();
+  tamper = (sums: readonly ChannelSum[]) => sums,
+): Promise<readonly ChannelSum[]> {
   const machine = new TestMachine({ pages: like.pages, running: false });
   const attempt = machine.outgoing();
   for (const chunks of [attempt.setup(), attempt.complete()]) {
-    for (const chunk of chunks) {
-      digest.update(chunk);
-      await peer.sendStream(chunk);
-    }
+    for (const chunk of chunks) await peer.sendStream(chunk);
   }
   attempt.end(true);
-  const sum = tamper({ bytes: digest.bytes, digest: digest.value() });
-  await peer.say({ kind: "stream-end", ...sum });
-  return sum;
+  const sums = tamper(peer.sums());
+  await peer.say({ kind: "stream-end", sums });
+  return sums;
 }

@@ -1,7 +1,7 @@
 import type { Manifest } from "@godwit/core";
 import { formatMisfit, type Misfit, misfits } from "@godwit/migration";
 import { describe, expect, it } from "vitest";
-import { sameManifest } from "../src/preamble.ts";
+import { sameManifest } from "../src/godwit/preamble.ts";
 import { Rig } from "./support/rig.ts";
 
 const disk = {

@@ -52,9 +52,13 @@ describe.each(files)("%s", (file, transitions) => {
     expect(diagramOf(file)).toEqual(moving);
   });
 
-  it("ends where nothing leads on", () => {
-    const ends = Object.keys(transitions).filter((state) => Object.keys(transitions[state] ?? {}).length === 0);
+  it("ends where the diagram says, and wherever nothing leads on", () => {
+    const isOver = file === "source-state.ts" ? isSourceOver : isDestinationOver;
+    const ends = Object.keys(transitions).filter((status) => isOver({ status } as never));
     expect(endsOf(file)).toEqual(ends.sort());
+    for (const [state, events] of Object.entries(transitions)) {
+      if (Object.keys(events).length === 0) expect(ends).toContain(state);
+    }
   });
 
   it("can reach every state from none, and an end from every state", () => {
@@ -80,10 +84,15 @@ const sourceEvents: readonly SourceEvent["type"][] = [
   "set-up",
   "round-ended",
   "switch-over",
+  "held",
   "paused",
   "sent",
   "release",
+  "released",
   "resumed",
+  "returned",
+  "taken",
+  "owner-lost",
   "cancel",
   "restored",
   "fail",
@@ -112,10 +121,25 @@ describe("the source's transitions", () => {
     expect(taken).toBe(Object.values(sourceTransitions).flatMap((events) => Object.keys(events)).length);
   });
 
-  it("never lead back to a machine that was given away", () => {
+  it("lead back to a machine that was given away only where the destination has returned it", () => {
     const after = new Set<SourceStatus>(["released"]);
-    for (const status of after) for (const next of Object.values(sourceTransitions[status])) after.add(next);
-    expect([...after].sort()).toEqual(["completed", "in-doubt", "released"]);
+    for (const status of after) {
+      for (const [event, next] of Object.entries(sourceTransitions[status])) if (event !== "returned") after.add(next);
+    }
+    expect([...after].sort()).toEqual(["completed", "in-doubt", "lost", "released"]);
+    const returns = Object.entries(sourceTransitions).filter(([, events]) => "returned" in events);
+    expect(returns.map(([status, { returned }]) => [status, returned])).toEqual([
+      ["released", "failed"],
+      ["in-doubt", "failed"],
+    ]);
+  });
+
+  it("are over in doubt, though an answer may lead on", () => {
+    const doubt = { status: "in-doubt", error, destination: "unknown" } as const;
+    expect(isSourceOver(doubt)).toBe(true);
+    expect(nextSourceState(doubt, { type: "taken" })).toEqual({ status: "completed" });
+    expect(nextSourceState(doubt, { type: "returned", error })).toEqual({ status: "failed", error });
+    expect(nextSourceState(doubt, { type: "owner-lost", error })).toEqual({ status: "lost", error });
   });
 
   it("count rounds, and carry why it ended", () => {
@@ -135,7 +159,7 @@ describe("the source's transitions", () => {
     const words = (Object.keys(sourceTransitions) as SourceStatus[]).map((status) =>
       sourceQueryStatus({ status } as SourceState),
     );
-    const qemu = ["none", "setup", "active", "device", "completed", "cancelling", "cancelled", "failed", "in-doubt"];
+    const qemu = ["none", "setup", "active", "pre-switchover", "device", "completed", "cancelling", "cancelled", "failed", "in-doubt", "lost"];
     expect([...new Set(words)].sort()).toEqual(qemu.sort());
     expect(isSourceOver({ status: "cancelling" })).toBe(false);
     expect(isSourceOver({ status: "cancelled" })).toBe(true);
@@ -149,6 +173,7 @@ const destinationEvents: readonly DestinationEvent["type"][] = [
   "stream-ended",
   "checked",
   "released",
+  "owned",
   "resumed",
   "cancel",
   "fail",
@@ -175,11 +200,8 @@ describe("the destination's transitions", () => {
   it("say who owned the machine when it failed", () => {
     const fail = { type: "fail", error } as const;
     expect(nextDestinationState({ status: "prepared" }, fail)).toEqual({ status: "failed", error, ownership: "none" });
-    expect(nextDestinationState({ status: "committing" }, fail)).toEqual({
-      status: "failed",
-      error,
-      ownership: "taken",
-    });
+    expect(nextDestinationState({ status: "committing" }, fail)).toEqual({ status: "failed", error, ownership: "none" });
+    expect(nextDestinationState({ status: "resuming" }, fail)).toEqual({ status: "failed", error, ownership: "taken" });
   });
 
   it("lead to a running machine only through release", () => {
@@ -187,7 +209,9 @@ describe("the destination's transitions", () => {
       Object.entries(destinationTransitions as Table)
         .filter(([, events]) => Object.values(events).includes(target))
         .map(([status]) => status);
-    expect(into("completed")).toEqual(["committing"]);
+    expect(into("completed")).toEqual(["resuming"]);
+    expect(into("resuming")).toEqual(["committing"]);
+    expect(destinationTransitions.committing.owned).toBe("resuming");
     expect(into("committing")).toEqual(["prepared"]);
     expect(destinationTransitions.prepared.released).toBe("committing");
   });

@@ -1,9 +1,20 @@
-import type { EndedStatistics } from "@godwit/migration";
+import { checkedParameters, type EndedStatistics } from "@godwit/migration";
 import { describe, expect, it } from "vitest";
 import { SourceRecorder } from "../src/statistics.ts";
 import { turn } from "./support/clock.ts";
 import { concat } from "./support/machine.ts";
 import { Rig } from "./support/rig.ts";
+
+const inputs = {
+  status: "active",
+  nowMs: 0,
+  parameters: checkedParameters(),
+  counters: undefined,
+  throttlePercentage: 0,
+  bufferedBytes: 5,
+  mostBufferedBytes: 7,
+  error: undefined,
+} as const;
 
 describe("statistics", () => {
   it("are QEMU's query-migrate, computed", () => {
@@ -17,10 +28,11 @@ describe("statistics", () => {
       pendingBytes: 400_000,
       dirtySyncCount: 3,
       dirtyBytesPerMs: 409.6,
+      dirtyBytes: 500_000,
       bandwidthBytesPerMs: 20_000,
     });
     const counters = { duplicatePages: 700, normalPages: 300, pageBytes: 4096 };
-    expect(recorder.snapshot({ status: "active", nowMs: 2015, downtimeLimitMs: 300, counters })).toEqual({
+    expect(recorder.snapshot({ ...inputs, status: "active", nowMs: 2015, counters })).toEqual({
       status: "active",
       ram: {
         transferred: 5_000_000,
@@ -30,6 +42,9 @@ describe("statistics", () => {
         mbps: 160,
         "precopy-bytes": 5_000_000,
         "downtime-bytes": 0,
+        "postcopy-bytes": 0,
+        "postcopy-requests": 0,
+        "multifd-bytes": 0,
         duplicate: 700,
         normal: 300,
         "normal-bytes": 300 * 4096,
@@ -39,17 +54,37 @@ describe("statistics", () => {
       },
       "total-time": 1015,
       "setup-time": 5,
-      "expected-downtime": 20,
+      "expected-downtime": 25,
+      bufferedBytes: 5,
+      mostBufferedBytes: 7,
     });
   });
 
-  it("expect the limit while the bandwidth is not known, and count no pages that nobody counts", () => {
-    const statistics = new SourceRecorder().snapshot({
-      status: "setup",
-      nowMs: 0,
-      downtimeLimitMs: 300,
-      counters: undefined,
+  it("reckon with the bandwidth that somebody says there is at the switch-over", () => {
+    const recorder = new SourceRecorder();
+    Object.assign(recorder, { dirtyBytes: 500_000, bandwidthBytesPerMs: 20_000 });
+    const parameters = checkedParameters({ "avail-switchover-bandwidth": 100_000_000 });
+    expect(recorder.snapshot({ ...inputs, parameters })).toMatchObject({ "expected-downtime": 5 });
+    expect(recorder.snapshot({ ...inputs, parameters }).ram.mbps).toBe(160);
+  });
+
+  it("tell multifd's bytes and post-copy's apart, and sum to what was transferred", () => {
+    const recorder = new SourceRecorder();
+    Object.assign(recorder, { sentBytes: 1000, bytesAtPause: 600, multifdBytesAtPause: 5000, bytesAtPostcopy: 900 });
+    const counters = { duplicatePages: 0, normalPages: 2, pageBytes: 4096, multifdBytes: 5500 };
+    const { ram } = recorder.snapshot({ ...inputs, counters });
+    expect(ram).toMatchObject({
+      transferred: 6500,
+      "multifd-bytes": 5500,
+      "precopy-bytes": 5600,
+      "downtime-bytes": 800,
+      "postcopy-bytes": 100,
     });
+    expect(ram["precopy-bytes"] + ram["downtime-bytes"] + ram["postcopy-bytes"]).toBe(ram.transferred);
+  });
+
+  it("expect the limit while the bandwidth is not known, and count no pages that nobody counts", () => {
+    const statistics = new SourceRecorder().snapshot({ ...inputs, status: "setup" });
     expect(statistics).toMatchObject({ "expected-downtime": 300, "setup-time": 0, ram: { mbps: 0 } });
     expect(Object.keys(statistics.ram)).not.toContain("normal");
   });

@@ -5,15 +5,15 @@ import { transportError } from "./errors.ts";
 /** Connections that may wait to be accepted; further ones are broken. */
 const backlog = 16;
 
-export interface ArrivalQueue {
-  offer(connection: Channel): void;
-  accept(): Promise<Channel>;
+export interface ArrivalQueue<C extends Channel> {
+  offer(connection: C): void;
+  accept(): Promise<C>;
   close(): void;
 }
 
-export function arrivalQueue(uri: string): ArrivalQueue {
-  const arrived: Channel[] = [];
-  const waiting: { resolve(connection: Channel): void; reject(error: unknown): void }[] = [];
+export function arrivalQueue<C extends Channel = Channel>(uri: string): ArrivalQueue<C> {
+  const arrived: C[] = [];
+  const waiting: { resolve(connection: C): void; reject(error: unknown): void }[] = [];
   let closed = false;
   const closedError = (): unknown => transportError("TRANSPORT_CLOSED", "the listener is closed", { found: uri });
   return {

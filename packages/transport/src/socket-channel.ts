@@ -1,5 +1,6 @@
 // A channel over a stream socket, and how one is made by connecting and by listening: what tcp and unix have in common.
 import type net from "node:net";
+import type { MigrationError } from "@godwit/core";
 import { arrivalQueue } from "./arrivals.ts";
 import type { Channel, Listener } from "./channel.ts";
 import { type TransportErrorCode, transportError } from "./errors.ts";
@@ -7,7 +8,7 @@ import { type TransportErrorCode, transportError } from "./errors.ts";
 /** How long a closed channel may go without a byte moving before the rest is given up. Milliseconds. */
 const lingerMs = 10_000;
 /** A machine that is gone says nothing, and neither does one that is only slow: after so long the network asks. Milliseconds. */
-const keepAliveMs = 60_000;
+export const keepAliveMs = 60_000;
 
 /** A channel over `socket` once that is connected; `codeOf` tells what its error means. */
 export async function connected(
@@ -22,6 +23,27 @@ export async function connected(
     });
   });
   return new SocketChannel(socket);
+}
+
+/** What is known of a socket beyond its being one. */
+export interface SocketTraits {
+  /** Knows some of its errors better. */
+  readonly errorOf?: (error: unknown) => MigrationError | undefined;
+  /** Breaks it so that the peer can tell it from an end. */
+  readonly reset?: () => void;
+  /** Lets bytes in from the network, or none, where pausing the socket is not enough. */
+  readonly gate?: (open: boolean) => void;
+  /** What it takes at once and calls written, though it only lies in a buffer: more is not given it at a time. Bytes. */
+  readonly pieceBytes?: number;
+}
+
+/** A channel over a socket that is connected. */
+export function channelOver(socket: net.Socket, traits: SocketTraits = {}): Channel {
+  return new SocketChannel(socket, traits);
+}
+
+export function isUnknownHost({ code }: NodeJS.ErrnoException): boolean {
+  return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "EINVAL";
 }
 
 /** Begins to listen; the operating system's error where it does not. */
@@ -57,18 +79,22 @@ export function listenerOf(server: net.Server, uri: string, closed: () => void =
 
 class SocketChannel implements Channel {
   readonly #socket: net.Socket;
+  readonly #traits: SocketTraits;
   readonly #arrived: Uint8Array[] = [];
   readonly #sends = new Set<(error: unknown) => void>();
   #failure: { readonly error: unknown } | undefined;
   #reading = false;
+  #paused = true;
   #peerClosed = false;
   #closing: Promise<void> | undefined;
   #wakeReader: (() => void) | undefined;
 
-  constructor(socket: net.Socket) {
+  constructor(socket: net.Socket, traits: SocketTraits = {}) {
     this.#socket = socket;
+    this.#traits = traits;
+    traits.gate?.(false);
     if (isOfNetwork(socket)) socket.setKeepAlive(true, keepAliveMs);
-    socket.on("error", (error) => this.#fail(closedBy("the connection broke", error)));
+    socket.on("error", (error) => this.#fail(this.#brokenBy(error)));
     socket.on("end", () => {
       this.#peerClosed = true;
       this.#wake();
@@ -83,10 +109,15 @@ class SocketChannel implements Channel {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure.error);
       if (this.#closing !== undefined) return reject(closedBy("this side has closed the channel"));
+      // Nothing is not written: as a record of TLS it would be an error on Deno.
+      if (bytes.length === 0) return resolve();
       this.#sends.add(reject);
       // The callback comes when the operating system has the bytes: from then on the buffer is the caller's again.
-      this.#socket.write(bytes, (error) => {
-        if (error) this.#fail(closedBy("the connection broke", error));
+      const { pieceBytes = bytes.length } = this.#traits;
+      let at = 0;
+      for (; at + pieceBytes < bytes.length; at += pieceBytes) this.#socket.write(bytes.subarray(at, at + pieceBytes));
+      this.#socket.write(bytes.subarray(at), (error) => {
+        if (error) this.#fail(this.#brokenBy(error));
         if (this.#sends.delete(reject)) resolve();
       });
     });
@@ -104,7 +135,8 @@ class SocketChannel implements Channel {
   abort(error: unknown): void {
     this.#arrived.length = 0;
     this.#fail(error);
-    breakOff(this.#socket);
+    if (this.#traits.reset !== undefined) this.#traits.reset();
+    else breakOff(this.#socket);
   }
 
   async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
@@ -128,11 +160,21 @@ class SocketChannel implements Channel {
         if (this.#closing !== undefined) return;
         // A plain array: a Buffer's slice is a view, where every other array's is a copy.
         this.#arrived.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-        this.#socket.pause();
-        this.#wake();
+        // A reader that waits comes again before the next chunk does: to stop and start for each costs half the speed.
+        if (this.#wakeReader === undefined) this.#pause();
+        else this.#wake();
       });
     }
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#traits.gate?.(true);
     this.#socket.resume();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#traits.gate?.(false);
+    this.#socket.pause();
   }
 
   /**
@@ -153,6 +195,10 @@ class SocketChannel implements Channel {
       });
       this.#read();
     });
+  }
+
+  #brokenBy(error: unknown): unknown {
+    return this.#traits.errorOf?.(error) ?? closedBy("the connection broke", error);
   }
 
   #fail(error: unknown): void {

@@ -2,7 +2,7 @@
 import net from "node:net";
 import type { Channel, Listener, Transport } from "./channel.ts";
 import { transportError } from "./errors.ts";
-import { connected, listenerOf, listening } from "./socket-channel.ts";
+import { connected, isUnknownHost, listenerOf, listening } from "./socket-channel.ts";
 import { addressOf, formatHostAndPort, parseHostAndPort } from "./uri.ts";
 
 /** Connects to `tcp:host:port`. `TRANSPORT_REFUSED`, `TRANSPORT_ADDRESS`, `TRANSPORT_UNSUPPORTED`. */
@@ -26,7 +26,3 @@ export async function listen(uri: string): Promise<Listener> {
 }
 
 export const tcp: Transport = { scheme: "tcp", connect, listen };
-
-function isUnknownHost({ code }: NodeJS.ErrnoException): boolean {
-  return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "EINVAL";
-}

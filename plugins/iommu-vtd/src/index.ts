@@ -3,7 +3,7 @@ export { type CapabilityChoice, type CapabilityOptions, optionsFor } from "./cap
 export { checkVtdState } from "./check.ts";
 export { type VtdState, vtd, vtdFamily } from "./description.ts";
 export type { InvalidateDeviceTlb } from "./descriptor.ts";
-export type { Dma, GuestMemory } from "./dma.ts";
+export type { AbsentMemory, Dma, GuestMemory } from "./dma.ts";
 export type { SignalMsi } from "./events.ts";
 export { type Ram, type VtdIommuOffer, type VtdIommuOptions, vtdIommu } from "./iommu.ts";
 export {

@@ -4,7 +4,7 @@ import { type CapabilityOptions, chooseCapability } from "./capability.ts";
 import { checkSameUnit, checkVtdState } from "./check.ts";
 import { vtd } from "./description.ts";
 import type { InvalidateDeviceTlb } from "./descriptor.ts";
-import { type Dma, type GuestMemory, readThrough, writeThrough } from "./dma.ts";
+import { type AbsentMemory, type Dma, demandThrough, type GuestMemory, readThrough, writeThrough } from "./dma.ts";
 import type { SignalMsi } from "./events.ts";
 import type { CompatibilityFormat, RemappedInterrupt } from "./remap.ts";
 import { sourceIdOf } from "./source-id.ts";
@@ -19,6 +19,8 @@ export interface Ram {
   readonly after: readonly Dependency[];
   /** The memory that arrived, for checks. */
   staged(view: View): Pick<GuestMemory, "read">;
+  /** Without it, memory is always there. */
+  readonly postcopy?: AbsentMemory;
 }
 
 /** The capabilities must be those of the units whose states are to be loaded: `optionsFor(state)` tells them. */
@@ -73,12 +75,19 @@ export interface VtdIommuOffer {
 export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
   const { memory: ram, after = [], signalMsi, invalidateDeviceTlb, compatibilityFormat = "cfi" } = options;
   const choice = chooseCapability(options);
+  const { postcopy } = ram;
   return {
     name: "@godwit/iommu-vtd",
     version,
     contract: 2,
     setup(kernel) {
-      const unit = new Unit(choice, { memory: ram.memory, signalMsi, invalidateDeviceTlb, compatibilityFormat });
+      const unit = new Unit(choice, {
+        memory: ram.memory,
+        postcopy,
+        signalMsi,
+        invalidateDeviceTlb,
+        compatibilityFormat,
+      });
       const registration = kernel.device(vtd, {
         after: [...ram.after, ...after],
         save: () => unit.state,
@@ -104,7 +113,7 @@ export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
             read: (address, length) =>
               readThrough(ram.memory, (iova) => unit.translate(sourceId, iova, false), address, length),
             write: (address, bytes) =>
-              writeThrough(ram.memory, (iova) => unit.translate(sourceId, iova, true), address, bytes),
+              writeThrough(ram.memory, (iova) => unit.translate(sourceId, iova, true), address, bytes, postcopy),
             staged: (view) => {
               const memory = ram.staged(view);
               const { translate } = view.offer<Translator>(self);
@@ -113,6 +122,16 @@ export function vtdIommu(options: VtdIommuOptions): Plugin<VtdIommuOffer> {
                   readThrough(memory, (iova) => translate(sourceId, iova, false), address, length),
               };
             },
+            ...(postcopy && {
+              postcopy: {
+                get active() {
+                  return postcopy.active;
+                },
+                demand: (address, length, write) =>
+                  demandThrough(postcopy, (iova) => unit.probe(sourceId, iova, write), address, length, write),
+                whenPresent: (error) => postcopy.whenPresent(error),
+              },
+            }),
           };
         },
         msiFor(bdf) {

@@ -1,8 +1,9 @@
 // The unit: what it does when its guest writes a register, and when a device behind it accesses memory.
+import { isMigrationError } from "@godwit/core";
 import { type CapabilityChoice, capabilityOf, writeCapability } from "./capability.ts";
 import { csrBytes, type VtdState } from "./description.ts";
 import type { InvalidateDeviceTlb } from "./descriptor.ts";
-import type { GuestMemory } from "./dma.ts";
+import type { AbsentMemory, GuestMemory } from "./dma.ts";
 import { EventMessage, type SignalMsi } from "./events.ts";
 import { type FaultRecord, InterruptFault, TranslationFault } from "./fault.ts";
 import { raiseFaultStatus, recordFault, settleFaultStatus } from "./fault-status.ts";
@@ -35,6 +36,7 @@ export interface IommuStatistics {
 /** What a unit is made of, beside its capabilities. */
 export interface UnitParts {
   readonly memory: GuestMemory;
+  readonly postcopy: AbsentMemory | undefined;
   readonly signalMsi: SignalMsi | undefined;
   readonly invalidateDeviceTlb: InvalidateDeviceTlb | undefined;
   readonly compatibilityFormat: CompatibilityFormat;
@@ -93,6 +95,16 @@ export class Unit {
     }
   }
 
+  /** As `translate`, for a look ahead: undefined where that would fault, and no fault is recorded. */
+  probe(sourceId: number, iova: number, write: boolean): Translation | undefined {
+    try {
+      return this.#translator.translate(sourceId, iova, write);
+    } catch (error) {
+      if (isMigrationError(error) && error.code === "TRANSLATION_FAULT") return undefined;
+      throw error;
+    }
+  }
+
   remap(sourceId: number, address: number, data: number): RemappedInterrupt {
     try {
       const interrupt = this.#remapper.remap(sourceId, address, data);
@@ -107,14 +119,25 @@ export class Unit {
     }
   }
 
-  /** A device's interrupt: delivered as the guest's table says, or blocked, which the guest finds in a fault record. */
+  /**
+   * A device's interrupt: delivered as the guest's table says, or blocked, which the guest finds in a fault record. Where
+   * the table has not come (post-copy) the message waits for it; a device has sent it and goes on.
+   */
   signal(sourceId: number, address: number, data: number): void {
     let interrupt: RemappedInterrupt;
     try {
       interrupt = this.remap(sourceId, address, data);
     } catch (error) {
       if (error instanceof InterruptFault) return;
-      throw error;
+      const { postcopy } = this.#parts;
+      if (!isMigrationError(error) || error.code !== "PAGE_ABSENT" || postcopy === undefined) throw error;
+      const { state } = this;
+      // A message does not outlive a reset or another state; nor is there anyone to tell where its page never comes.
+      const again = (): void => {
+        if (this.state === state) this.signal(sourceId, address, data);
+      };
+      postcopy.whenPresent(error).then(again, () => {});
+      return;
     }
     this.#parts.signalMsi?.(interrupt.address, interrupt.data, interrupt.upperAddress);
   }
@@ -192,7 +215,6 @@ export class Unit {
     const queue = (value & global.QUEUED_INVALIDATION) !== 0;
     if (queue !== state.qi_enabled && enableQueue(this.#queue(), queue)) {
       registers[queue ? "raise" : "lower"](register.GSTS, global.QUEUED_INVALIDATION);
-      runQueue(this.#queue());
     }
     const translation = (value & global.TRANSLATION) !== 0;
     if (translation !== state.dmar_enabled) {
@@ -201,6 +223,9 @@ export class Unit {
       this.#emptyCaches();
     }
     if (this.#choice.intremap) this.#interruptCommand(value);
+    // Last, and whether or not the queue was off before: where its memory has not come (`PAGE_ABSENT`), the CPU writes
+    // the command again.
+    runQueue(this.#queue());
   }
 
   #interruptCommand(value: number): void {

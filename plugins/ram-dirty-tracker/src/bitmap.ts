@@ -27,6 +27,11 @@ export function bitmapWords(pages: number): number {
   return (pages + 31) >>> 5;
 }
 
+/** As it travels: whole 64-bit words, little-endian, so that page 0 is the lowest bit of the first byte. */
+export function bitmapBytes(pages: number): number {
+  return Math.ceil(pages / 64) * 8;
+}
+
 export function dirtyBitmap(pages: number): DirtyBitmap {
   return new WordBitmap(pages);
 }

@@ -1,10 +1,11 @@
 // @godwit/ram-dirty-tracker: RAM blocks, dirty bitmaps, and the ram section of QEMU's stream.
 
+export { type AbsentPages, absentPage, type LatencySummary, type PostcopyReceived } from "./absence.ts";
 export { type BarrierTracker, barrierTracker } from "./barrier-tracker.ts";
 export { type DirtyBitmap, dirtyBitmap } from "./bitmap.ts";
 export { type GuestRange, type RamBlock, type RamBlockInit, ramBlock } from "./block.ts";
 export { compareTracker } from "./compare-tracker.ts";
-export { type DirectDmaRam, type Dma, directDma } from "./dma.ts";
+export { type AbsentMemory, type DirectDmaRam, type Dma, directDma } from "./dma.ts";
 export { type RamErrorCode, ramErrorCodes } from "./error-codes.ts";
 export { type HashTrackerInit, hashTracker } from "./hash-tracker.ts";
 export { type ListFormat, listFormat } from "./list-format.ts";
@@ -37,7 +38,7 @@ export {
 } from "./multifd/receiver.ts";
 export { type MultifdSender, type MultifdSenderInit, multifdSender } from "./multifd/sender.ts";
 export { type PageHash, pageHash } from "./page-hash.ts";
-export { type RamInit, type RamOffer, ram } from "./ram.ts";
+export { type PostcopyDestination, type RamInit, type RamOffer, type ReceiveModes, ram } from "./ram.ts";
 export { type ImageBlock, type RamImage, type RamImageInit, ramImage } from "./ram-image.ts";
 export type {
   ControlRecord,
@@ -49,6 +50,7 @@ export type {
   RamSection,
 } from "./ram-sink.ts";
 export { type RamWalker, type RamWalkerInit, ramWalker } from "./ram-walker.ts";
+export type { PostcopySource, SendModes } from "./ram-writer.ts";
 export { writeListedBlock, writeRamRecord } from "./record-writer.ts";
 export type { RamRecordCounts, RamRecordKind } from "./records.ts";
 export { type RewriteRamInit, type RewrittenRam, rewriteRam } from "./rewrite-ram.ts";
@@ -64,6 +66,7 @@ export {
   type ZstdStreams,
 } from "./stream-codec.ts";
 export type { DirtyTracker } from "./tracker.ts";
+export type { UrgentInput } from "./urgent-channel.ts";
 export { xbzrleDecode, xbzrleEncode } from "./xbzrle.ts";
 export type { XbzrleInit, XbzrleStatistics } from "./xbzrle-sender.ts";
 export { type ZlibFunctions, zlibCompression } from "./zlib-compression.ts";

@@ -1,17 +1,18 @@
 // Guest-physical memory: RAM blocks seen at the addresses where the guest has them.
 import { MigrationError } from "@godwit/core";
+import type { Absence } from "./absence.ts";
 import type { RamBlock } from "./block.ts";
 
 export interface GuestReader {
   /**
    * `length` bytes at `gpa`, as a view where one range holds them all, else as a copy: not to be kept, not to be
-   * written. `MEMORY_UNMAPPED`.
+   * written. `MEMORY_UNMAPPED`; `PAGE_ABSENT` where post-copy has not brought all of it yet.
    */
   read(gpa: number, length: number): Uint8Array;
 }
 
 export interface GuestMemory extends GuestReader {
-  /** Stores, and marks the pages dirty. `MEMORY_UNMAPPED`, and then nothing is stored. */
+  /** Stores, and marks the pages dirty. `MEMORY_UNMAPPED` and `PAGE_ABSENT`, and then nothing is stored. */
   write(gpa: number, bytes: Uint8Array): void;
 }
 
@@ -105,12 +106,24 @@ function unmapped(at: number, gpa: number, length: number): MigrationError {
   });
 }
 
+/** What has not come; undefined where everything is there. */
+export type AbsenceOf = () => Absence | undefined;
+
 /** Reads through `map`; `bytesOf` gives the memory of a block by its number. */
-export function guestReader(map: GuestMap, bytesOf: (block: number) => Uint8Array): GuestReader {
+export function guestReader(
+  map: GuestMap,
+  bytesOf: (block: number) => Uint8Array,
+  absenceOf: AbsenceOf = () => undefined,
+): GuestReader {
   return {
     read(gpa, length) {
+      const absence = absenceOf();
       const piece = map.whole(gpa, length);
-      if (piece !== undefined) return bytesOf(piece.block).subarray(piece.offset, piece.offset + length);
+      if (piece !== undefined) {
+        absence?.check(piece.block, piece.offset, length);
+        return bytesOf(piece.block).subarray(piece.offset, piece.offset + length);
+      }
+      if (absence !== undefined) map.walk(gpa, length, (part) => absence.check(part.block, part.offset, part.length));
       let copy: Uint8Array | undefined;
       let at = 0;
       // The walk refuses an unmapped range before its first call, so that no length is allocated on a guest's word.
@@ -125,12 +138,20 @@ export function guestReader(map: GuestMap, bytesOf: (block: number) => Uint8Arra
 }
 
 /** The memory that the blocks hold at each call. */
-export function guestMemory(blocks: readonly RamBlock[], map: GuestMap = guestMap(blocks)): GuestMemory {
+export function guestMemory(
+  blocks: readonly RamBlock[],
+  map: GuestMap = guestMap(blocks),
+  absenceOf: AbsenceOf = () => undefined,
+): GuestMemory {
   const block = (number: number): RamBlock => blocks[number] as RamBlock;
-  const { read } = guestReader(map, (number) => block(number).bytes());
+  const { read } = guestReader(map, (number) => block(number).bytes(), absenceOf);
   return {
     read,
     write(gpa, bytes) {
+      const absence = absenceOf();
+      if (absence !== undefined) {
+        map.walk(gpa, bytes.length, (part) => absence.check(part.block, part.offset, part.length));
+      }
       let at = 0;
       map.walk(gpa, bytes.length, ({ block: number, offset, length }) => {
         block(number)

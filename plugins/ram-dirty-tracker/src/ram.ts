@@ -1,17 +1,20 @@
 // The plugin: a machine's RAM blocks as the iterable handler "ram", and as memory for its devices.
 import { type Dependency, MigrationError, type Plugin, type Registration, type View } from "@godwit/core";
+import { type Absence, type AbsentPages, absentPage, type OnMissing, type PostcopyReceived } from "./absence.ts";
 import type { RamBlock } from "./block.ts";
+import { type AbsentMemory, absentMemory } from "./dma.ts";
 import { type ListFormat, plainList } from "./list-format.ts";
 import { mappedStream, type Place } from "./mapped-stream.ts";
 import { type GuestMemory, type GuestReader, guestMap, guestMemory } from "./memory.ts";
 import { type MultifdReceiver, type MultifdReceiverInit, multifdReceiver } from "./multifd/receiver.ts";
 import type { MultifdSender } from "./multifd/sender.ts";
-import { ramWriter } from "./ram-writer.ts";
+import { type PostcopySource, ramWriter, type SendModes } from "./ram-writer.ts";
 import { checkPageBytes, defaultPageBytes, ramVersion } from "./records.ts";
 import { type ReceiveTally, receiveTally, StagedMemory } from "./staged-memory.ts";
 import { stagedRam } from "./staged-ram.ts";
 import type { RamReceived, RamStatistics } from "./statistics.ts";
 import type { InflateRaw } from "./stream-codec.ts";
+import { type UrgentInput, urgentChannel } from "./urgent-channel.ts";
 import { version } from "./version.ts";
 import { defaultXbzrleCacheBytes, xbzrleCache } from "./xbzrle-cache.ts";
 import type { XbzrleInit } from "./xbzrle-sender.ts";
@@ -33,7 +36,47 @@ export interface RamInit {
   readonly multifd?: { readonly send?: MultifdSender; readonly receive?: MultifdReceiverInit };
 }
 
+/** Modes of the attempts from now on. */
+export interface ReceiveModes {
+  readonly multifd?: MultifdReceiverInit | undefined;
+}
+
+/** Post-copy at the destination, of the latest incoming attempt; `RAM_ORDER` where there is none. */
+export interface PostcopyDestination {
+  /** Pages that were sent and have changed since, at their command's place in the stream. */
+  discard(idstr: string, ranges: readonly { readonly start: number; readonly length: number }[]): void;
+  /**
+   * From here on a page comes once. Whoever touches one that has not come gets `PAGE_ABSENT`, and `onMissing` is told:
+   * once for each page, and again by `retell`. `nowMs` is for the latencies.
+   */
+  listen(onMissing: OnMissing, nowMs?: () => number): void;
+  /** After a lost connection: tells again of each page that was told of and has not come. */
+  retell(): void;
+  /** The pages of the block that have come, as `PostcopySource.received` takes them. */
+  received(idstr: string): Uint8Array;
+  /** Pages that have not come. */
+  readonly missingPages: number;
+  /** The decoder of a connection for urgent pages. */
+  urgent(): UrgentInput;
+  /** Resolves when the page is there; it is asked for. */
+  arrived(idstr: string, offset: number): Promise<void>;
+  statistics(): PostcopyReceived;
+}
+
 export interface RamOffer {
+  readonly pageBytes: number;
+  /** Ways of sending, for attempts that begin later. `ATTEMPT_ACTIVE` while one is under way. */
+  sendBy(modes: SendModes): void;
+  /** Ways of receiving, likewise. */
+  receiveBy(modes: ReceiveModes): void;
+  readonly postcopySource: PostcopySource;
+  readonly postcopyDestination: PostcopyDestination;
+  /** Pages of this machine that post-copy has not brought; undefined where all are there. */
+  absent(): AbsentPages | undefined;
+  /** The same for devices that read and write guest memory; `directDma` and an IOMMU hand it on. */
+  readonly postcopy: AbsentMemory;
+  /** Resolves when the page of a `PAGE_ABSENT` is there; rejects with `ATTEMPT_ENDED` where it never will be. */
+  whenPresent(error: unknown): Promise<void>;
   readonly registration: Registration;
   /** For devices whose checks look at memory. */
   readonly after: readonly Dependency[];
@@ -58,21 +101,33 @@ export function ram(init: RamInit): Plugin<RamOffer> {
   return {
     name: "@godwit/ram-dirty-tracker",
     version,
-    contract: 2,
+    contract: 3,
     setup(kernel) {
-      const writer = list.mappedRam
-        ? mappedStream(blocks, pageBytes, list, place)
-        : ramWriter(blocks, pageBytes, { list, xbzrle, multifd: multifd?.send });
+      const stream = ramWriter(blocks, pageBytes, { list, xbzrle, multifd: multifd?.send });
+      const writer = list.mappedRam ? mappedStream(blocks, pageBytes, list, place) : stream;
+      let receive = multifd?.receive;
       const self: Dependency = { idstr, instance: 0 };
       const pages = blocks.reduce((sum, { tracker }) => sum + tracker.pages, 0);
       // The latest attempt's numbers; its memory is not held here.
       let tally: ReceiveTally | undefined;
       let receiver: MultifdReceiver | undefined;
+      let latest: StagedMemory | undefined;
+      const absence = () => {
+        const live = latest?.liveAbsence;
+        return live !== undefined && live.pages > 0 ? live : undefined;
+      };
       const registration = kernel.iterable({
         idstr,
         instance: 0,
         version: ramVersion,
-        setup: (out, offset) => writer.setup(out, offset),
+        ...(!list.mappedRam && { postcopy: true as const }),
+        setup(out, offset) {
+          if (absence() !== undefined) {
+            const detail = "pages of this machine have not come yet: it cannot be saved or sent";
+            throw new MigrationError("ATTEMPT_ACTIVE", detail, { side: "source", section: "ram/0" });
+          }
+          writer.setup(out, offset);
+        },
         pending: (exact) => writer.pending(exact),
         iterate: (out, budgetBytes) => writer.iterate(out, budgetBytes),
         complete: (out, budgetBytes) => writer.complete(out, budgetBytes),
@@ -80,18 +135,37 @@ export function ram(init: RamInit): Plugin<RamOffer> {
         stage() {
           tally = receiveTally();
           const memory = new StagedMemory(blocks, pageBytes, tally, { list, inflateRaw });
-          if (multifd?.receive !== undefined) {
-            receiver = multifdReceiver({ ...multifd.receive, pageBytes }, memory);
-            memory.barrier = receiver;
-          }
+          latest = memory;
+          receiver = receive && multifdReceiver({ ...receive, pageBytes }, memory);
+          memory.barrier = receiver;
           return stagedRam(blocks, map, pageBytes, memory, list);
         },
         ramBlocks: () => blocks.map(({ idstr: name, length }) => ({ idstr: name, bytes: length })),
       });
+      const memory = guestMemory(blocks, map, absence);
+      const whenPresent = async (error: unknown): Promise<void> => {
+        const place = absentPage(error);
+        if (place === undefined) throw error;
+        await latest?.absence?.whenPresent(place);
+      };
       return {
         registration,
         after: [self],
-        memory: guestMemory(blocks, map),
+        pageBytes,
+        sendBy(modes) {
+          checkModes({ blocks, list, ...sentBy(modes) }, pageBytes);
+          stream.sendBy(modes);
+        },
+        receiveBy(modes) {
+          checkModes({ blocks, list, multifd: { ...(modes.multifd && { receive: modes.multifd }) } }, pageBytes);
+          receive = modes.multifd;
+        },
+        postcopySource: stream.postcopy,
+        postcopyDestination: postcopyDestination(() => latest, pageBytes),
+        absent: absence,
+        whenPresent,
+        postcopy: absentMemory(memory, () => absence() !== undefined, whenPresent),
+        memory,
         staged: (view) => view.offer<GuestReader>(self),
         statistics: () => ({ sent: writer.sent(), received: tally && receivedOf(tally, pages) }),
         blocks,
@@ -99,6 +173,35 @@ export function ram(init: RamInit): Plugin<RamOffer> {
       };
     },
   };
+}
+
+function postcopyDestination(latest: () => StagedMemory | undefined, pageBytes: number): PostcopyDestination {
+  const memory = (): StagedMemory => {
+    const now = latest();
+    if (now !== undefined) return now;
+    throw new MigrationError("RAM_ORDER", "no RAM is coming in", { side: "destination", section: "ram/0" });
+  };
+  const absence = (): Absence => {
+    const now = memory().absence;
+    if (now !== undefined) return now;
+    throw new MigrationError("RAM_ORDER", "RAM is not in post-copy", { side: "destination", section: "ram/0" });
+  };
+  return {
+    discard: (name, ranges) => memory().discard(name, ranges),
+    listen: (onMissing, nowMs) => memory().listen(onMissing, nowMs),
+    retell: () => absence().retell(),
+    received: (name) => memory().received(name),
+    get missingPages() {
+      return memory().absence?.pages ?? 0;
+    },
+    urgent: () => urgentChannel(memory(), pageBytes),
+    arrived: (block, offset) => absence().whenPresent({ block, offset }),
+    statistics: () => absence().statistics(),
+  };
+}
+
+function sentBy({ xbzrle, multifd }: SendModes): Pick<RamInit, "xbzrle" | "multifd"> {
+  return { ...(xbzrle && { xbzrle }), ...(multifd && { multifd: { send: multifd } }) };
 }
 
 function receivedOf({ arrivedPages, ...tally }: ReceiveTally, pages: number): RamReceived {
@@ -113,7 +216,7 @@ function checkModes({ xbzrle, multifd, list }: RamInit, pageBytes: number): void
   if (xbzrle !== undefined && multifd?.send !== undefined) {
     throw refuse("xbzrle", "deltas go over the main channel alone, and not with multifd");
   }
-  if (list?.mappedRam && (xbzrle ?? multifd) !== undefined) {
+  if (list?.mappedRam && (xbzrle ?? multifd?.send ?? multifd?.receive) !== undefined) {
     throw refuse("list.mappedRam", "pages of mapped-ram have their own places in a file");
   }
   const channelPageBytes = multifd?.send?.pageBytes ?? pageBytes;

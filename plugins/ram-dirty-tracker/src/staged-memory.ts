@@ -1,6 +1,8 @@
-// What an attempt and its forks fill: one staged block for each local one, and every kind of page put in its place.
+// What an attempt and its forks fill: one staged block for each local one, and every kind of page put in its place. In
+// post-copy these become the machine's own memory while pages still come.
 import { allocate, MigrationError } from "@godwit/core";
-import { type DirtyBitmap, dirtyBitmap } from "./bitmap.ts";
+import { Absence, checkPages, type OnMissing } from "./absence.ts";
+import { bitmapBytes, type DirtyBitmap, dirtyBitmap } from "./bitmap.ts";
 import type { RamBlock } from "./block.ts";
 import { type ListFormat, longerList } from "./list-format.ts";
 import type { MultifdReceiver } from "./multifd/receiver.ts";
@@ -40,6 +42,8 @@ export function receiveTally(): ReceiveTally {
 
 export interface StagedBlock extends ListedBlock {
   readonly local: RamBlock;
+  /** Its place in the machine's list. */
+  readonly number: number;
   /** Its memory stays the local one, and no page may come. */
   readonly ignored: boolean;
   /** Made with the first content that is not zero, or for whoever looks. */
@@ -60,16 +64,21 @@ export class StagedMemory implements RamSink<StagedBlock> {
   barrier: Barrier | undefined;
   /** A whole list has come: from here on this is the machine's memory to be. */
   isListed = false;
+  /** Post-copy: from LISTEN on. */
+  #absence: Absence | undefined;
+  /** The machine has taken the memory over, and pages go to it. */
+  #isLive = false;
   #released = false;
 
   constructor(blocks: readonly RamBlock[], pageBytes: number, tally: ReceiveTally, init: ReceiveInit) {
     this.#pageBytes = pageBytes;
     this.#tally = tally;
     this.#init = init;
-    this.blocks = blocks.map((local) => ({
+    this.blocks = blocks.map((local, number) => ({
       idstr: local.idstr,
       length: local.length,
       local,
+      number,
       ignored: local.shared && init.list?.ignoreShared === true,
       bytes: undefined,
       arrived: undefined,
@@ -77,7 +86,7 @@ export class StagedMemory implements RamSink<StagedBlock> {
   }
 
   bytesOf(block: StagedBlock): Uint8Array {
-    if (block.ignored) return block.local.bytes();
+    if (block.ignored || this.#isLive) return block.local.bytes();
     this.#expectHeld();
     // The local block is what justifies the size, and the list has told the same one.
     block.bytes ??= allocate(this.#tally, block.length, block.length);
@@ -85,12 +94,87 @@ export class StagedMemory implements RamSink<StagedBlock> {
   }
 
   release(): void {
+    this.#absence?.end();
+    // What has not come to a machine that runs stays absent: to read zeros there would be worse than to stand still.
+    if (this.#isLive) return;
     this.isListed = false;
     this.#released = true;
     for (const block of this.blocks) {
       block.bytes = undefined;
       block.arrived = undefined;
     }
+  }
+
+  /** Post-copy: the pages that have not come. */
+  get absence(): Absence | undefined {
+    return this.#absence;
+  }
+
+  /** Where absent pages are the machine's own trouble: in memory that it has taken over. */
+  get liveAbsence(): Absence | undefined {
+    return this.#isLive ? this.#absence : undefined;
+  }
+
+  /** The machine has taken over the memory, and only in post-copy more comes. */
+  adopted(): void {
+    if (this.#absence === undefined) {
+      this.release();
+      return;
+    }
+    this.#isLive = true;
+    for (const block of this.blocks) block.bytes = undefined;
+  }
+
+  /** The machine has its old memory back. */
+  reverted(): void {
+    this.#isLive = false;
+  }
+
+  /** Pages that were sent, and have changed since. `RAM_ORDER`, `RAM_BLOCK_UNKNOWN`, `RAM_OFFSET`. */
+  discard(idstr: string, ranges: readonly { readonly start: number; readonly length: number }[]): void {
+    this.#expectBefore("a discard");
+    const block = this.find(idstr);
+    const pageBytes = this.#pageBytes;
+    for (const { start, length } of ranges) {
+      checkPages(block, idstr, start, length, pageBytes);
+      const arrived = this.#arrivedOf(block);
+      for (let page = start / pageBytes; page < (start + length) / pageBytes; page++) {
+        if (arrived.clear(page)) this.#tally.arrivedPages--;
+      }
+      // A zero page is not stored where nothing was: so there must be nothing.
+      if (!block.ignored) block.bytes?.fill(0, start, start + length);
+    }
+  }
+
+  /** Post-copy begins: what has not come by now is absent, and what comes is taken once. `RAM_ORDER`. */
+  listen(onMissing: OnMissing, nowMs: (() => number) | undefined): void {
+    this.#expectBefore("a second beginning of post-copy");
+    if (this.barrier !== undefined) {
+      throw new MigrationError("RAM_ORDER", "post-copy does not go together with multifd", { found: "multifd" });
+    }
+    const blocks = this.blocks.map((block) => ({ ...block, arrived: this.#arrivedOf(block) }));
+    this.#absence = new Absence(blocks, this.#pageBytes, onMissing, nowMs);
+  }
+
+  /** The pages of the block that have come, as recovery tells them. `RAM_BLOCK_UNKNOWN`. */
+  received(idstr: string): Uint8Array {
+    const block = this.find(idstr);
+    if (block === undefined) {
+      throw new MigrationError("RAM_BLOCK_UNKNOWN", "there is no such RAM block here", { found: `"${idstr}"` });
+    }
+    this.#expectHeld();
+    const arrived = this.#arrivedOf(block);
+    const bitmap = new Uint8Array(bitmapBytes(arrived.pages));
+    for (let page = arrived.nextSet(0); page >= 0; page = arrived.nextSet(page + 1)) {
+      bitmap[page >>> 3] = (bitmap[page >>> 3] as number) | (1 << (page & 7));
+    }
+    return bitmap;
+  }
+
+  #expectBefore(found: string): void {
+    if (this.isListed && this.#absence === undefined) return;
+    const expected = this.isListed ? "pages" : "the block list";
+    throw new MigrationError("RAM_ORDER", "RAM is not at this point", { section: "ram/0", expected, found });
   }
 
   listing(idstr: string): void {
@@ -136,12 +220,16 @@ export class StagedMemory implements RamSink<StagedBlock> {
     }
     this.isListed = true;
     for (const block of this.blocks) {
-      this.#arrivedOf(block);
-      if (block.ignored) this.#tally.arrivedPages += block.length / this.#pageBytes;
+      const arrived = this.#arrivedOf(block);
+      if (!block.ignored) continue;
+      arrived.setAll();
+      this.#tally.arrivedPages += arrived.pages;
     }
   }
 
   accepts(kind: RamRecordKind): boolean {
+    // Against which content would a delta be? The guest writes to the page.
+    if (kind === "xbzrle") return this.#absence === undefined;
     if (kind === "compress") return this.#init.inflateRaw !== undefined;
     return kind !== "mfflush" || this.barrier?.knows(kind) === true;
   }
@@ -177,8 +265,10 @@ export class StagedMemory implements RamSink<StagedBlock> {
         this.#tally.xbzrlePages++;
         return;
       case "compress":
-        this.#inflate(record);
-        this.#tally.compressedPages++;
+        if (this.#mayStore(record.block, record.offset)) {
+          this.#inflate(record);
+          this.#tally.compressedPages++;
+        }
         this.#arrived(record.block, record.offset);
         return;
     }
@@ -208,24 +298,33 @@ export class StagedMemory implements RamSink<StagedBlock> {
 
   /** A part of a page's content: `bytes` from `from` to `to`, for `at` of the block. */
   store(block: StagedBlock, at: number, bytes: Uint8Array, from: number, to: number): void {
+    if (!this.#mayStore(block, at)) return;
     this.bytesOf(block).set(bytes.subarray(from, to), at);
   }
 
   /** A page whose content is in its place. */
   arrive(block: StagedBlock, offset: number): void {
-    this.#tally.normalPages++;
+    if (this.#mayStore(block, offset)) this.#tally.normalPages++;
     this.#arrived(block, offset);
   }
 
   /** A page of one byte. Memory that nothing was written to is zero already, and stays unallocated. */
   fill(block: StagedBlock, offset: number, byte: number): void {
-    const arrived = this.#arrivedOf(block);
-    const page = offset / this.#pageBytes;
-    if (byte !== 0 || (block.bytes !== undefined && arrived.test(page))) {
-      this.bytesOf(block).fill(byte, offset, offset + this.#pageBytes);
+    if (this.#mayStore(block, offset)) {
+      // In post-copy a part of the page may have come by a connection that was lost.
+      const isClean =
+        this.#absence === undefined
+          ? block.bytes === undefined || !this.#arrivedOf(block).test(offset / this.#pageBytes)
+          : block.bytes === undefined && !this.#isLive;
+      if (byte !== 0 || !isClean) this.bytesOf(block).fill(byte, offset, offset + this.#pageBytes);
+      this.#tally.zeroPages++;
     }
-    this.#tally.zeroPages++;
     this.#arrived(block, offset);
+  }
+
+  /** In post-copy the guest may have written to a page that is there: it comes from elsewhere no more. */
+  #mayStore(block: StagedBlock, at: number): boolean {
+    return this.#absence === undefined || this.#absence.isAbsent(block.number, Math.floor(at / this.#pageBytes));
   }
 
   /** A channel's connection may outlive the attempt: what it brings then has no memory to go to. */
@@ -235,7 +334,9 @@ export class StagedMemory implements RamSink<StagedBlock> {
   }
 
   #arrived(block: StagedBlock, offset: number): void {
-    if (this.#arrivedOf(block).set(offset / this.#pageBytes)) this.#tally.arrivedPages++;
+    const page = offset / this.#pageBytes;
+    if (this.#absence?.arrive(block.number, page) === false) return;
+    if (this.#arrivedOf(block).set(page)) this.#tally.arrivedPages++;
   }
 
   /** A delta is against a page that came: QEMU would apply it to whatever memory is there. */

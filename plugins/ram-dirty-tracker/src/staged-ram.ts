@@ -6,7 +6,7 @@ import type { ListFormat } from "./list-format.ts";
 import { type GuestMap, type GuestReader, guestReader } from "./memory.ts";
 import { ramDecoder } from "./ram-decoder.ts";
 import type { RamPhase, RamSection } from "./ram-sink.ts";
-import { ramVersion } from "./records.ts";
+import { pageName, ramVersion } from "./records.ts";
 import type { StagedBlock, StagedMemory } from "./staged-memory.ts";
 
 export interface StagedRam extends StagedIterable {
@@ -64,14 +64,14 @@ class Staging implements StagedRam {
 
   offer(): GuestReader {
     const memory = this.#memory;
-    return guestReader(this.#map, (block) =>
-      memory.isListed ? memory.bytesOf(memory.blocks[block] as StagedBlock) : (this.#blocks[block] as RamBlock).bytes(),
-    );
+    const bytesOf = (block: number): Uint8Array =>
+      memory.isListed ? memory.bytesOf(memory.blocks[block] as StagedBlock) : (this.#blocks[block] as RamBlock).bytes();
+    return guestReader(this.#map, bytesOf, () => memory.absence);
   }
 
   commit(): void {
     this.#expectGoing();
-    this.#ended = true;
+    this.#ended = this.#memory.absence === undefined;
     if (!this.#memory.isListed) return;
     try {
       for (const block of this.#memory.blocks) {
@@ -79,17 +79,37 @@ class Staging implements StagedRam {
         if (block.ignored) continue;
         this.#replaced.push({ local, bytes: local.exchange(this.#memory.bytesOf(block)) });
       }
+      this.#memory.adopted();
     } catch (error) {
       this.revert();
-      throw error;
-    } finally {
       this.#memory.release();
+      throw error;
     }
+  }
+
+  settled(): void {
+    this.#replaced = [];
+  }
+
+  present(block: string, offset: number): Promise<void> {
+    return this.#memory.absence?.whenPresent({ block, offset }) ?? Promise.resolve();
+  }
+
+  finish(): void {
+    const missing = this.#memory.absence?.first();
+    if (missing === undefined) return;
+    throw new MigrationError("STREAM_TRUNCATED", "post-copy has ended, and pages have not come", {
+      section: "ram/0",
+      path: missing.block,
+      expected: "all pages",
+      found: `none at ${pageName(missing.block, missing.offset)}`,
+    });
   }
 
   revert(): void {
     for (const { local, bytes } of this.#replaced.reverse()) local.exchange(bytes);
     this.#replaced = [];
+    this.#memory.reverted();
   }
 
   discard(): void {

@@ -25,6 +25,9 @@ export interface RamSent {
   /** Bytes of the multifd channels. */
   readonly multifdBytes: number;
   readonly remainingPages: number;
+  /** QEMU's postcopy-requests; and the pages that went in post-copy, asked for or not. */
+  readonly postcopyRequests: number;
+  readonly postcopyPages: number;
   readonly rounds: readonly RamRound[];
   /** QEMU's xbzrle-cache; absent where deltas are not sent. */
   readonly xbzrleCache?: XbzrleStatistics;

@@ -49,7 +49,7 @@ function addDevice({ kernel, offer }: TestMachine, load: (count: number) => void
 describe("the ram plugin", () => {
   it("bears the package's name and version", () => {
     const { name, version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-    expect(ram({ blocks: [] })).toMatchObject({ name, version, contract: 2 });
+    expect(ram({ blocks: [] })).toMatchObject({ name, version, contract: 3 });
   });
 
   it("moves RAM from kernel to kernel, and a device's check sees it first", async () => {

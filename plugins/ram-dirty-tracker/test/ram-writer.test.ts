@@ -180,6 +180,8 @@ describe("the life-cycle", () => {
       bytes,
       multifdBytes: 0,
       remainingPages: 0,
+      postcopyRequests: 0,
+      postcopyPages: 0,
       rounds: [
         { dirtyPages: 6, zeroPages: 4, normalPages: 2, xbzrlePages: 0, bytes: 6 * 8 + 4 + 2 * page + 2 + 6 },
         { dirtyPages: 2, zeroPages: 0, normalPages: 1, xbzrlePages: 0, bytes: 8 + page + 2 },

@@ -1,6 +1,7 @@
 // virtioBalloon(): a balloon. The guest gives pages up and takes them back; what that does to memory is injected.
 import { MigrationError } from "@godwit/core";
 import {
+  isPageAbsent,
   segmentBytes,
   type VirtioDevice,
   type VirtioModel,
@@ -16,7 +17,8 @@ import { type MemoryStatistics, parseStatistics } from "./statistics.ts";
 export interface VirtioBalloonOptions {
   /**
    * Gives memory back to the host; it reads as anything from now on. The range is the guest's word: what of it is no RAM
-   * is to be left alone.
+   * is to be left alone. Where memory has not come (post-copy) it may throw `PAGE_ABSENT` and do nothing: the request is
+   * done again from its beginning when the page is there. So may `populate` and `hint`.
    */
   readonly discard: (gpa: number, length: number) => void;
   /** The guest takes memory back, and is about to use it. */
@@ -79,7 +81,13 @@ export function virtioBalloon(options: VirtioBalloonOptions): VirtioBalloonModel
   function eachElement(queue: Virtqueue, work: (element: VirtqueueElement) => void): void {
     let done = false;
     for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
-      work(element);
+      try {
+        work(element);
+      } catch (error) {
+        if (!isPageAbsent(error)) throw error;
+        queue.suspend(element, error);
+        break;
+      }
       if (device?.broken) return;
       queue.push(element, 0);
       done = true;

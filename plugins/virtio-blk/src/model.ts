@@ -277,6 +277,7 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
       holding = false;
       for (const { queue, element } of legacy) inFlight.add({ queue, element, started: false });
     },
+    takenElements: () => Array.from(inFlight, ({ element }) => element),
     async quiesce() {
       // The guest may still run: what it adds from here on stays in its rings.
       holding = true;

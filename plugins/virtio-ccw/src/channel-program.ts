@@ -1,7 +1,8 @@
 // A channel program at work (z/Architecture Principles of Operation, chapter 15): fetches channel-command words, chains
-// data and commands, and says how it ended. It runs to its end, or to where it is suspended, in one go.
+// data and commands, and says how it ended. It runs to its end, or to where it is suspended, in one go; only where memory
+// has not come (post-copy) it stops between two commands, and goes on from there.
 import { isMigrationError } from "@godwit/core";
-import type { Dma } from "@godwit/virtio-core";
+import { type Dma, isPageAbsent } from "@godwit/virtio-core";
 import { ccwFlag, channelStatus, command, deviceStatus, orbFlag, sense } from "./constants.ts";
 import type { Ccw1State, SubchannelState } from "./descriptions.ts";
 import { ccwBytes, readCcw1 } from "./memory.ts";
@@ -32,9 +33,17 @@ interface Word extends Ccw1State {
   readonly at: number;
 }
 
-/** Runs from `sch.channel_prog` on. `sch` says afterwards how far it came. */
-export function runProgram(sch: SubchannelState, dma: Dma, execute: ExecuteCommand): Ending {
-  return new ProgramRun(sch, dma, execute).run();
+export interface ChannelProgram {
+  readonly sch: SubchannelState;
+  /**
+   * Runs from `sch.channel_prog` on; `sch` says afterwards how far it came. `PAGE_ABSENT` where the next command's words
+   * or data have not come: it has not begun, and the next call goes on with it.
+   */
+  run(): Ending;
+}
+
+export function channelProgram(sch: SubchannelState, dma: Dma, execute: ExecuteCommand): ChannelProgram {
+  return new ProgramRun(sch, dma, execute);
 }
 
 /** The words of one command: more than one where they chain data. */
@@ -48,8 +57,11 @@ const immediate: ReadonlySet<number> = new Set([command.noOperation, command.res
 
 const complete = deviceStatus.channelEnd | deviceStatus.deviceEnd;
 
-class ProgramRun {
-  readonly #sch: SubchannelState;
+class ProgramRun implements ChannelProgram {
+  readonly sch: SubchannelState;
+  /** Where the command stands that is next, once the program runs, and how it stood with the program before that. */
+  #at: number | undefined;
+  #before = { words: 0, mayTransfer: false, programInterrupt: false };
   readonly #dma: Dma;
   readonly #execute: ExecuteCommand;
   #words = 0;
@@ -58,48 +70,69 @@ class ProgramRun {
   #programInterrupt = false;
 
   constructor(sch: SubchannelState, dma: Dma, execute: ExecuteCommand) {
-    this.#sch = sch;
+    this.sch = sch;
     this.#dma = dma;
     this.#execute = execute;
   }
 
   run(): Ending {
-    const sch = this.#sch;
+    const { sch } = this;
     try {
-      for (let at = checkedAddress(sch, Number(sch.channel_prog)); ; ) {
-        const word = this.#next(at, false);
+      for (let at = this.#at ?? checkedAddress(sch, Number(sch.channel_prog)); ; ) {
+        this.#begin(at);
+        const word = this.#word(at, false);
         const outcome = this.#suspension(word) ?? this.#command(word);
         if (typeof outcome !== "number") return outcome;
         at = outcome;
       }
     } catch (error) {
+      if (isPageAbsent(error)) {
+        this.#rewind();
+        throw error;
+      }
       // Memory that is not there is the program's mistake, as is an address list that cannot be.
       if (!(error instanceof ProgramCheck) && !isMigrationError(error)) throw error;
       return this.#end(0, channelStatus.programCheck, 0);
     }
   }
 
+  #begin(at: number): void {
+    this.#at = at;
+    this.#before = {
+      words: this.#words,
+      mayTransfer: this.#mayTransfer,
+      programInterrupt: this.#programInterrupt,
+    };
+  }
+
+  /** As if the command had not been looked at. */
+  #rewind(): void {
+    this.sch.channel_prog = BigInt(this.#at as number);
+    this.#words = this.#before.words;
+    this.#mayTransfer = this.#before.mayTransfer;
+    this.#programInterrupt = this.#before.programInterrupt;
+  }
+
   #suspension({ flags, count }: Word): Ending | undefined {
     if ((flags & ccwFlag.suspend) === 0) return undefined;
-    if ((this.#sch.orb.ctrl0 & orbFlag.suspend) === 0) throw new ProgramCheck("suspension that was not allowed");
+    if ((this.sch.orb.ctrl0 & orbFlag.suspend) === 0) throw new ProgramCheck("suspension that was not allowed");
     return { ...this.#end(0, 0, count), suspended: true };
   }
 
   /** Carries out the command that begins with `first`. Gives where the program goes on, or how it ended. */
   #command(first: Word): number | Ending {
     const pieces = this.#gather(first);
-    const data = transferOf(
-      pieces.flatMap(({ areas }) => areas),
-      this.#dma,
-    );
+    const areas = pieces.flatMap((piece) => piece.areas);
+    this.#demand(areas);
+    const data = transferOf(areas, this.#dma);
     const code = first.cmd_code;
-    countIdle(this.#sch, immediate.has(code) ? 0 : data.count);
+    countIdle(this.sch, immediate.has(code) ? 0 : data.count);
     const result = this.#execute(code, data);
     if (result === "reject") return this.#refuse();
     const short = result === "short";
     const used = short ? data.count : result.transferred;
     const { word, residual } = endOf(pieces, used);
-    this.#sch.channel_prog = BigInt(word.at);
+    this.sch.channel_prog = BigInt(word.at);
     // Where data is chained, a wrong length cannot be suppressed.
     const suppressed = (word.flags & (ccwFlag.suppressLength | ccwFlag.chainData)) === ccwFlag.suppressLength;
     if (short && suppressed) return this.#refuse();
@@ -108,18 +141,25 @@ class ProgramRun {
     return (word.flags & ccwFlag.chainCommand) === 0 ? this.#end(complete, 0, residual) : word.at + ccwBytes;
   }
 
+  /** All of a command's data is there before it is carried out, whichever way it goes. */
+  #demand(areas: readonly Area[]): void {
+    const { postcopy } = this.#dma;
+    if (!postcopy?.active) return;
+    for (const { address, length } of areas) if (address !== undefined) postcopy.demand(address, length, true);
+  }
+
   #gather(first: Word): Piece[] {
     const pieces: Piece[] = [];
-    for (let word = first; ; word = this.#next(word.at + ccwBytes, true)) {
+    for (let word = first; ; word = this.#word(word.at + ccwBytes, true)) {
       if ((word.flags & ccwFlag.programInterrupt) !== 0) this.#programInterrupt = true;
-      pieces.push({ word, areas: areasOf(this.#sch, this.#dma, word) });
+      pieces.push({ word, areas: areasOf(this.sch, this.#dma, word) });
       if ((word.flags & ccwFlag.chainData) === 0) return pieces;
     }
   }
 
   /** The word at `at`, or where transfers in channel lead to; `continued`: it goes on with a command's data. */
-  #next(at: number, continued: boolean): Word {
-    const sch = this.#sch;
+  #word(at: number, continued: boolean): Word {
+    const sch = this.sch;
     for (let from = at; ; this.#mayTransfer = false) {
       sch.channel_prog = BigInt(from);
       if (++this.#words > maxWords) throw new ProgramCheck("a program that does not end");
@@ -137,7 +177,7 @@ class ProgramRun {
 
   /** The command is none of the device's, or not now: unit check, and sense data that says so. */
   #refuse(): Ending {
-    const { sense_data: data } = this.#sch;
+    const { sense_data: data } = this.sch;
     data.fill(0);
     data[0] = sense.commandReject;
     return this.#end(deviceStatus.unitCheck, 0, 0);

@@ -1,7 +1,7 @@
 // Where a device leaves its notifications: indicator bits in guest memory, and the interruption that says so, classic or
 // by adapter (virtio 1.2, section 4.3.3.2).
 import { isMigrationError, MigrationError } from "@godwit/core";
-import { type Dma, deviceAddress, noVector } from "@godwit/virtio-core";
+import { type Dma, deviceAddress, isPageAbsent, noVector } from "@godwit/virtio-core";
 import { classicIndicatorBytes, configVector } from "./constants.ts";
 import type { IndicatorState, VirtioCcwConfigState } from "./descriptions.ts";
 
@@ -44,6 +44,8 @@ export class Indicators {
   #isc = 0;
   #configVector: number = noVector;
   readonly #host: IndicatorHost;
+  /** Notifications whose indicators have not come (post-copy), in their order. */
+  #deferred: (() => void)[] = [];
 
   constructor(host: IndicatorHost, queues: number) {
     this.#host = host;
@@ -51,6 +53,7 @@ export class Indicators {
   }
 
   reset(): void {
+    this.#deferred = [];
     this.vectors.fill(noVector);
     this.adapter = false;
     this.#queues = none;
@@ -128,6 +131,7 @@ export class Indicators {
   }
 
   load(state: Saved, adapter: boolean): void {
+    this.#deferred = [];
     this.adapter = adapter;
     this.#queues = { ...state.indicators };
     this.#config = { ...state.indicators2 };
@@ -140,15 +144,20 @@ export class Indicators {
   }
 
   /** A bit of a doubleword, counted from its least significant; then the subchannel's interruption. */
-  #notifyClassic({ addr }: IndicatorState, bit: number): void {
+  #notifyClassic(at: IndicatorState, bit: number): void {
+    // A deferred one may find that the driver has taken them back.
+    if (!isSet(at)) return;
     // Bit 0 is in the last byte.
-    this.#set(deviceAddress(addr) + classicIndicatorBytes - 1 - (bit >> 3), 1 << (bit & 7));
+    this.#set(deviceAddress(at.addr) + classicIndicatorBytes - 1 - (bit >> 3), 1 << (bit & 7));
     this.#host.alert();
   }
 
   /** A bit of a bit field, counted from the most significant; then the summary, and an interruption if that was not set. */
   #notifyByAdapter(vector: number): void {
+    if (!isSet(this.#queues)) return;
     const bit = this.#firstBit + BigInt(vector);
+    // Both are there, or neither is set.
+    if (isSet(this.#summary)) this.#host.dma.read(this.#summaryAt().address, 1);
     this.#set(deviceAddress(this.#queues.addr + (bit >> 3n)), 0x80 >> Number(bit & 7n));
     if (!isSet(this.#summary)) return;
     const { address, mask } = this.#summaryAt();
@@ -168,10 +177,32 @@ export class Indicators {
     return (before & mask) === mask;
   }
 
+  /** The device has notified, and goes on; what it has to leave in memory is left when the memory is there. */
+  #defer(first: () => void, present: Promise<void>): void {
+    const deferred = [first];
+    this.#deferred = deferred;
+    const goOn = (): void => {
+      if (this.#deferred !== deferred) return;
+      this.#deferred = [];
+      for (const work of deferred) this.#guarded(work);
+    };
+    // Where the page never comes, nobody is left to be told.
+    present.then(goOn, () => {});
+  }
+
   #guarded(work: () => void): void {
+    if (this.#deferred.length > 0) {
+      this.#deferred.push(work);
+      return;
+    }
     try {
       work();
     } catch (error) {
+      const { postcopy } = this.#host.dma;
+      if (postcopy !== undefined && isPageAbsent(error)) {
+        this.#defer(work, postcopy.whenPresent(error));
+        return;
+      }
       if (!isMigrationError(error)) throw error;
       this.#host.fail(`its indicators: ${error.detail}`);
     }

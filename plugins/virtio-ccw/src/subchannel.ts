@@ -2,7 +2,8 @@
 // Principles of Operation, chapters 14 and 16).
 import { encodeState } from "@godwit/core";
 import type { Dma } from "@godwit/virtio-core";
-import { type Ending, type ExecuteCommand, runProgram } from "./channel-program.ts";
+import { isPageAbsent } from "@godwit/virtio-core";
+import { channelProgram, type ChannelProgram, type Ending, type ExecuteCommand } from "./channel-program.ts";
 import {
   channelStatus,
   scswControl as control,
@@ -34,6 +35,8 @@ const onePath = 0x80;
 export class CcwSubchannel {
   sch: SubchannelState;
   readonly #host: SubchannelHost;
+  /** Under way between two instructions: it waits for memory that has not come (post-copy). */
+  #program: ChannelProgram | undefined;
 
   constructor(host: SubchannelHost, sch: SubchannelState) {
     this.#host = host;
@@ -78,6 +81,7 @@ export class CcwSubchannel {
     const intermediate = (status.ctrl & control.status) === (control.intermediate | control.pending);
     if (this.pending && !intermediate) return 1;
     if ((status.ctrl & (control.halt | control.clear)) !== 0) return 2;
+    this.#program = undefined;
     status.ctrl = (status.ctrl & control.functions) | control.halt | control.pending;
     status.dstat = deviceStatus.deviceEnd;
     this.#signalled();
@@ -87,6 +91,7 @@ export class CcwSubchannel {
   clear(): Outcome {
     if (!this.enabled) return 3;
     const { scsw: status } = this.#schib;
+    this.#program = undefined;
     Object.assign(status, { flags: 0, ctrl: control.clear | control.pending, cpa: 0, dstat: 0, cstat: 0, count: 0 });
     this.sch.channel_prog = 0n;
     this.sch.last_cmd_valid = false;
@@ -164,8 +169,29 @@ export class CcwSubchannel {
   }
 
   #run(): void {
+    this.#program = channelProgram(this.sch, this.#host.dma, this.#host.execute);
+    this.#goOn(this.#program);
+  }
+
+  /** A program that was halted or cleared, or whose subchannel has been reset or loaded, does not go on. */
+  #goOn(program: ChannelProgram): void {
+    if (this.#program !== program || this.sch !== program.sch) return;
+    try {
+      this.#end(program.run());
+    } catch (error) {
+      const { postcopy } = this.#host.dma;
+      if (postcopy === undefined || !isPageAbsent(error)) throw error;
+      // Where the page never comes, the subchannel stays busy.
+      postcopy.whenPresent(error).then(
+        () => this.#goOn(program),
+        () => {},
+      );
+    }
+  }
+
+  #end(ending: Ending): void {
     const { sch } = this;
-    const ending = runProgram(sch, this.#host.dma, this.#host.execute);
+    this.#program = undefined;
     const { scsw: status } = this.#schib;
     status.cpa = Number(BigInt.asUintN(31, sch.channel_prog + 8n));
     status.dstat = ending.deviceStatus;

@@ -298,6 +298,7 @@ export function virtioConsole(options: VirtioConsoleOptions): VirtioConsoleModel
         if (port !== undefined) loadPort(port, state, several());
       }
     },
+    takenElements: () => ports.flatMap(({ taken }) => (taken === undefined ? [] : [taken.element])),
     async quiesce() {
       holding = true;
       channel.release();

@@ -1,6 +1,7 @@
 // What QEMU's virtio_load tests after it has read a section (wire reference 13.5), as pure functions over the state
 // and the memory that goes with it. Nothing here knows a device.
 import { isMigrationError, MigrationError } from "@godwit/core";
+import { isPageAbsent } from "./absent.ts";
 import { endian, feature, hex, legacyAlignBytes, maxRing, status } from "./constants.ts";
 import type { DmaReader } from "./dma.ts";
 import { checkPackedIndices } from "./packed-check.ts";
@@ -130,7 +131,7 @@ function locateIn<T>(index: number, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw isMigrationError(error) ? error.at({ path: `vqs[${index}]` }) : error;
+    throw isMigrationError(error) && !isPageAbsent(error) ? error.at({ path: `vqs[${index}]` }) : error;
   }
 }
 

@@ -1,5 +1,8 @@
 // One queue of a device: its size and place, and the engine of the ring that was negotiated.
+import type { MigrationError } from "@godwit/core";
+import { demandBuffers, demandRing, isPageAbsent } from "./absent.ts";
 import { feature } from "./constants.ts";
+import type { AbsentMemory } from "./dma.ts";
 import type { VirtqueueElement } from "./element.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { PackedQueue } from "./packed-queue.ts";
@@ -73,17 +76,55 @@ export class DeviceQueue implements Virtqueue {
     this.#engine.load(indices);
   }
 
-  /** Once after a load. */
+  /** Once after a load, when the rings are there. */
   resync(): void {
     if (!this.#stale) return;
     this.#stale = false;
     if (!this.ready) return;
     const ring = this.#host.broken ? undefined : this.ring;
-    this.#memory.guarded(undefined, () => this.#engine.connect(ring));
+    this.#memory.guarded(undefined, () => {
+      try {
+        this.#engine.connect(ring);
+      } catch (error) {
+        this.#stale = isPageAbsent(error);
+        throw error;
+      }
+    });
   }
 
   pop(): VirtqueueElement | undefined {
-    return this.#atWork(undefined, (engine, ring) => engine.pop(ring));
+    return this.#atWork(undefined, (engine, ring) => {
+      const { postcopy } = this.#host.dma;
+      if (postcopy?.active) this.#demandNext(engine, ring, postcopy);
+      return engine.pop(ring);
+    });
+  }
+
+  suspend(element: VirtqueueElement, error: MigrationError): void {
+    this.unpop(element);
+    this.#host.suspend(this.index, error);
+  }
+
+  /** All memory that the next request needs, its way back into the ring included. `PAGE_ABSENT`. */
+  #demandNext(engine: RingEngine, ring: RingAddresses, postcopy: AbsentMemory): void {
+    this.demandRing(postcopy);
+    try {
+      const next = engine.peek(ring);
+      if (next !== undefined) demandBuffers(postcopy, next);
+    } catch (error) {
+      // A chain that is none is found again by `pop`, which tells of it.
+      if (isPageAbsent(error)) throw error;
+    }
+  }
+
+  /** The ring's memory, where the driver has set the queue up. `PAGE_ABSENT`. */
+  demandRing(postcopy: AbsentMemory): void {
+    if (!this.ready) return;
+    demandRing(postcopy, this.ring, {
+      littleEndian: this.#host.littleEndian,
+      eventIdx: this.#host.has(feature.RING_EVENT_IDX),
+      packed: this.#host.has(feature.RING_PACKED),
+    });
   }
 
   unpop(element: VirtqueueElement): void {
@@ -137,7 +178,7 @@ export class DeviceQueue implements Virtqueue {
   #atWork<T>(otherwise: T, work: (engine: RingEngine, ring: RingAddresses) => T): T {
     this.#host.late("the rings");
     this.resync();
-    if (this.#host.broken || this.#host.disabled || !this.ready) return otherwise;
+    if (this.#host.broken || this.#host.disabled || !this.ready || this.#stale) return otherwise;
     return this.#memory.guarded(otherwise, () => work(this.#engine, this.ring));
   }
 

@@ -61,6 +61,10 @@ export class CommonDevice implements TransportedDevice, QueueHost {
   transport!: TransportEnd;
   readonly #init: CommonInit;
   readonly #config: DeviceConfig;
+  /** Queues that wait for memory. */
+  readonly #suspended = new Set<number>();
+  /** Between `quiesce` or a load and the machine's running on: nothing is begun by itself. */
+  standing = false;
 
   constructor(init: CommonInit) {
     this.#init = init;
@@ -210,6 +214,20 @@ export class CommonDevice implements TransportedDevice, QueueHost {
   /** Once the features are known, negotiated or loaded (wire reference 13.5, step 5). */
   armStartOnKick(): void {
     this.startOnKick = !this.#modern && (this.status & statusBit.DRIVER_OK) === 0;
+  }
+
+  suspend(index: number, error: MigrationError): void {
+    const { postcopy } = this.dma;
+    if (postcopy === undefined) throw error;
+    if (this.#suspended.has(index)) return;
+    this.#suspended.add(index);
+    const arrived = (): void => {
+      this.#suspended.delete(index);
+      // A machine that runs on looks at every queue.
+      if (!this.standing) this.kick(index);
+    };
+    // A page that never comes leaves the queue as it is.
+    postcopy.whenPresent(error).then(arrived, () => this.#suspended.delete(index));
   }
 
   interrupt(index: number): void {

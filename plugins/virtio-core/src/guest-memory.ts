@@ -1,6 +1,7 @@
 // Guest memory as a ring's engine uses it: numbers in the guest's order, and a driver that points at nothing breaks its
 // device, never the machine.
 import { isMigrationError } from "@godwit/core";
+import { isPageAbsent } from "./absent.ts";
 import { ChainFault } from "./chain.ts";
 import { deviceAddress } from "./ring.ts";
 import type { QueueHost } from "./virtqueue.ts";
@@ -34,11 +35,18 @@ export class GuestMemory {
     this.#host.fail(`queue ${this.#index}: ${reason}`);
   }
 
-  /** Does `work`; where memory does not answer or the driver's chain is none, the device is broken instead. */
+  /**
+   * Does `work`; where memory does not answer or the driver's chain is none, the device is broken instead. Where a page
+   * has not come, the queue is suspended.
+   */
   guarded<T>(otherwise: T, work: () => T): T {
     try {
       return work();
     } catch (error) {
+      if (isPageAbsent(error)) {
+        this.#host.suspend(this.#index, error);
+        return otherwise;
+      }
       if (!(error instanceof ChainFault) && !isMigrationError(error)) throw error;
       this.fail(isMigrationError(error) ? error.detail : error.message);
       return otherwise;

@@ -1,4 +1,5 @@
 // @godwit/virtio-core: the state of a virtio device, its rings, and the contracts of devices and transports.
+export { isPageAbsent } from "./absent.ts";
 export {
   type AnyVirtioState,
   brokenState,

@@ -1,6 +1,7 @@
 // The contract between the virtio core and a device (net, blk, rng ...): what a device is, and what it is told.
 import type { Description, Field } from "@godwit/core";
 import type { DmaReader } from "./dma.ts";
+import type { VirtqueueElement } from "./element.ts";
 import type { NoData } from "./no-data.ts";
 import type { VirtqueueState } from "./section.ts";
 import type { Virtqueue } from "./virtqueue.ts";
@@ -100,6 +101,8 @@ export interface VirtioModel<S = unknown, L = NoData> {
   load(state: S, context: VirtioLoadContext<L>): void;
   /** The last step of a load: what depends on features and queues, which are in place now. */
   afterSubsections?(state: S, context: VirtioLoadContext<L>): void;
+  /** Requests that were taken and not given back, as far as their buffers are still needed. */
+  takenElements?(): Iterable<VirtqueueElement>;
   /** Waits until no request is half done at the back end. */
   quiesce?(): Promise<void>;
   /** What must be there before the machine resumes. */

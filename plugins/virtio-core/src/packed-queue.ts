@@ -53,15 +53,20 @@ export class PackedQueue implements RingEngine {
   /** Everything travels; memory has nothing to say of it. */
   connect(): void {}
 
-  pop(ring: RingAddresses): VirtqueueElement | undefined {
+  peek(ring: RingAddresses): (VirtqueueElement & { readonly ndescs: number }) | undefined {
     const { index, wrap } = this.#next;
     const flags = this.#memory.u16(ring.desc, descriptorBytes * index + flagsAt);
     if (!isAvailable(flags, wrap)) return undefined;
-    const element = readPackedChain(this.#host.dma, ring, index, {
+    return readPackedChain(this.#host.dma, ring, index, {
       littleEndian: this.#host.littleEndian,
       eventIdx: this.#host.has(feature.RING_EVENT_IDX),
       indirect: this.#host.has(feature.RING_INDIRECT_DESC),
     });
+  }
+
+  pop(ring: RingAddresses): VirtqueueElement | undefined {
+    const element = this.peek(ring);
+    if (element === undefined) return undefined;
     if (this.#inuse + element.ndescs > ring.num) {
       this.#memory.fail(`of ${ring.num} slots, ${this.#inuse} are taken, and ${element.ndescs} more are offered`);
       return undefined;

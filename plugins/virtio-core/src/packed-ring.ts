@@ -100,6 +100,6 @@ function part(name: "desc" | "avail" | "used", memory: DmaReader, address: bigin
     const bytes = memory.read(deviceAddress(address), length);
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch (error) {
-    throw isMigrationError(error) ? error.at({ path: name }) : error;
+    throw isMigrationError(error) && error.code !== "PAGE_ABSENT" ? error.at({ path: name }) : error;
   }
 }

@@ -59,6 +59,11 @@ export class SplitQueue implements RingEngine {
     else this.#restart(availIdx, usedIdx, inuse);
   }
 
+  peek(ring: RingAddresses): VirtqueueElement | undefined {
+    if (!this.#waiting(ring)) return undefined;
+    return this.#chainAt(ring, this.#memory.u16(ring.avail, 4 + 2 * (this.#lastAvailIdx % ring.num)));
+  }
+
   pop(ring: RingAddresses): VirtqueueElement | undefined {
     if (!this.#waiting(ring)) return undefined;
     if (this.#inuse >= ring.num) {
@@ -68,12 +73,16 @@ export class SplitQueue implements RingEngine {
     const head = this.#memory.u16(ring.avail, 4 + 2 * (this.#lastAvailIdx % ring.num));
     this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
     if (this.#host.has(feature.RING_EVENT_IDX) && this.#notification) this.#askAt(ring, this.#lastAvailIdx);
-    const element = readChain(this.#host.dma, ring, head, {
+    const element = this.#chainAt(ring, head);
+    this.#inuse++;
+    return element;
+  }
+
+  #chainAt(ring: RingAddresses, head: number): VirtqueueElement {
+    return readChain(this.#host.dma, ring, head, {
       ...this.#rules(),
       indirect: this.#host.has(feature.RING_INDIRECT_DESC),
     });
-    this.#inuse++;
-    return element;
   }
 
   unpop(): void {

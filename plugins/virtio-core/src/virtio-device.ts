@@ -1,5 +1,6 @@
 // virtioDevice(): a model and a transport become one device, which saves, checks and loads as one section.
 import type { KernelForPlugins, Registration } from "@godwit/core";
+import { demandBuffers, isPageAbsent } from "./absent.ts";
 import { checkState } from "./check-state.ts";
 import { CommonDevice } from "./device.ts";
 import type { Dma } from "./dma.ts";
@@ -66,17 +67,42 @@ export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L =
   const registration = kernel.device(description, {
     path: init.path,
     after: dma.after,
-    ...(model.quiesce === undefined ? {} : { quiesce: () => model.quiesce?.() ?? Promise.resolve() }),
+    async quiesce() {
+      common.standing = true;
+      await model.quiesce?.();
+    },
     save: () => saveState(parts),
     check: (state, view) => checkState(parts, state, dma.staged(view)),
-    load: (state) => loadState(parts, state),
-    ...(model.ready === undefined ? {} : { ready: () => model.ready?.() ?? Promise.resolve() }),
+    load(state) {
+      common.standing = true;
+      loadState(parts, state);
+    },
+    async ready() {
+      await model.ready?.();
+      await memoryOfTaken(common, model);
+    },
     resumed: () => resume(parts),
   });
   return { device: common, transport, registration, resume: () => resume(parts) };
 }
 
+/** Requests that came with the state are taken up when the machine runs: their memory must be there by then (post-copy). */
+async function memoryOfTaken<D, L>(common: CommonDevice, model: VirtioModel<D, L>): Promise<void> {
+  const { postcopy } = common.dma;
+  while (postcopy?.active) {
+    try {
+      for (const queue of common.queues) queue.demandRing(postcopy);
+      for (const element of model.takenElements?.() ?? []) demandBuffers(postcopy, element);
+      return;
+    } catch (error) {
+      if (!isPageAbsent(error)) throw error;
+      await postcopy.whenPresent(error);
+    }
+  }
+}
+
 function resume<C, Q, X, D, L>({ common, transport, model }: Parts<C, Q, X, D, L>): void {
+  common.standing = false;
   transport.resumed?.();
   common.announceFailure();
   model.resumed?.();

@@ -1,4 +1,5 @@
 // The contracts of a queue: what a device model is given, what a queue needs of its device, and what drives one ring.
+import type { MigrationError } from "@godwit/core";
 import type { Dma } from "./dma.ts";
 import type { VirtqueueElement } from "./element.ts";
 import type { RingAddresses } from "./ring.ts";
@@ -16,8 +17,16 @@ export interface Virtqueue {
   readonly ready: boolean;
   /** Elements that were taken and not given back; in a packed ring, the slots that they take. */
   readonly inuse: number;
-  /** Takes the next chain. Undefined: there is none, or the device is broken. */
+  /**
+   * Takes the next chain. Undefined: there is none, or the device is broken, or its memory has not all come (post-copy);
+   * the model is then kicked when it has. What is popped can be read, written and given back at once.
+   */
   pop(): VirtqueueElement | undefined;
+  /**
+   * The element that was popped last needs memory that has not come (post-copy), of which `error` tells: it is the next
+   * one again, and the model is kicked when the page is there.
+   */
+  suspend(element: VirtqueueElement, error: MigrationError): void;
   /** Undoes the last `pop`: the element is the next one again. */
   unpop(element: VirtqueueElement): void;
   /** Gives an element back, with the bytes that were written into its `in` segments. */
@@ -44,6 +53,8 @@ export interface QueueHost {
   /** Throws `VIRTIO_TOO_EARLY` in the middle of a load. */
   late(what: string): void;
   fail(reason: string): void;
+  /** The queue's work needs a page that has not come: the model is kicked when it is there. */
+  suspend(index: number, error: MigrationError): void;
   /** The queue wants to interrupt. */
   interrupt(index: number): void;
 }
@@ -58,6 +69,8 @@ export interface RingEngine {
   load(indices: PackedVirtqueueState): void;
   /** Takes what does not travel from the rings; of a device that came broken, undefined, nothing is read. */
   connect(ring: RingAddresses | undefined): void;
+  /** What `pop` would take, and nothing changes. Throws what the chain's memory throws, or `ChainFault`. */
+  peek(ring: RingAddresses): VirtqueueElement | undefined;
   pop(ring: RingAddresses): VirtqueueElement | undefined;
   unpop(ring: RingAddresses, element: VirtqueueElement): void;
   push(ring: RingAddresses, element: VirtqueueElement, writtenBytes: number): void;

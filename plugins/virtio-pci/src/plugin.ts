@@ -83,11 +83,21 @@ function behindBusMaster(slot: string, isBusMaster: () => boolean, dma: Dma): Dm
     if (isBusMaster()) return dma;
     throw new MigrationError("TRANSLATION_FAULT", `${slot} is not a bus master`);
   };
+  const { postcopy } = dma;
   return {
     after: dma.after,
     read: (address, length) => mastered().read(address, length),
     write: (address, bytes) => mastered().write(address, bytes),
     staged: (view) => dma.staged(view),
+    ...(postcopy && {
+      postcopy: {
+        get active() {
+          return isBusMaster() && postcopy.active;
+        },
+        demand: (address, length, write) => postcopy.demand(address, length, write),
+        whenPresent: (error) => postcopy.whenPresent(error),
+      },
+    }),
   };
 }
 

@@ -114,13 +114,14 @@ export class ScsiDiskUnit {
     return this.#arrived.length + this.#requests.size;
   }
 
+  /** What the unit's requests have taken of their rings. */
+  taken(): readonly { readonly queue: number; readonly element: VirtqueueElement }[] {
+    return [...this.#arrived, ...this.#requests];
+  }
+
   /** The entries of rings that the unit's requests have: queue and head of each. */
   heads(): { readonly queue: number; readonly index: number }[] {
-    const all: readonly { readonly queue: number; readonly element: VirtqueueElement }[] = [
-      ...this.#arrived,
-      ...this.#requests,
-    ];
-    return all.map(({ queue, element }) => ({ queue, index: element.index }));
+    return this.taken().map(({ queue, element }) => ({ queue, index: element.index }));
   }
 
   submit(request: UnitRequest): void {

@@ -312,6 +312,7 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
       // The disks load after the adapter: nothing is taken before the machine runs.
       holding = true;
     },
+    takenElements: () => units.flatMap((unit) => unit.taken().map(({ element }) => element)),
     async quiesce() {
       holding = true;
       for (const unit of units) unit.hold();

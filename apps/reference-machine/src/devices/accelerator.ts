@@ -45,6 +45,7 @@ const registers = {
 } as const;
 const command = { memory: 0x2, busMaster: 0x4 } as const;
 const msix = { at: 0x40, id: 0x11, bar: 4, pbaOffset: 0x800 } as const;
+const resultBytes = 8;
 const barBytes = { 0: ACCELERATOR_MEMORY_BYTES, 2: 0x1000, 4: 0x1000 } as const;
 
 /** As after a reset: a processing accelerator with capability list, one MSI-X vector and three BARs. */
@@ -86,10 +87,14 @@ export function accelerator(kernel: Kernel, init: AcceleratorInit): Accelerator 
   const own: VfioFunction<ModelDriver> = offer.function;
   const isMaster = (): boolean => (own.configRead(registers.command, 2) & command.busMaster) !== 0;
 
-  /** Does the next job, and says where the guest wants it said. */
+  /**
+   * Does the next job, and says where the guest wants it said. `PAGE_ABSENT` where that memory has not come: nothing is
+   * done, and the guest's store is begun anew.
+   */
   function work(address: number): void {
+    if (dma.postcopy?.active && isMaster()) dma.postcopy.demand(address, resultBytes, true);
     if (own.driver.work(1) === 0) return;
-    const result = new DataView(new ArrayBuffer(8));
+    const result = new DataView(new ArrayBuffer(resultBytes));
     result.setUint32(0, Number(own.driver.jobs & 0xffff_ffffn), true);
     result.setUint32(4, own.driver.checksum, true);
     try {

@@ -3,6 +3,7 @@
  * What a run does depends only on the state, the RAM, the bus's answers and the interrupt lines, never on how the steps
  * are divided into runs: a hart saved between any two steps and loaded elsewhere goes on as if nothing had happened.
  */
+import { isMigrationError, type MigrationError } from "@godwit/core";
 import type { Bus } from "./bus.ts";
 import { type CsrFile, readCsr, writeCsr } from "./csr.ts";
 import { branchOffset, buildDecodeTable, FUNCT7_REST, jumpOffset, storeOffset } from "./decode.ts";
@@ -40,6 +41,11 @@ const LINES_BY_PRIORITY: readonly number[] = [INTERRUPT_LINE.external, INTERRUPT
 export interface HartInit {
   hartId: number;
   bus: Bus;
+  /**
+   * Asked at each run: the pages of RAM that are not there (post-copy), one bit per 4 KiB page as in the dirty bitmap;
+   * undefined where all are, and then nothing is looked up. No page may go during a run.
+   */
+  absent?: () => Uint32Array | undefined;
 }
 
 export class Hart {
@@ -66,6 +72,10 @@ export class Hart {
   #words: Int32Array = new Int32Array(0);
   #halves: Int16Array = new Int16Array(0);
   #dirty: Uint32Array = new Uint32Array(0);
+  readonly #absentPages: () => Uint32Array | undefined;
+  /** During a run: pages of RAM that are not there, and the one that the run ended at. */
+  #absent: Uint32Array | undefined;
+  #missed: number | MigrationError | undefined;
 
   #running = false;
   #stopRequested = false;
@@ -73,6 +83,7 @@ export class Hart {
   constructor(init: HartInit) {
     this.hartId = init.hartId;
     this.#bus = init.bus;
+    this.#absentPages = init.absent ?? (() => undefined);
   }
 
   /**
@@ -123,6 +134,14 @@ export class Hart {
   /** In `wfi` with no enabled interrupt pending: a run would take no step. */
   get idle(): boolean {
     return this.#waiting && !this.#wakeUpPending();
+  }
+
+  /**
+   * The memory that the last run ended for: the instruction at `pc` needs it, has not begun, and is begun anew by the
+   * next run. A physical address of a page of RAM that is not there, or what a device's register threw (`PAGE_ABSENT`).
+   */
+  get missed(): number | MigrationError | undefined {
+    return this.#missed;
   }
 
   get pc(): number {
@@ -179,16 +198,19 @@ export class Hart {
 
   /**
    * Takes up to `maxSteps` steps and answers how many it took. A step is an instruction, retired or trapping.
-   * It is fewer when the hart waits in `wfi` with nothing pending, or when the bus called `stop`.
+   * It is fewer when the hart waits in `wfi` with nothing pending, when the bus called `stop`, or when an instruction
+   * needs memory that is not there (`missed`).
    */
   run(maxSteps: number): number {
     if (this.#running) throw new Error("run: the hart is running");
+    this.#missed = undefined;
     if (this.#waiting) {
       if (!this.#wakeUpPending()) return 0;
       this.#waiting = false;
     }
     this.#running = true;
     this.#stopRequested = false;
+    this.#absent = this.#absentPages();
     try {
       return this.#execute(maxSteps);
     } finally {
@@ -204,17 +226,23 @@ export class Hart {
     const operations = this.#operations;
     const ramBase = this.#ramBase;
     const ramWords = words.length;
+    const absent = this.#absent;
+    // While pages are absent no access takes the fast way, which knows nothing of them.
+    const fastWords = absent === undefined ? ramWords : 0;
     let limit = maxSteps;
     let steps = 0;
     let pc = this.#enterInterrupt(this.#pc);
 
-    while (steps < limit) {
+    execution: while (steps < limit) {
       // Word indices stay below 2^30, so that every index and comparison is a small integer even with 3 GiB of RAM.
       const fetchIndex = (pc - ramBase) >>> 2;
-      if (fetchIndex >= ramWords) {
-        pc = this.#trap(EXCEPTION.fetchFault, pc, pc);
-        steps++;
-        continue;
+      if (fetchIndex >= fastWords) {
+        if (fetchIndex >= ramWords) {
+          pc = this.#trap(EXCEPTION.fetchFault, pc, pc);
+          steps++;
+          continue;
+        }
+        if (this.#isAbsent(pc)) break execution;
       }
       const word = words[fetchIndex] as number;
       const rs1 = x[(word >>> 15) & 0x1f] as number;
@@ -284,12 +312,13 @@ export class Hart {
           // lbu
           const address = (rs1 + (word >> 20)) | 0;
           const index = (address - ramBase) >>> 2;
-          if (index < ramWords) {
+          if (index < fastWords) {
             const byte = (words[index] as number) >>> ((address & 3) << 3);
             result = (word & 0x4000) === 0 ? (byte << 24) >> 24 : byte & 0xff;
             break;
           }
-          pc = this.#loadFromBus(pc, word, address, 1);
+          pc = this.#loadSlowly(pc, word, address, 1);
+          if (this.#missed !== undefined) break execution;
           steps++;
           if (this.#stopRequested) limit = steps;
           continue;
@@ -299,12 +328,13 @@ export class Hart {
           // lhu
           const address = (rs1 + (word >> 20)) | 0;
           const index = (address - ramBase) >>> 1;
-          if ((address & 1) === 0 && index >>> 1 < ramWords) {
+          if ((address & 1) === 0 && index >>> 1 < fastWords) {
             const half = halves[index] as number;
             result = (word & 0x4000) === 0 ? half : half & 0xffff;
             break;
           }
-          pc = this.#loadFromBus(pc, word, address, 2);
+          pc = this.#loadSlowly(pc, word, address, 2);
+          if (this.#missed !== undefined) break execution;
           steps++;
           if (this.#stopRequested) limit = steps;
           continue;
@@ -313,11 +343,12 @@ export class Hart {
           // lw
           const address = (rs1 + (word >> 20)) | 0;
           const index = (address - ramBase) >>> 2;
-          if ((address & 3) === 0 && index < ramWords) {
+          if ((address & 3) === 0 && index < fastWords) {
             result = words[index] as number;
             break;
           }
-          pc = this.#loadFromBus(pc, word, address, 4);
+          pc = this.#loadSlowly(pc, word, address, 4);
+          if (this.#missed !== undefined) break execution;
           steps++;
           if (this.#stopRequested) limit = steps;
           continue;
@@ -326,8 +357,8 @@ export class Hart {
           // sb
           const address = (rs1 + storeOffset(word)) | 0;
           const index = (address - ramBase) >>> 2;
-          steps++;
-          if (index < ramWords) {
+          if (index < fastWords) {
+            steps++;
             const shift = (address & 3) << 3;
             words[index] = ((words[index] as number) & ~(0xff << shift)) | ((rs2 & 0xff) << shift);
             const page = index >>> 10;
@@ -335,7 +366,9 @@ export class Hart {
             pc = (pc + 4) | 0;
             continue;
           }
-          pc = this.#storeToBus(pc, address, 1, rs2 & 0xff);
+          pc = this.#storeSlowly(pc, address, 1, rs2 & 0xff);
+          if (this.#missed !== undefined) break execution;
+          steps++;
           if (this.#stopRequested) limit = steps;
           continue;
         }
@@ -343,15 +376,17 @@ export class Hart {
           // sh
           const address = (rs1 + storeOffset(word)) | 0;
           const index = (address - ramBase) >>> 1;
-          steps++;
-          if ((address & 1) === 0 && index >>> 1 < ramWords) {
+          if ((address & 1) === 0 && index >>> 1 < fastWords) {
+            steps++;
             halves[index] = rs2;
             const page = index >>> 11;
             dirty[page >>> 5] = (dirty[page >>> 5] as number) | (1 << (page & 31));
             pc = (pc + 4) | 0;
             continue;
           }
-          pc = this.#storeToBus(pc, address, 2, rs2 & 0xffff);
+          pc = this.#storeSlowly(pc, address, 2, rs2 & 0xffff);
+          if (this.#missed !== undefined) break execution;
+          steps++;
           if (this.#stopRequested) limit = steps;
           continue;
         }
@@ -359,15 +394,17 @@ export class Hart {
           // sw
           const address = (rs1 + storeOffset(word)) | 0;
           const index = (address - ramBase) >>> 2;
-          steps++;
-          if ((address & 3) === 0 && index < ramWords) {
+          if ((address & 3) === 0 && index < fastWords) {
+            steps++;
             words[index] = rs2;
             const page = index >>> 10;
             dirty[page >>> 5] = (dirty[page >>> 5] as number) | (1 << (page & 31));
             pc = (pc + 4) | 0;
             continue;
           }
-          pc = this.#storeToBus(pc, address, 4, rs2 >>> 0);
+          pc = this.#storeSlowly(pc, address, 4, rs2 >>> 0);
+          if (this.#missed !== undefined) break execution;
+          steps++;
           if (this.#stopRequested) limit = steps;
           continue;
         }
@@ -518,23 +555,68 @@ export class Hart {
     return (target & 2) === 0 ? target : this.#trap(EXCEPTION.fetchMisaligned, pc, target);
   }
 
-  /** A load that is misaligned or not in RAM; answers the next pc. */
-  #loadFromBus(pc: number, word: number, address: number, size: 1 | 2 | 4): number {
+  /** Whether the page of RAM at `address` is not there; the run then ends. Of a run to which some page is absent. */
+  #isAbsent(address: number): boolean {
+    const page = (address - this.#ramBase) >>> 12;
+    if ((((this.#absent as Uint32Array)[page >>> 5] as number) & (1 << (page & 31))) === 0) return false;
+    this.#missed = address >>> 0;
+    return true;
+  }
+
+  /** Word of RAM at an aligned address, or -1: it is elsewhere. */
+  #ramIndex(address: number): number {
+    const index = (address - this.#ramBase) >>> 2;
+    return index < this.#words.length ? index : -1;
+  }
+
+  /** A load that is misaligned, not in RAM, or while pages are absent; answers the next pc, which `missed` voids. */
+  #loadSlowly(pc: number, word: number, address: number, size: 1 | 2 | 4): number {
     if ((address & (size - 1)) !== 0) return this.#trap(EXCEPTION.loadMisaligned, pc, address);
-    const value = this.#bus.mmioRead(address >>> 0, size);
+    const index = this.#ramIndex(address);
+    let value: number | undefined;
+    if (index < 0) value = this.#onBus(() => this.#bus.mmioRead(address >>> 0, size));
+    else if (!this.#isAbsent(address)) value = (this.#words[index] as number) >>> ((address & 3) << 3);
+    if (this.#missed !== undefined) return pc;
     if (value === undefined) return this.#trap(EXCEPTION.loadFault, pc, address);
+    const shift = 32 - size * 8;
     const unsigned = (word & 0x4000) !== 0;
-    const shift = unsigned || size === 4 ? 0 : 32 - size * 8;
-    this.#x[(word >>> 7) & 0x1f] = (value << shift) >> shift;
+    this.#x[(word >>> 7) & 0x1f] = unsigned ? (value << shift) >>> shift : (value << shift) >> shift;
     this.#x[0] = 0;
+    return index < 0 ? this.#enterInterrupt((pc + 4) | 0) : (pc + 4) | 0;
+  }
+
+  /** A store that is misaligned, not in RAM, or while pages are absent; answers the next pc, which `missed` voids. */
+  #storeSlowly(pc: number, address: number, size: 1 | 2 | 4, value: number): number {
+    if ((address & (size - 1)) !== 0) return this.#trap(EXCEPTION.storeMisaligned, pc, address);
+    const index = this.#ramIndex(address);
+    if (index >= 0) {
+      if (this.#isAbsent(address)) return pc;
+      this.#store(index, address, size, value);
+      return (pc + 4) | 0;
+    }
+    const taken = this.#onBus(() => this.#bus.mmioWrite(address >>> 0, size, value));
+    if (this.#missed !== undefined) return pc;
+    if (!taken) return this.#trap(EXCEPTION.storeFault, pc, address);
     return this.#enterInterrupt((pc + 4) | 0);
   }
 
-  /** A store that is misaligned or not in RAM; answers the next pc. */
-  #storeToBus(pc: number, address: number, size: 1 | 2 | 4, value: number): number {
-    if ((address & (size - 1)) !== 0) return this.#trap(EXCEPTION.storeMisaligned, pc, address);
-    if (!this.#bus.mmioWrite(address >>> 0, size, value)) return this.#trap(EXCEPTION.storeFault, pc, address);
-    return this.#enterInterrupt((pc + 4) | 0);
+  #store(index: number, address: number, size: 1 | 2 | 4, value: number): void {
+    const shift = (address & 3) << 3;
+    const mask = (size === 4 ? -1 : 2 ** (8 * size) - 1) << shift;
+    this.#words[index] = ((this.#words[index] as number) & ~mask) | ((value << shift) & mask);
+    const page = index >>> 10;
+    this.#dirty[page >>> 5] = (this.#dirty[page >>> 5] as number) | (1 << (page & 31));
+  }
+
+  /** A device that needs memory which is not there says so before it does anything: its register is accessed anew. */
+  #onBus<T>(access: () => T): T | undefined {
+    try {
+      return access();
+    } catch (error) {
+      if (!isMigrationError(error) || error.code !== "PAGE_ABSENT") throw error;
+      this.#missed = error;
+      return undefined;
+    }
   }
 
   /** The SYSTEM opcode; answers the next pc. */

@@ -1,7 +1,7 @@
 // The reference machine, assembled: a platform, and a profile's devices on it. Whoever assembles hands instances to each
 // other; plugins never look for them.
 import type { Kernel } from "@godwit/core";
-import type { RamStatistics } from "@godwit/ram-dirty-tracker";
+import type { RamOffer, RamStatistics } from "@godwit/ram-dirty-tracker";
 import { type BootParameters, writeBootBlock } from "../guest/boot-block.ts";
 import { guestImage } from "../guest/load-image.ts";
 import type { Peripherals } from "../profiles/peripherals.ts";
@@ -21,6 +21,7 @@ export interface ReferenceMachineOptions extends Omit<PlatformOptions, "machineT
 
 export interface ReferenceMachine {
   readonly kernel: Kernel;
+  readonly memory: RamOffer;
   /** Of a profile to which devices can be plugged while it runs. */
   readonly hotplug?: Hotplug;
   /** Of a profile that has balloon, serial port and accelerator. */
@@ -42,6 +43,7 @@ export function referenceMachine(options: ReferenceMachineOptions): ReferenceMac
   const { hotplug, peripherals, channels } = profiles[profile](on, options);
   return {
     kernel: on.kernel,
+    memory: on.memory,
     ...(hotplug && { hotplug }),
     ...(peripherals && { peripherals }),
     ...(channels && { channels }),

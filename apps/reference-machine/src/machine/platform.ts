@@ -1,5 +1,5 @@
 // What every profile of the reference machine stands on: RAM, one hart, interrupt controller, timer, console, kernel.
-import { createKernel, type Kernel, timerQueue, virtualClock } from "@godwit/core";
+import { createKernel, type Kernel, type MigrationError, timerQueue, virtualClock } from "@godwit/core";
 import { barrierTracker, type RamOffer, ram, ramBlock } from "@godwit/ram-dirty-tracker";
 import { Hart } from "../hart/hart.ts";
 import {
@@ -55,14 +55,29 @@ export function platform(options: PlatformOptions): Platform {
   const clock = virtualClock(options.hostNow);
   const timers = timerQueue(clock);
   const bus = new SystemBus();
-  const hart = new Hart({ hartId: 0, bus });
+  const hart = new Hart({ hartId: 0, bus, absent: () => memory.absent()?.words[0] });
   const timer = new Timer(timers, (level) => hart.setInterruptLine("timer", level));
   const failed = (error: unknown) => {
     clock.stop();
     if (options.onFailure === undefined) throw error;
     options.onFailure(error);
   };
-  const runner = new Runner(hart, timers, failed, options.sliceSteps);
+  async function whenPresent(missed: number | MigrationError): Promise<void> {
+    try {
+      if (typeof missed === "object") throw missed;
+      // Told as every other access is, so that it is asked for and counted.
+      memory.memory.read(missed, 1);
+    } catch (error) {
+      await memory.whenPresent(error);
+    }
+  }
+  const runner = new Runner({
+    hart,
+    timers,
+    onFailure: failed,
+    sliceSteps: options.sliceSteps,
+    whenPresent,
+  });
 
   const irqchip = new InterruptController((level) => {
     hart.setInterruptLine("external", level);

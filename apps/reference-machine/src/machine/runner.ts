@@ -1,30 +1,46 @@
 // Runs the hart in short slices between which the host's own work goes on: migration, disk, network, display.
 import { setImmediate as yieldToHost } from "node:timers/promises";
-import type { TimerQueue } from "@godwit/core";
+import type { MigrationError, TimerQueue } from "@godwit/core";
 import type { Hart } from "../hart/hart.ts";
 
 /** Instructions a slice: well under a millisecond, so that the event loop is never late. */
 const sliceSteps = 20_000;
+/** A throttled hart runs so long, by the host's time and whether it has work or not, and then stands for its share. */
+const throttledRunMs = 10;
 /** The longest sleep of an idle hart. A wake-up ends it at once. */
 const longestSleepMs = 50;
+
+export interface RunnerInit {
+  readonly hart: Hart;
+  readonly timers: TimerQueue;
+  readonly onFailure: (error: unknown) => void;
+  /** Instructions a slice; the default is 20,000. */
+  readonly sliceSteps?: number | undefined;
+  /** Asks for the memory that an instruction needs (`Hart.missed`); resolves when it is there. */
+  readonly whenPresent: (missed: number | MigrationError) => Promise<void>;
+}
 
 export class Runner {
   readonly #hart: Hart;
   readonly #timers: TimerQueue;
   readonly #onFailure: (error: unknown) => void;
+  readonly #whenPresent: RunnerInit["whenPresent"];
   readonly #sliceSteps: number;
   /** The loop that may go on; a stopped one finds another here, or none. */
   #loop: symbol | undefined;
   #wake: (() => void) | undefined;
   #throttle = 0;
+  /** Ends the time for which a throttled hart stands. */
+  #unthrottle: (() => void) | undefined;
   /** Steps taken since the machine was made. */
   steps = 0;
 
-  constructor(hart: Hart, timers: TimerQueue, onFailure: (error: unknown) => void, steps: number = sliceSteps) {
-    this.#hart = hart;
-    this.#timers = timers;
-    this.#onFailure = onFailure;
-    this.#sliceSteps = steps;
+  constructor(init: RunnerInit) {
+    this.#hart = init.hart;
+    this.#timers = init.timers;
+    this.#onFailure = init.onFailure;
+    this.#whenPresent = init.whenPresent;
+    this.#sliceSteps = init.sliceSteps ?? sliceSteps;
   }
 
   start(): void {
@@ -41,6 +57,7 @@ export class Runner {
   stop(): void {
     this.#loop = undefined;
     this.wake();
+    this.#unthrottle?.();
   }
 
   /** An interrupt may have come: an idle hart looks again. */
@@ -48,20 +65,46 @@ export class Runner {
     this.#wake?.();
   }
 
-  /** Leaves the hart this fraction of the time without work, 0 to 0.99. */
+  /** Takes this fraction of all time from the hart, 0 to 0.99. No interrupt gives it back. */
   throttle(fraction: number): void {
     this.#throttle = Math.min(Math.max(fraction, 0), 0.99);
+    this.#unthrottle?.();
   }
 
   async #run(own: symbol): Promise<void> {
+    let beganMs = performance.now();
     while (this.#loop === own) {
       this.#timers.runDue();
-      const began = performance.now();
       this.steps += this.#hart.run(this.#sliceSteps);
-      const busyMs = performance.now() - began;
-      if (this.#throttle > 0) await this.#sleep((busyMs * this.#throttle) / (1 - this.#throttle));
-      if (this.#hart.idle && this.#loop === own) await this.#sleep(this.#dueInMs());
+      const ranMs = performance.now() - beganMs;
+      if (this.#throttle === 0) beganMs = performance.now();
+      else if (ranMs >= throttledRunMs) {
+        await this.#stand((ranMs * this.#throttle) / (1 - this.#throttle));
+        beganMs = performance.now();
+      }
+      if (this.#loop !== own) return;
+      if (this.#hart.missed !== undefined) await this.#waitForMemory(own, this.#hart.missed);
+      else if (this.#hart.idle) await this.#sleep(this.#dueInMs());
       else await yieldToHost();
+    }
+  }
+
+  /** The instruction waits for memory; timers and all else of the machine do not. */
+  async #waitForMemory(own: symbol, missed: number | MigrationError): Promise<void> {
+    let waiting = true;
+    const over = (): void => {
+      waiting = false;
+      this.wake();
+    };
+    this.#whenPresent(missed).then(over, (error) => {
+      if (this.#loop !== own) return;
+      this.#loop = undefined;
+      over();
+      this.#onFailure(error);
+    });
+    while (waiting && this.#loop === own) {
+      await this.#sleep(this.#dueInMs());
+      this.#timers.runDue();
     }
   }
 
@@ -71,6 +114,17 @@ export class Runner {
     if (next === null) return longestSleepMs;
     const leftNs = Number(next - this.#timers.clock.now());
     return Math.min(Math.max(leftNs, 0) / 1_000_000, longestSleepMs);
+  }
+
+  async #stand(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timeout = setTimeout(resolve, ms);
+      this.#unthrottle = () => {
+        clearTimeout(timeout);
+        resolve();
+      };
+    });
+    this.#unthrottle = undefined;
   }
 
   async #sleep(ms: number): Promise<void> {

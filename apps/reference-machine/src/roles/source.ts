@@ -1,5 +1,5 @@
 // The source process: boots the guest, lets it work, and migrates it away while it goes on.
-import { outgoingMigration } from "@godwit/migration";
+import { outgoingMigration, type Verdict } from "@godwit/migration";
 import { connect } from "@godwit/transport/tcp";
 import { STAGE_RUNNING } from "../memory-map.ts";
 import { examineMachine } from "./examine.ts";
@@ -36,8 +36,10 @@ export async function runSource(options: RoleOptions): Promise<void> {
     clock: hostClock,
     connect: () => connect(options.uri ?? ""),
     yieldToHost,
-    downtimeLimitMs: options.downtimeLimitMs,
-    maxBandwidthBytesPerSecond: options.bandwidthMiBps * 1024 * 1024,
+    parameters: {
+      "downtime-limit": options.downtimeLimitMs,
+      "max-bandwidth": options.bandwidthMiBps * 1024 * 1024,
+    },
     sliceBytes: 256 * 1024,
     maxRounds: roundsFor(options),
     whenNotConverging: "force",
@@ -53,12 +55,7 @@ export async function runSource(options: RoleOptions): Promise<void> {
   });
   migration.events.on("progress", (statistics) => tell({ event: "progress", statistics, guest: host.guest() }));
   migration.events.on("round", (round) => tell({ event: "round", round }));
-  migration.events.on("verdict", () => {
-    tell({
-      event: "verdict",
-      text: "the guest dirties memory faster than it can be sent: switching over all the same",
-    });
-  });
+  migration.events.on("verdict", (verdict) => tell({ event: "verdict", text: verdictText(verdict) }));
   const { state, statistics, sections } = await migration.run();
   tell({
     event: "sent",
@@ -77,6 +74,18 @@ export async function runSource(options: RoleOptions): Promise<void> {
     await goOn(host, options, before, arrived);
   }
   await host.close();
+}
+
+function verdictText(verdict: Verdict): string {
+  if (verdict.verdict === "converging") return "the guest dirties less than it did: what is left will fit after all";
+  const { "downtime-limit": limitMs, "cpu-throttle-percentage": throttle, "postcopy-ram": postcopy } = verdict.help;
+  const help = [
+    ...(limitMs === undefined ? [] : [`a downtime-limit of ${limitMs} ms`]),
+    ...(throttle === undefined ? [] : [`${throttle}% less CPU`]),
+    ...(postcopy ? ["post-copy"] : []),
+  ];
+  const wouldDo = help.length === 0 ? "" : `; ${help.join(" or ")} would do`;
+  return `the guest dirties memory faster than it can be sent${wouldDo}`;
 }
 
 /** Half of RAM is the pool that the guest keeps dirty: so many times it may be sent in about half a minute. */

@@ -76,9 +76,9 @@ export class Arrived {
 
   /**
    * The stream is over: gives the successions that it began. A device that got nothing would run on in its reset state
-   * beside devices that remember: `SECTION_MISSING`.
+   * beside devices that remember: `SECTION_MISSING`. `postcopy`: what can follow the machine must have started.
    */
-  requireAll(registry: Registry, end: number): ReadonlySet<Succession> {
+  requireAll(registry: Registry, end: number, postcopy = false): ReadonlySet<Succession> {
     if (this.configuration === undefined) {
       throw new MigrationError("SECTION_MISSING", "the stream does not say of which machine it is", {
         ...sideOf,
@@ -91,10 +91,11 @@ export class Arrived {
     const succeeded = new Set([...successions].flatMap(({ into }) => into));
     for (const entry of registry.inSaveOrder()) {
       const optional = entry.description?.needed !== undefined;
+      const last = postcopy && entry.iterable?.postcopy === true ? "start" : "end";
       const missing =
         (entry.device !== undefined && !optional && !records.has(entry) && !succeeded.has(entry)) ||
         (entry.iterable !== undefined &&
-          !sections.some((s) => s.phase === "end" && registry.find(s.idstr, s.instance) === entry));
+          !sections.some((s) => s.phase === last && registry.find(s.idstr, s.instance) === entry));
       if (!missing) continue;
       throw new MigrationError("SECTION_MISSING", "the stream ended without this section", {
         ...sideOf,

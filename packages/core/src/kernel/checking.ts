@@ -20,24 +20,39 @@ interface Incoming {
   readonly parts: readonly ArrivedPart[];
 }
 
-/** Asks the device's `check` what it thinks of its state; what is good is entered into `states`. */
+/** Memory that a check cannot do without. */
+export interface MissingMemory {
+  readonly block: string;
+  readonly offset: number;
+}
+
+/**
+ * Asks the device's `check` what it thinks of its state; what is good is entered into `states`. With `waits`, the answer
+ * may be what it misses: it is to be asked again.
+ */
 export function check(
   entry: Entry,
   arrived: Arrived,
   succeeded: ReadonlyMap<Entry, Succeeded>,
   states: CheckedStates,
-): void {
+  waits: boolean,
+): MissingMemory | undefined {
   const record = arrived.records.get(entry);
   const successor = succeeded.get(entry);
-  if (record !== undefined) ask(entry, ofRecord(entry, record), arrived, states);
-  else if (successor !== undefined) {
+  if (record !== undefined) return ask(entry, ofRecord(entry, record), arrived, states, waits);
+  if (successor !== undefined) {
     const from = successor.parts.map((part) => `${sectionKey(part.old)} version ${part.arrived.version}`);
-    arrived.notes.push({ code: "former", section: sectionKey(entry), text: `from ${from.join(", ")}` });
-    ask(entry, ofSuccessor(entry, successor), arrived, states);
-  } else if (entry.description?.needed !== undefined) {
+    const note = { code: "former", section: sectionKey(entry), text: `from ${from.join(", ")}` };
+    const { length } = arrived.notes;
+    const missing = ask(entry, ofSuccessor(entry, successor), arrived, states, waits);
+    if (missing === undefined) arrived.notes.splice(length, 0, note);
+    return missing;
+  }
+  if (entry.description?.needed !== undefined) {
     // What was not needed on the source is what its absence means, whatever the device holds here.
     states.set(entry, cloneValue(entry.description.absent as AnyRecord));
   }
+  return undefined;
 }
 
 function ofRecord(entry: Entry, { record, version, offset }: ArrivedRecord): Incoming {
@@ -62,7 +77,13 @@ function ofSuccessor(entry: Entry, { state, parts }: Succeeded): Incoming {
   return { state: () => state, placeOf: (path) => ({ ...placeOf(parts, entry), ...within(path) }), parts };
 }
 
-function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: CheckedStates): void {
+function ask(
+  entry: Entry,
+  incoming: Incoming,
+  arrived: Arrived,
+  states: CheckedStates,
+  waits: boolean,
+): MissingMemory | undefined {
   const { parts } = incoming;
   let asked = "the description's postLoad";
   try {
@@ -70,6 +91,7 @@ function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: Checked
     asked = "the device's check";
     const result = atOnce(entry.device?.check?.(state, states.viewOf(entry)), "DEVICE_ASYNC", "check");
     if (result !== undefined && "missing" in result) {
+      if (waits) return result.missing;
       throw new MigrationError("MEMORY_UNMAPPED", "the check needs memory that did not arrive", {
         found: `${result.missing.block}+0x${result.missing.offset.toString(16)}`,
       });
@@ -78,7 +100,10 @@ function ask(entry: Entry, incoming: Incoming, arrived: Arrived, states: Checked
       arrived.notes.push({ code: "amended", section: sectionKey(entry), text: result.note });
     }
     states.set(entry, result === undefined ? state : result.amended);
+    return undefined;
   } catch (error) {
+    // Its path may have grown on the way through the device: the place is the cause.
+    if (waits && isMigrationError(error) && error.code === "PAGE_ABSENT") return error.cause as MissingMemory;
     const side = "destination" as const;
     if (!isMigrationError(error)) {
       const found = error instanceof Error ? error.message : String(error);

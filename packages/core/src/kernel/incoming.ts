@@ -1,17 +1,18 @@
 // One attempt to receive: decode everything, check everything, and only then apply. Until commit the machine knows
 // nothing of it.
-import type { IncomingAttempt, LoadReport, Machine, StagedIterable } from "../contract.ts";
+import type { IncomingAttempt, IncomingInit, LoadReport, Machine, StagedIterable } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { OldSection, Succession } from "../registry/former.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
 import type { Configuration } from "../stream/configuration.ts";
-import { BareReader } from "../stream/reader.ts";
+import type { StreamEvent } from "../stream/events.ts";
+import { BareReader, type StreamEnd } from "../stream/reader.ts";
 import { type Phase, type SectionHead, sectionKey } from "../stream/sections.ts";
 import { type BodyDecoder, recordDecoder } from "../vmstate/codec.ts";
 import { Writer } from "../writer.ts";
 import { Arrived } from "./arrived.ts";
-import { check } from "./checking.ts";
+import { check, type MissingMemory } from "./checking.ts";
 import type { VirtualClock } from "./clock.ts";
 import { type HandOn, presentStates } from "./succeed.ts";
 import { Takeover } from "./takeover.ts";
@@ -51,12 +52,16 @@ interface Lineage {
   ended: boolean;
 }
 
-type Step = "receiving" | "received" | "prepared" | "committing" | "committed" | "ended";
+type Step = "receiving" | "received" | "preparing" | "prepared" | "committing" | "committed" | "ended";
+
+/** QEMU's MIG_CMD_POSTCOPY_LISTEN: from here on the machine may be taken over before its memory has come. */
+const listenCommand = 4;
 
 const sideOf = { side: "destination" as const };
 
 export class Incoming implements IncomingAttempt {
   readonly #host: IncomingHost;
+  readonly #init: IncomingInit;
   readonly #staged: Map<Entry, StagedIterable>;
   readonly #arrived: Arrived;
   readonly #reader: BareReader;
@@ -72,10 +77,14 @@ export class Incoming implements IncomingAttempt {
   #successions: ReadonlySet<Succession> = new Set();
   #prepared: Prepared | undefined;
   #step: Step = "receiving";
+  /** Bytes may still come: in post-copy beside the other steps. */
+  #isFed = true;
+  #isPostcopy = false;
   #failure: unknown;
 
-  constructor(host: IncomingHost, from?: Incoming) {
+  constructor(host: IncomingHost, init: IncomingInit, from?: Incoming) {
     this.#host = host;
+    this.#init = init;
     this.#isFork = from !== undefined;
     this.#lineage = from === undefined ? { forkFed: false, ended: false } : from.#lineage;
     this.#staged = from === undefined ? new Map() : from.#staged;
@@ -88,41 +97,86 @@ export class Incoming implements IncomingAttempt {
     const options = {
       known: { bytes: host.preamble, configuration: host.configuration },
       open: (head: SectionHead, phase: Phase, previous: unknown) => this.#open(head, phase, previous),
+      ...(init.onCommand && {
+        command: (command: Extract<StreamEvent, { type: "command" }>, before: StreamEvent[]) => {
+          this.#arrived.take(before.splice(0), this.#registry);
+          if (command.command === listenCommand) this.#isPostcopy = true;
+          init.onCommand?.(command);
+          this.#expectFed();
+        },
+      }),
     };
     this.#reader = new BareReader(options, undefined, from === undefined ? undefined : from.#reader);
   }
 
   push(chunk: Uint8Array): void {
-    this.#expect("receiving");
+    this.#expectFed();
     if (this.#isFork) this.#lineage.forkFed = true;
-    this.#guarded(() => this.#arrived.take(this.#reader.push(chunk), this.#registry));
+    this.#fed(() => this.#arrived.take(this.#reader.push(chunk), this.#registry));
   }
 
   end(): void {
-    this.#expect("receiving");
-    this.#guarded(() => {
+    this.#expectFed();
+    this.#fed(() => {
       this.#arrived.take(this.#reader.end(), this.#registry);
       this.#successions = this.#arrived.requireAll(this.#registry, this.#reader.offset);
+      if (this.#isPostcopy) for (const staged of this.#staged.values()) staged.finish?.();
     });
-    this.#step = "received";
+    this.#isFed = false;
+    if (this.#step === "receiving") this.#step = "received";
+    else if (this.#step === "committed") this.#over("committed");
+  }
+
+  restart(): void {
+    this.#expectFed();
+    if (!this.#isPostcopy) this.#expect("received");
+    this.#reader.restart();
   }
 
   async prepare(): Promise<void> {
-    this.prepareNow();
+    if (!this.#isPostcopy || this.#step !== "receiving") return this.prepareNow();
+    const checks = this.#checks(true);
+    for (;;) {
+      const next = this.#guarded(() => checks.next());
+      if (next.done) return;
+      try {
+        await this.#present(next.value);
+      } catch (error) {
+        this.#end(error);
+        throw error;
+      }
+    }
   }
 
   /** Synchronous `prepare`: nothing in it waits as long as all memory has arrived. */
   prepareNow(): void {
     this.#expect("received");
-    this.#guarded(() => {
-      const { registry, first, order: known } = this.#host;
-      const order = this.#registry === registry ? known : schedule(this.#registry, first).order;
-      const succeeded = presentStates(this.#arrived.former, this.#successions);
-      const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
-      for (const entry of order) check(entry, this.#arrived, succeeded.states, states);
-      this.#prepared = { order, states, handOns: succeeded.handOns };
-    });
+    this.#guarded(() => this.#checks(false).next());
+  }
+
+  /** Checks one device after another, and gives what a check has to wait for. */
+  *#checks(isEarly: boolean): Generator<MissingMemory, void> {
+    if (isEarly) this.#successions = this.#arrived.requireAll(this.#registry, this.#reader.offset, true);
+    const waits = isEarly && [...this.#staged.values()].some((staged) => staged.present !== undefined);
+    this.#step = "preparing";
+    const { registry, first, order: known } = this.#host;
+    const order = this.#registry === registry ? known : schedule(this.#registry, first).order;
+    const succeeded = presentStates(this.#arrived.former, this.#successions);
+    const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
+    for (const entry of order) {
+      for (;;) {
+        const missing = check(entry, this.#arrived, succeeded.states, states, waits);
+        if (missing === undefined) break;
+        yield missing;
+        this.#expect("preparing");
+      }
+    }
+    this.#prepared = { order, states, handOns: succeeded.handOns };
     this.#step = "prepared";
+  }
+
+  async #present({ block, offset }: MissingMemory): Promise<void> {
+    for (const staged of this.#staged.values()) await staged.present?.(block, offset);
   }
 
   async commit(): Promise<LoadReport> {
@@ -130,7 +184,7 @@ export class Incoming implements IncomingAttempt {
     try {
       const { takeover, report } = this.#takeOver(new Writer());
       await takeover.ready();
-      this.#over("committed");
+      this.#taken();
       return report;
     } catch (error) {
       this.#end(error);
@@ -145,7 +199,7 @@ export class Incoming implements IncomingAttempt {
     const done = this.#begin();
     try {
       const { report } = this.#takeOver(scratch);
-      this.#over("committed");
+      this.#taken();
       return report;
     } finally {
       done();
@@ -180,9 +234,16 @@ export class Incoming implements IncomingAttempt {
   }
 
   #leave(): void {
-    if (this.#step === "committed" || this.#step === "ended") return;
+    if (this.#step === "ended" || (this.#step === "committed" && !this.#isFed)) return;
     if (this.#isFork) this.#step = "ended";
     else this.#over("ended");
+  }
+
+  /** The machine is this attempt's. In post-copy that is not its end. */
+  #taken(): void {
+    for (const staged of this.#staged.values()) staged.settled?.();
+    if (!this.#isFed) this.#over("committed");
+    else this.#step = "committed";
   }
 
   #end(error: unknown): void {
@@ -236,9 +297,13 @@ export class Incoming implements IncomingAttempt {
     }
   }
 
+  get streamEnd(): StreamEnd {
+    return this.#reader.streamEnd;
+  }
+
   fork(): Incoming {
     this.#expect("receiving");
-    return new Incoming({ ...this.#host, onEnd: () => {} }, this);
+    return new Incoming({ ...this.#host, onEnd: () => {} }, this.#init, this);
   }
 
   /** Bytes allocated on behalf of the stream, staged memory not counted. */
@@ -266,7 +331,8 @@ export class Incoming implements IncomingAttempt {
       });
     }
     if (phase === "full") {
-      if (entry.description === undefined) throw wrongPhase(phase);
+      // Behind the package devices may be in place already.
+      if (entry.description === undefined || (this.#isPostcopy && !this.#reader.inPackage)) throw wrongPhase(phase);
       // Not what has arrived: one push may bring both.
       if (this.#claimed.has(entry)) {
         throw new MigrationError("SECTION_DUPLICATE", "two sections are for the same device", {
@@ -277,6 +343,7 @@ export class Incoming implements IncomingAttempt {
       return recordDecoder(entry.description, head.version, false);
     }
     if (entry.iterable === undefined) throw wrongPhase(phase);
+    if (this.#isPostcopy && (phase === "start" || entry.iterable.postcopy !== true)) throw wrongPhase(phase);
     return this.#stagedOf(entry).decoder(phase, head.version, previous);
   }
 
@@ -305,13 +372,24 @@ export class Incoming implements IncomingAttempt {
     return staged;
   }
 
-  #guarded(work: () => void): void {
+  #guarded<T>(work: () => T): T {
     try {
-      work();
+      return work();
     } catch (error) {
       this.#end(error);
       throw isMigrationError(error) ? error.at(sideOf) : error;
     }
+  }
+
+  /** What a connection brings. A machine that runs is not given up for a bad one: the rest may come by another. */
+  #fed(work: () => void): void {
+    if (this.#step !== "committed" && this.#step !== "committing") this.#guarded(work);
+    else work();
+  }
+
+  #expectFed(): void {
+    if (!this.#isFed || !this.#isPostcopy) this.#expect("receiving");
+    else if (this.#lineage.ended) this.#expect("committed");
   }
 
   #expect(step: Step): void {

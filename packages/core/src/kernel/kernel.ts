@@ -6,6 +6,7 @@ import {
   type DevicePart,
   type FormerPart,
   type IncomingAttempt,
+  type IncomingInit,
   type IterableInit,
   type KernelForPlugins,
   type LoadReport,
@@ -32,7 +33,7 @@ import type { VmdescDialect } from "../vmstate/nodes/node.ts";
 import type { AnyRecord, Description, StateOf } from "../vmstate/types.ts";
 import { Writer } from "../writer.ts";
 import { timerDescription, type VirtualClock } from "./clock.ts";
-import { Incoming } from "./incoming.ts";
+import { Incoming, type IncomingHost } from "./incoming.ts";
 import { type Kind, Kinds, plugAll } from "./kinds.ts";
 import { manifestOf } from "./manifest.ts";
 import { Outgoing, preambleOf } from "./outgoing.ts";
@@ -86,6 +87,8 @@ export interface Kernel extends KernelForPlugins {
   pause(): void;
   /** Starts the clock, then the machine, and tells the devices. */
   resume(): void;
+  /** The machine's, where it has one: slows its CPUs by this fraction, 0 to 1. */
+  readonly throttle: ((fraction: number) => void) | undefined;
   /** The whole machine as a stream. It is paused meanwhile, and runs on afterwards if it ran before. */
   save(): AsyncIterable<Uint8Array>;
   /**
@@ -107,7 +110,7 @@ export interface Kernel extends KernelForPlugins {
   restore(bytes: Uint8Array): LoadReport;
   /** The engine's side of a live migration. `ATTEMPT_ACTIVE` while the machine is being saved or sent. */
   outgoing(): OutgoingAttempt;
-  incoming(): IncomingAttempt;
+  incoming(init?: IncomingInit): IncomingAttempt;
 }
 
 export function createKernel(options: KernelOptions): Kernel {
@@ -259,6 +262,11 @@ class KernelImplementation implements Kernel {
     await Promise.all(waits);
   }
 
+  get throttle(): ((fraction: number) => void) | undefined {
+    const { machine } = this;
+    return machine.throttle === undefined ? undefined : (fraction) => machine.throttle?.(fraction);
+  }
+
   pause(): void {
     this.machine.pause();
     this.clock.stop();
@@ -397,8 +405,8 @@ class KernelImplementation implements Kernel {
     );
   }
 
-  incoming(): IncomingAttempt {
-    return this.#incoming();
+  incoming(init: IncomingInit = {}): IncomingAttempt {
+    return this.#incoming(init);
   }
 
   /** A dependency that cannot be is told before the first byte, on either side. */
@@ -408,10 +416,10 @@ class KernelImplementation implements Kernel {
     this.#scheduledRevision = this.#registry.revision;
   }
 
-  #incoming(): Incoming {
+  #incoming(init: IncomingInit = {}): Incoming {
     this.#checkDependencies();
     this.#attempts++;
-    return new Incoming({
+    const host: IncomingHost = {
       registry: this.#registry,
       configuration: this.#configuration(),
       machine: this.machine,
@@ -425,7 +433,8 @@ class KernelImplementation implements Kernel {
       onEnd: () => {
         this.#attempts--;
       },
-    });
+    };
+    return new Incoming(host, init);
   }
 
   /** Two states at once would be neither of them, and one that is being sent must stay what it is. */

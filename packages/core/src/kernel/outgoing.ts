@@ -1,5 +1,6 @@
-// One attempt to send the machine: setup, iterate, complete, in QEMU's order on the wire (wire reference 4).
-import type { IterableInit, OutgoingAttempt, Pending, SectionSummary } from "../contract.ts";
+// One attempt to send the machine: setup, iterate, and complete or post-copy, in QEMU's order on the wire (wire reference
+// 4, 9.3).
+import type { IterableInit, OutgoingAttempt, Pending, SectionSummary, StreamCommand } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import type { Configuration } from "../stream/configuration.ts";
@@ -13,7 +14,10 @@ import { atOnce } from "./synchronous.ts";
 /** A chunk is handed on once this much is written. Bytes. */
 const chunkBytes = 256 * 1024;
 
-type Step = "new" | "set-up" | "completed" | "ended";
+type Step = "new" | "set-up" | "switched" | "packaged" | "completed" | "ended";
+
+/** QEMU's MIG_CMD_PACKAGED: its payload is the length of the sections and commands that follow. */
+const packagedCommand = 7;
 
 export class Outgoing implements OutgoingAttempt {
   readonly sections: SectionSummary[] = [];
@@ -26,6 +30,8 @@ export class Outgoing implements OutgoingAttempt {
   readonly #begun: IterableInit[] = [];
   #step: Step = "new";
   #flushed = 0;
+  /** A section has begun and not ended: nothing else may stand in it. */
+  #inSection = false;
 
   constructor(
     registry: Registry,
@@ -41,10 +47,11 @@ export class Outgoing implements OutgoingAttempt {
     this.#onEnd = onEnd;
   }
 
-  *setup(): Iterable<Uint8Array> {
+  *setup(commands: readonly StreamCommand[] = []): Iterable<Uint8Array> {
     this.#begin();
     this.#writer.header();
     this.#writer.configuration(this.#configuration);
+    this.#commands(commands);
     for (const entry of this.#registry.inSaveOrder()) {
       if (entry.description?.earlySetup) yield* this.#section(entry, "full");
       if (entry.iterable !== undefined) yield* this.#section(entry, "start");
@@ -53,7 +60,7 @@ export class Outgoing implements OutgoingAttempt {
   }
 
   pending(exact: boolean): Pending {
-    this.#expect("set-up");
+    this.#expect("set-up", "switched", "packaged");
     let mustPrecopyBytes = 0;
     let canPostcopyBytes = 0;
     for (const { iterable } of this.#registry.inSaveOrder()) {
@@ -65,14 +72,13 @@ export class Outgoing implements OutgoingAttempt {
   }
 
   *iterate(budgetBytes: number): Iterable<Uint8Array> {
-    this.#expect("set-up");
+    this.#expect("set-up", "packaged");
     let left = budgetBytes;
-    for (const entry of this.#registry.inSaveOrder()) {
-      if (entry.iterable === undefined || left <= 0) continue;
-      const { mustPrecopyBytes, canPostcopyBytes } = entry.iterable.pending(false);
+    for (const entry of this.#iterables(this.#step === "packaged" || undefined)) {
+      if (left <= 0) continue;
+      const { mustPrecopyBytes, canPostcopyBytes } = (entry.iterable as IterableInit).pending(false);
       if (mustPrecopyBytes + canPostcopyBytes === 0) continue;
-      const from = this.#offset();
-      this.#writer.continue("part", entry.sectionId);
+      const from = this.#continue(entry, "part");
       this.#guard(entry, "iterate", (iterable) => iterable.iterate(this.#writer.out, left));
       this.#close(entry, "part", from);
       left -= this.#offset() - from;
@@ -83,25 +89,48 @@ export class Outgoing implements OutgoingAttempt {
 
   *complete(): Iterable<Uint8Array> {
     this.#expect("set-up");
-    for (const entry of this.#registry.inSaveOrder()) {
-      this.#refuseRunning();
-      if (entry.iterable === undefined) continue;
-      const from = this.#offset();
-      this.#writer.continue("end", entry.sectionId);
-      while (!this.#completes(entry)) {
-        yield* this.#flush();
-        this.#refuseRunning();
-      }
-      this.#close(entry, "end", from);
-      yield* this.#flush();
-    }
+    yield* this.#ends();
     for (const entry of this.#registry.inSaveOrder()) {
       this.#refuseRunning();
       if (!entry.description?.earlySetup) yield* this.#section(entry, "full");
     }
-    this.#finish();
+    yield* this.#last();
+  }
+
+  command(command: StreamCommand): Uint8Array {
+    this.#expect("set-up", "switched", "packaged");
+    if (this.#inSection) {
+      throw new MigrationError("SECTION_ORDER", "a command stands between sections", { side: "source" });
+    }
+    this.#commands([command]);
+    return this.#take();
+  }
+
+  *switchOver(): Iterable<Uint8Array> {
+    this.#expect("set-up");
+    yield* this.#ends(false);
     yield* this.#flush(0);
-    this.#step = "completed";
+    this.#step = "switched";
+  }
+
+  package(before: readonly StreamCommand[], after: readonly StreamCommand[]): Uint8Array {
+    this.#expect("switched");
+    this.#refuseRunning();
+    const { out } = this.#writer;
+    this.#writer.command(packagedCommand, new Uint8Array(4));
+    const from = out.pos;
+    this.#commands(before);
+    for (const entry of this.#registry.inSaveOrder()) if (!entry.description?.earlySetup) this.#whole(entry, "full");
+    this.#commands(after);
+    out.view.setUint32(from - 4, out.pos - from);
+    this.#step = "packaged";
+    return this.#take();
+  }
+
+  *finish(): Iterable<Uint8Array> {
+    this.#expect("packaged");
+    yield* this.#ends(true);
+    yield* this.#last(false);
   }
 
   /**
@@ -159,13 +188,55 @@ export class Outgoing implements OutgoingAttempt {
     this.#step = "set-up";
   }
 
+  /** All iterables; or those alone that post-copy can serve, or that it cannot. */
+  #iterables(postcopy?: boolean): Entry[] {
+    return this.#registry.inSaveOrder().filter(({ iterable }) => {
+      return iterable !== undefined && (postcopy === undefined || (iterable.postcopy === true) === postcopy);
+    });
+  }
+
+  *#ends(postcopy?: boolean): Iterable<Uint8Array> {
+    for (const entry of this.#iterables(postcopy)) {
+      this.#refuseRunning();
+      const from = this.#continue(entry, "end");
+      while (!this.#completes(entry)) {
+        yield* this.#flush();
+        this.#refuseRunning();
+      }
+      this.#close(entry, "end", from);
+      yield* this.#flush();
+    }
+  }
+
+  *#last(describe?: false): Iterable<Uint8Array> {
+    this.#refuseRunning();
+    yield* this.#flush(0);
+    this.#finish(describe);
+    yield* this.#flush(0);
+    this.#step = "completed";
+  }
+
+  #commands(commands: readonly StreamCommand[]): void {
+    for (const { command, payload } of commands) this.#writer.command(command, payload);
+  }
+
+  #continue(entry: Entry, phase: "part" | "end"): number {
+    const from = this.#offset();
+    this.#inSection = true;
+    this.#writer.continue(phase, entry.sectionId);
+    return from;
+  }
+
   *#section(entry: Entry, phase: "start" | "full"): Iterable<Uint8Array> {
+    this.#whole(entry, phase);
+    yield* this.#flush();
+  }
+
+  #whole(entry: Entry, phase: "start" | "full"): void {
     const from = this.#offset();
     if (phase === "start") this.#start(entry);
     else this.#full(entry);
-    if (this.#offset() === from) return;
-    this.#summarise(entry, phase, from);
-    yield* this.#flush();
+    if (this.#offset() > from) this.#summarise(entry, phase, from);
   }
 
   #start(entry: Entry): void {
@@ -199,12 +270,13 @@ export class Outgoing implements OutgoingAttempt {
 
   #close(entry: Entry, phase: Phase, from: number): void {
     this.#writer.footer(entry.sectionId);
+    this.#inSection = false;
     this.#summarise(entry, phase, from);
   }
 
-  #finish(): void {
+  #finish(describe?: false): void {
     try {
-      this.#writer.finish();
+      this.#writer.finish(describe);
     } catch (error) {
       throw isMigrationError(error) ? error.at({ side: "source" }) : error;
     }
@@ -219,11 +291,13 @@ export class Outgoing implements OutgoingAttempt {
   }
 
   *#flush(over: number = chunkBytes): Iterable<Uint8Array> {
-    const { out } = this.#writer;
-    if (out.pos <= over) return;
-    const chunk = out.flush();
+    if (this.#writer.out.pos > over) yield this.#take();
+  }
+
+  #take(): Uint8Array {
+    const chunk = this.#writer.out.flush();
     this.#flushed += chunk.length;
-    yield chunk;
+    return chunk;
   }
 
   /** Calls an iterable handler; what it throws is told as its own, at the place in the stream where it was called. */
@@ -238,11 +312,11 @@ export class Outgoing implements OutgoingAttempt {
     }
   }
 
-  #expect(step: Step): void {
-    if (this.#step !== step) {
+  #expect(...steps: Step[]): void {
+    if (!steps.includes(this.#step)) {
       throw new MigrationError("ATTEMPT_ENDED", "the outgoing attempt is not at this phase", {
         side: "source",
-        expected: step,
+        expected: steps.join(" or "),
         found: this.#step,
       });
     }

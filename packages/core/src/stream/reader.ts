@@ -28,12 +28,17 @@ import {
 import { boundVmdesc } from "./vmdesc-record.ts";
 import type { Vmdesc } from "./vmdesc-types.ts";
 
+/** `eof`: nothing more must come, and the stream's own description may. `whole`: nothing can. */
+export type StreamEnd = "open" | "eof" | "whole";
+
 export interface BareOptions {
   /**
    * The decoder of a section's data; undefined where nothing here describes it. May throw: the section is refused.
    * `previous` is the value of the same section's part before, so that a decoder goes on where that one ended.
    */
   readonly open: (head: SectionHead, phase: Phase, previous: unknown) => BodyDecoder | undefined;
+  /** Takes a command at its place, with what was read before it, which it may take out; without it, commands are events. */
+  readonly command?: (command: CommandRead, before: StreamEvent[]) => void;
   /** How the reader's own streams begin, header and configuration: not taken apart where a stream begins so, too. */
   readonly known?: { readonly bytes: Uint8Array; readonly configuration: Configuration } | undefined;
   /** False for machines too old to send footers. */
@@ -58,6 +63,13 @@ export interface Delimited {
   readonly by: DelimitedBy;
   readonly decoder: BodyDecoder<Uint8Array>;
 }
+
+type CommandRead = Extract<StreamEvent, { type: "command" }>;
+
+/** QEMU's MIG_CMD_PACKAGED: as many bytes of sections and commands follow as its payload says. */
+const packagedCommand = 7;
+/** A package is read as it comes and never held: the bound is one of sense. Bytes. */
+const packageBoundBytes = 2 ** 30;
 
 /** Magic and version. */
 const headerBytes = 8;
@@ -92,6 +104,8 @@ export class BareReader {
   readonly #order: SectionOrder;
   #state: State = { at: "header" };
   #failed: MigrationError | undefined;
+  /** Where the package ends that is being read. */
+  #packageEnd: number | undefined;
   /** What the call that threw had read before its error, for those who show it. */
   readBefore: readonly StreamEvent[] = [];
 
@@ -102,6 +116,7 @@ export class BareReader {
     this.#cursor = from === undefined ? new Cursor() : from.#cursor.fork();
     this.#cursor.checks = options.checks ?? true;
     this.#order = new SectionOrder(from === undefined ? undefined : from.#order);
+    this.#packageEnd = from === undefined ? undefined : from.#packageEnd;
     if (from !== undefined)
       this.#state = "decoder" in from.#state ? { ...from.#state, decoder: from.#state.decoder.fork() } : from.#state;
   }
@@ -116,6 +131,23 @@ export class BareReader {
   }
   get offset(): number {
     return this.#cursor.offset;
+  }
+  /** How far the stream has come. */
+  get streamEnd(): StreamEnd {
+    const { at } = this.#state;
+    return at === "done" ? "whole" : at === "after-eof" ? "eof" : "open";
+  }
+  /** What is read next stands in a package. */
+  get inPackage(): boolean {
+    return this.#packageEnd !== undefined;
+  }
+
+  /** Another connection goes on between two sections: what is not complete, and why it is not, is forgotten. */
+  restart(): void {
+    this.#cursor.pos = this.#cursor.end;
+    this.#failed = undefined;
+    this.#order.restart();
+    this.#state = { at: "between" };
   }
 
   /** Takes bytes that arrived; keeps no reference to them. Errors carry section, path and offset, and end the reader. */
@@ -302,11 +334,13 @@ export class BareReader {
 
   #between(events: StreamEvent[]): boolean {
     const cursor = this.#cursor;
+    const { offset } = cursor;
+    if (this.#packageEnd !== undefined && offset >= this.#packageEnd) this.#closePackage(this.#packageEnd);
     if (cursor.available < 1) return false;
-    const offset = cursor.offset;
     const type = cursor.bytes[cursor.pos];
     switch (type) {
       case sectionType.eof:
+        if (this.#packageEnd !== undefined) this.#closePackage(this.#packageEnd);
         cursor.pos++;
         events.push({ type: "eof", offset });
         this.#state = { at: "after-eof" };
@@ -350,7 +384,7 @@ export class BareReader {
     } else {
       if (cursor.available < 4) return false;
       const id = cursor.view.getUint32(cursor.pos);
-      head = this.#order.continued(id, phase, offset);
+      head = this.#order.continued(id, offset);
       cursor.pos += 4;
     }
     const section = { phase, head, offset, bodyOffset: cursor.offset, delimitedBy: "description" as const };
@@ -441,9 +475,37 @@ export class BareReader {
     }
     if (cursor.available < 4 + length) return false;
     cursor.pos += 4;
-    events.push({ type: "command", command, name: known.name, payload: cursor.take(length), offset });
+    const event = { type: "command" as const, command, name: known.name, payload: cursor.take(length), offset };
+    if (command === packagedCommand) this.#openPackage(cursor.view.getUint32(cursor.pos - length), offset);
+    if (this.#options.command === undefined) events.push(event);
+    else this.#options.command(event, events);
     this.#state = { at: "between" };
     return true;
+  }
+
+  #openPackage(bytes: number, offset: number): void {
+    if (this.#packageEnd !== undefined) {
+      throw new MigrationError("SECTION_ORDER", "a package stands in another", { path: "command", offset });
+    }
+    if (bytes > packageBoundBytes) {
+      const [expected, found] = [`at most ${packageBoundBytes} bytes`, `${bytes} bytes`];
+      throw new MigrationError("LENGTH_BOUND", "the package is too long", { path: "length", expected, found });
+    }
+    this.#packageEnd = this.#cursor.offset + bytes;
+  }
+
+  /** A package ends where a section or command of it does, and nowhere else. */
+  #closePackage(end: number): void {
+    const { offset } = this.#cursor;
+    if (offset !== end) {
+      throw new MigrationError("LENGTH_BOUND", "the package's length is not that of its sections and commands", {
+        path: "package",
+        offset,
+        expected: `its end at ${end}`,
+        found: `a section's end at ${offset}`,
+      });
+    }
+    this.#packageEnd = undefined;
   }
 
   /** The element that is being read, for errors. */

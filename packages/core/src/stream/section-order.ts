@@ -28,7 +28,12 @@ export class SectionOrder {
 
   completed(sectionId: number, phase: Phase, value: unknown): void {
     const seen = this.#seen.get(sectionId);
-    if (seen !== undefined && phase !== "full") this.#seen.set(sectionId, { ...seen, value });
+    if (seen !== undefined && phase !== "full") this.#seen.set(sectionId, { ...seen, value, ended: phase === "end" });
+  }
+
+  /** A connection was lost: what it had ended may be ended again by the next. */
+  restart(): void {
+    for (const [id, seen] of this.#seen) this.#seen.set(id, { ...seen, ended: false });
   }
 
   /** A START or FULL came. `SECTION_DUPLICATE`, `SECTION_ID`. */
@@ -59,7 +64,7 @@ export class SectionOrder {
   }
 
   /** A PART or END came. `SECTION_ID`, `SECTION_ORDER`. */
-  continued(id: number, phase: Phase, offset: number): SectionHead {
+  continued(id: number, offset: number): SectionHead {
     const seen = this.#seen.get(id);
     if (seen === undefined || !seen.started) {
       throw new MigrationError("SECTION_ID", "a PART or END of a section that was not started", {
@@ -71,7 +76,6 @@ export class SectionOrder {
     if (seen.ended) {
       throw new MigrationError("SECTION_ORDER", "the section has ended", { section: sectionKey(seen.head), offset });
     }
-    if (phase === "end") this.#seen.set(id, { ...seen, ended: true });
     return seen.head;
   }
 }

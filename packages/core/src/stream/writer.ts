@@ -92,9 +92,9 @@ class FramingWriter {
     this.out.raw(payload);
   }
 
-  /** EOF, and behind it the description of what was written. `LENGTH_BOUND` where nobody would read that. */
-  finish(): void {
-    if (!this.#describe) {
+  /** EOF, and behind it the description of what was written, but for post-copy's streams. `LENGTH_BOUND` where nobody would read that. */
+  finish(describe: boolean = this.#describe): void {
+    if (!describe) {
       this.out.u8(sectionType.eof);
       return;
     }

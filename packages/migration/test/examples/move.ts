@@ -16,7 +16,7 @@ export async function send(machine: MigratableMachine, uri: string) {
     clock,
     connect: () => connect(uri),
     yieldToHost: () => new Promise((resolve) => setImmediate(resolve)),
-    downtimeLimitMs: 100,
+    parameters: { "downtime-limit": 100, "max-bandwidth": 0 },
   });
   migration.events.on("round", ({ round, bytes, pendingBytes }) => {
     console.log(`round ${round}: ${bytes} bytes sent, ${pendingBytes} dirty again`);

@@ -36,6 +36,8 @@ export interface MachineOptions {
   readonly running?: boolean;
   /** Pages that the guest writes in each turn. */
   readonly dirtyPagesPerTick?: number;
+  /** It can be slowed down. */
+  readonly throttles?: boolean;
   /** Throws at this step, the n-th time it comes (1 is the first). */
   readonly failAt?: { readonly step: Step; readonly time?: number; readonly error?: Error };
   readonly manifest?: Partial<Manifest>;
@@ -53,6 +55,11 @@ export class TestMachine implements MigratableMachine {
   readonly sent: Uint8Array[] = [];
   readonly received: Uint8Array[] = [];
   isRunning: boolean;
+  throttle: ((fraction: number) => void) | undefined;
+  /** The fraction of the guest's turns that it loses, and all that it ever lost. */
+  slowdown = 0;
+  readonly slowdowns: number[] = [];
+  #lostTurns = 0;
   /** Between quiesce and resume nothing new is begun. */
   isHeld = false;
   ticks = 0;
@@ -65,6 +72,11 @@ export class TestMachine implements MigratableMachine {
     this.#options = options;
     this.memory = new Uint8Array((options.pages ?? 64) * pageBytes);
     this.isRunning = options.running ?? true;
+    if (options.throttles !== true) return;
+    this.throttle = (fraction) => {
+      this.slowdown = fraction;
+      this.slowdowns.push(fraction);
+    };
   }
 
   get pages(): number {
@@ -74,6 +86,11 @@ export class TestMachine implements MigratableMachine {
   /** The guest's turn. */
   tick(): void {
     if (!this.isRunning) return;
+    this.#lostTurns += this.slowdown;
+    if (this.#lostTurns >= 1) {
+      this.#lostTurns--;
+      return;
+    }
     this.ticks++;
     for (let i = 0; i < (this.#options.dirtyPagesPerTick ?? 0); i++) {
       this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;

@@ -1,12 +1,14 @@
 // A peer that says what a test tells it to, true or not.
 import type { Channel } from "@godwit/transport";
-import { type ControlKind, type ControlMessage, decodeControl, encodeControl } from "../../src/control.ts";
-import { loadDigest } from "../../src/digest.ts";
-import { controlFrame, FrameReader, frameHeaderBytes, frameType, writeFrameHeader } from "../../src/framing.ts";
-import { encodeMagic, MagicReader } from "../../src/magic.ts";
+import { type ControlKind, type ControlMessage, decodeControl, encodeControl } from "../../src/godwit/control.ts";
+import { loadDigests } from "../../src/godwit/digest.ts";
+import { FrameReader, FrameWriter, frameType } from "../../src/godwit/framing.ts";
+import { encodeMagic, MagicReader } from "../../src/godwit/magic.ts";
+import type { ChannelSum } from "../../src/godwit/stream-sum.ts";
+import { concat } from "./machine.ts";
 
 /** Loaded once, so that no test's time depends on it. */
-export const newDigest = await loadDigest();
+export const digests = await loadDigests();
 
 export class ScriptedPeer {
   readonly heard: ControlMessage[] = [];
@@ -14,6 +16,9 @@ export class ScriptedPeer {
   readonly raw: Uint8Array[] = [];
   streamBytes = 0;
   isClosed = false;
+  readonly received = digests.stream();
+  readonly sent = digests.stream();
+  readonly #writer = new FrameWriter(digests);
   readonly #channel: Channel;
   readonly #waiting: { kind: ControlKind; resolve(message: ControlMessage): void }[] = [];
 
@@ -25,9 +30,10 @@ export class ScriptedPeer {
   read(): void {
     const magic = new MagicReader();
     let isOpen = false;
-    const frames = new FrameReader({
+    const frames = new FrameReader(digests, {
       control: (payload) => this.#hear(decodeControl(payload)),
-      stream: (bytes) => {
+      stream: (bytes, digest) => {
+        this.received.add(bytes.length, digest);
         this.stream.push(bytes.slice());
         this.streamBytes += bytes.length;
       },
@@ -62,14 +68,22 @@ export class ScriptedPeer {
   }
 
   say(message: ControlMessage): Promise<void> {
-    return this.#channel.send(controlFrame(encodeControl(message)));
+    return this.#channel.send(this.#writer.control(encodeControl(message)));
   }
 
   sendStream(bytes: Uint8Array): Promise<void> {
-    const frame = new Uint8Array(frameHeaderBytes + bytes.length);
-    writeFrameHeader(frame, frameType.stream, bytes.length);
-    frame.set(bytes, frameHeaderBytes);
-    return this.#channel.send(frame);
+    return this.sendFrame(frameType.stream, bytes);
+  }
+
+  sendFrame(type: number, bytes: Uint8Array): Promise<void> {
+    const { header, digest } = this.#writer.head(type, bytes);
+    if (type === frameType.stream) this.sent.add(bytes.length, digest);
+    return this.#channel.send(concat([header, bytes]));
+  }
+
+  /** Of the stream that it has sent. */
+  sums(): ChannelSum[] {
+    return [{ channel: 0, bytes: this.sent.bytes, digest: this.sent.value() }];
   }
 
   send(bytes: Uint8Array): Promise<void> {
@@ -89,7 +103,7 @@ export class ScriptedPeer {
   }
 
   /** Says that it received everything, round by round, until the stream is over. */
-  async receiveAll(): Promise<{ bytes: number; digest: string }> {
+  async receiveAll(): Promise<ChannelSum[]> {
     const stopped = this.hear("stream-end");
     let isStopped = false;
     void stopped.then(() => {
@@ -99,9 +113,7 @@ export class ScriptedPeer {
       await Promise.race([this.hear("round"), stopped]);
       if (!isStopped) await this.say({ kind: "received", bytes: this.streamBytes });
     }
-    const digest = newDigest();
-    for (const bytes of this.stream) digest.update(bytes);
-    return { bytes: digest.bytes, digest: digest.value() };
+    return [{ channel: 0, bytes: this.received.bytes, digest: this.received.value() }];
   }
 
   #hear(message: ControlMessage): void {

@@ -20,6 +20,8 @@ export type Wire = "memory" | "tcp";
 export interface RigOptions {
   readonly wire?: Wire;
   readonly bufferBytes?: number;
+  /** What passes between two slices, of 64 KiB unless a test says otherwise. Default 1. */
+  readonly turnMs?: number;
   readonly source?: MachineOptions;
   readonly destination?: MachineOptions;
   readonly outgoing?: Partial<OutgoingOptions>;
@@ -55,12 +57,12 @@ export class Rig {
         return options.wrapSource?.(this.sourceChannel) ?? this.sourceChannel;
       },
       yieldToHost: async () => {
-        this.clock.advance(1);
+        this.clock.advance(options.turnMs ?? 1);
         this.source.tick();
         await turn();
       },
       sliceBytes: 64 * 1024,
-      downtimeLimitMs: 1,
+      parameters: { "downtime-limit": 1 },
       ...options.outgoing,
     });
     this.incoming = incomingMigration({

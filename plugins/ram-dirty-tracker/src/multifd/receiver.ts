@@ -47,6 +47,8 @@ export interface MultifdReceiver {
   accept(): MultifdInput;
   /** All channels are there and wait for the main stream: it can be resumed, with no bytes if none have come. */
   readonly isSynced: boolean;
+  /** The main stream stands at its marker until every channel has come to its SYNC. */
+  readonly isAwaited: boolean;
   /** Whether the main stream's record is known here. */
   knows(kind: "mfflush"): boolean;
   /** Asked by the main stream's decoder. True: the record has no meaning here, or all channels go on from their SYNC. */
@@ -60,6 +62,7 @@ export function multifdReceiver<B extends ListedBlock>(
   const { channels, sync, pageBytes = defaultPageBytes, uuid = noUuid, compression = noCompression } = init;
   const readers: ChannelReader<B>[] = [];
   const taken = new Set<number>();
+  let awaits = false;
 
   const refuse = (detail: string, path: string, expected: string, found: string): MigrationError =>
     new MigrationError("MULTIFD_HELLO", detail, { section: "ram/0", path, expected, found });
@@ -83,6 +86,9 @@ export function multifdReceiver<B extends ListedBlock>(
     get isSynced() {
       return isSynced();
     },
+    get isAwaited() {
+      return awaits;
+    },
     accept() {
       if (readers.length === channels) {
         throw refuse("there are not so many channels", "channels", String(channels), String(channels + 1));
@@ -100,7 +106,8 @@ export function multifdReceiver<B extends ListedBlock>(
     knows: () => sync === "round",
     mayPass(kind) {
       if (!awaited(kind)) return true;
-      if (isSynced()) {
+      awaits = !isSynced();
+      if (!awaits) {
         for (const reader of readers) reader.release();
         return true;
       }

@@ -1,0 +1,193 @@
+// One migration in the simulated world: two real engines, two processes, and what each of them reports.
+import {
+  type DestinationReport,
+  type IncomingMigration,
+  incomingMigration,
+  type OutgoingMigration,
+  type OwnershipLog,
+  outgoingMigration,
+  type SourceReport,
+} from "@godwit/migration";
+import { machineId } from "./host.ts";
+import type { SimulatedMachine } from "./machine.ts";
+import type { Network } from "./network.ts";
+import type { Plan, Strike } from "./plan.ts";
+import type { Random } from "./random.ts";
+import type { Trace } from "./trace.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** An operator's patience: a migration that goes on this long is cancelled; one that then does not end has hung. */
+const patienceMs = 8000;
+
+export interface AttemptInit {
+  readonly name: string;
+  readonly time: VirtualTime;
+  readonly trace: Trace;
+  readonly network: Network;
+  readonly random: Random;
+  readonly plan: Plan;
+  readonly source: SimulatedMachine;
+  readonly destination: SimulatedMachine;
+  readonly strikes: readonly Strike[];
+  /** Both sides' records; without them the hand-over is safe only while both processes live. */
+  readonly ownership: { readonly source: OwnershipLog; readonly destination: OwnershipLog } | undefined;
+  /** Called with each report, in the moment when it is given. */
+  readonly reported: (attempt: Attempt, side: "source" | "destination") => void;
+}
+
+export class Attempt {
+  readonly source: SimulatedMachine;
+  readonly destination: SimulatedMachine;
+  readonly outgoing: OutgoingMigration;
+  readonly incoming: IncomingMigration;
+  sourceReport: SourceReport | undefined;
+  destinationReport: DestinationReport | undefined;
+  /** The source has given the machine away, as far as it knows; and the destination has taken it. */
+  wasReleased = false;
+  wasTaken = false;
+  readonly #init: AttemptInit;
+
+  constructor(init: AttemptInit) {
+    this.#init = init;
+    this.source = init.source;
+    this.destination = init.destination;
+    this.outgoing = this.#makeOutgoing();
+    this.incoming = this.#makeIncoming();
+    this.#listen();
+  }
+
+  /** Both have reported, or will never do so. */
+  get isOver(): boolean {
+    const sourceIsOver = this.sourceReport !== undefined || !this.source.process.isAlive;
+    return sourceIsOver && (this.destinationReport !== undefined || !this.destination.process.isAlive);
+  }
+
+  /** Nothing disturbs what comes afterwards. */
+  disarm(): void {
+    for (const { process } of [this.source, this.destination]) process.killIn(Number.POSITIVE_INFINITY);
+  }
+
+  start(): void {
+    const { time, plan, strikes, random } = this.#init;
+    for (const [index, strike] of strikes.entries()) this.#prime(strike, random.fork(`strike ${index}`));
+    time.after(plan.destinationDelayMs, () => this.destination.process.run(() => this.#runIncoming()));
+    time.after(0, () => this.source.process.run(() => this.#runOutgoing()));
+    time.after(patienceMs, () => this.#stop("source"));
+    time.after(2 * patienceMs, () => this.#stop("destination"));
+  }
+
+  #makeOutgoing(): OutgoingMigration {
+    const { plan, network, ownership } = this.#init;
+    const { process, kernel } = this.source;
+    return outgoingMigration({
+      machine: kernel,
+      clock: process.clock,
+      connect: () => network.connect(process, this.destination.process, "migration"),
+      ...(ownership && { ownership: { machine: machineId, log: ownership.source } }),
+      yieldToHost: () => new Promise((resolve) => process.clock.after(0.05, resolve)),
+      peerTimeoutMs: plan.peerTimeoutMs,
+      switchoverTimeoutMs: plan.switchoverTimeoutMs,
+      parameters: {
+        "downtime-limit": plan.downtimeLimitMs,
+        "max-bandwidth": plan.maxBandwidthBytesPerSecond ?? 0,
+      },
+      sliceBytes: plan.sliceBytes,
+      maxRounds: plan.maxRounds,
+      whenNotConverging: plan.whenNotConverging,
+    });
+  }
+
+  #makeIncoming(): IncomingMigration {
+    const { plan, network, ownership } = this.#init;
+    const { process, kernel } = this.destination;
+    return incomingMigration({
+      machine: kernel,
+      clock: process.clock,
+      accept: () => network.accept(process, "migration"),
+      ...(ownership && { ownership: { log: ownership.destination } }),
+      peerTimeoutMs: plan.peerTimeoutMs,
+    });
+  }
+
+  #listen(): void {
+    const { name, trace } = this.#init;
+    this.outgoing.events.on("status", (state) => {
+      const detail = "error" in state ? ` ${state.error.code}` : "round" in state ? ` ${state.round}` : "";
+      trace.add(`${name} ${this.source.process.name}: ${state.status}${detail}`);
+      if (state.status === "released") this.wasReleased = true;
+    });
+    this.incoming.events.on("status", (state) => {
+      const detail = "error" in state ? ` ${state.error.code}` : "";
+      trace.add(`${name} ${this.destination.process.name}: ${state.status}${detail}`);
+      if (state.status === "committing") this.wasTaken = true;
+    });
+  }
+
+  #runOutgoing(): void {
+    void this.outgoing.run().then((report) => {
+      if (!this.source.process.isAlive) return;
+      this.sourceReport = report;
+      this.#init.reported(this, "source");
+      // Nobody will come to a destination that waits for this source.
+      this.#init.time.after(1000, () => {
+        if (["none", "waiting"].includes(this.incoming.state.status)) this.#stop("destination");
+      });
+    });
+  }
+
+  #runIncoming(): void {
+    void this.incoming.run().then((report) => {
+      if (!this.destination.process.isAlive) return;
+      this.destinationReport = report;
+      this.#init.reported(this, "destination");
+    });
+  }
+
+  #stop(side: "source" | "destination"): void {
+    const { name, trace } = this.#init;
+    const [{ process }, migration, report] =
+      side === "source"
+        ? [this.source, this.outgoing, this.sourceReport]
+        : [this.destination, this.incoming, this.destinationReport];
+    if (report !== undefined || !process.isAlive) return;
+    process.run(() => trace.add(`${name} ${process.name}: cancel: ${migration.cancel()}`));
+  }
+
+  #prime(strike: Strike, random: Random): void {
+    const { time } = this.#init;
+    const { when } = strike;
+    const act = (): void => this.#strike(strike.what, random);
+    if (when.at === "time") time.after(when.ms, act);
+    else if (when.at === "step") {
+      (strike.what === "kill-source" ? this.source : this.destination).process.killIn(when.steps);
+    } else {
+      let isDone = false;
+      const hear = ({ status }: { readonly status: string }): void => {
+        if (isDone || status !== when.status) return;
+        isDone = true;
+        if (when.delayMs === 0) act();
+        else time.after(when.delayMs, act);
+      };
+      if (when.at === "source") this.outgoing.events.on("status", hear);
+      else this.incoming.events.on("status", hear);
+    }
+  }
+
+  #strike(what: Strike["what"], random: Random): void {
+    // What comes after the end would be another story.
+    if (this.isOver) return;
+    const { plan, network } = this.#init;
+    const connection = network.connections.findLast(
+      ({ server, port }) => server === this.destination.process && port === "migration",
+    );
+    const processes = [this.source.process, this.destination.process];
+    const longMs = random.between(1, random.pick([0.1, 0.8, 3]) * plan.peerTimeoutMs);
+    if (what === "cut") connection?.cut("both");
+    else if (what === "half-cut") connection?.cut(random.pick(["client", "server"]));
+    else if (what === "stall") connection?.stall(random.pick(["there", "back", "both"]), longMs);
+    else if (what === "freeze") random.pick(processes).freeze(longMs);
+    else if (what === "kill-source") this.source.process.kill("");
+    else if (what === "kill-destination") this.destination.process.kill("");
+    else this.#stop(what === "cancel-source" ? "source" : "destination");
+  }
+}

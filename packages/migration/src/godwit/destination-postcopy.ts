@@ -1,0 +1,122 @@
+// Post-copy between Godwit peers, at the destination.
+import { asMigrationError, migrationError } from "../codes.ts";
+import type { Channel } from "../host.ts";
+import type { Interrupt } from "../interrupt.ts";
+import { heartbeatMs } from "../options.ts";
+import type { PageMessage } from "../postcopy/messages.ts";
+import type { DestinationPagesWire, DestinationPostcopyWire } from "../postcopy/wire.ts";
+import type { DestinationWireOptions } from "../wire.ts";
+import type { ControlMessage } from "./control.ts";
+import { Conversation } from "./conversation.ts";
+import type { Digests, StreamDigest } from "./digest.ts";
+import { type PageOpening, readPageChannel } from "./page-channel.ts";
+import { type ChannelSum, compareSums, sumsOf } from "./stream-sum.ts";
+
+/** A piece of a bitmap: a frame of it passes a slow link well before the peer counts as silent. Bytes. */
+const pieceBytes = 256 * 1024;
+
+export interface DestinationShared {
+  readonly options: DestinationWireOptions;
+  readonly digests: Digests;
+  session: string;
+}
+
+export interface DestinationTalk {
+  readonly peer: Conversation;
+  readonly sums: Map<number, StreamDigest>;
+}
+
+/** What was received when the package's end was told: pages follow it at once. */
+export class PackageSums {
+  #sums: readonly ChannelSum[] | undefined;
+
+  /** Called with every message, at its place. */
+  hear(message: ControlMessage, sums: ReadonlyMap<number, StreamDigest>): void {
+    if (message.kind === "package-end") this.#sums = sumsOf(sums);
+  }
+
+  get sums(): readonly ChannelSum[] | undefined {
+    return this.#sums;
+  }
+}
+
+/** Keeps the sums of connections of pages by their openings. `PROTOCOL_ORDER` for one that is another migration's. */
+export function admitting(shared: DestinationShared, sums: Map<number, StreamDigest>) {
+  return (opening: PageOpening): StreamDigest => {
+    if (opening.session !== shared.session || sums.has(opening.index + 1)) {
+      throw migrationError("PROTOCOL_ORDER", "a connection of pages belongs elsewhere, or came twice", {
+        side: "destination",
+        expected: `session ${shared.session}, each channel once`,
+        found: `session ${opening.session}, channel ${opening.index}`,
+      });
+    }
+    const sum = shared.digests.stream();
+    sums.set(opening.index + 1, sum);
+    return sum;
+  };
+}
+
+export function destinationPostcopy(
+  shared: DestinationShared,
+  { peer, sums }: DestinationTalk,
+): DestinationPostcopyWire {
+  return {
+    async say(message: PageMessage) {
+      if (message.kind !== "received-bitmap") return await peer.say(message);
+      const { kind, idstr, bitmap } = message;
+      for (let at = 0; at < bitmap.length; at += pieceBytes) {
+        await peer.say({ kind, idstr, at, of: bitmap.length, bitmap: bitmap.slice(at, at + pieceBytes) });
+      }
+    },
+    running: (times) => peer.say({ kind: "resumed", ...times }),
+    async finished(channelsEnded) {
+      const sent = await peer.expect("stream-end");
+      await channelsEnded();
+      compareSums(sent.sums, sumsOf(sums), "destination");
+    },
+    complete: () => peer.say({ kind: "complete" }),
+    resume: (channel, interrupt) => resume(shared, channel, interrupt),
+  };
+}
+
+async function resume(
+  shared: DestinationShared,
+  channel: Channel,
+  interrupt: Interrupt,
+): Promise<DestinationPagesWire> {
+  const { options, digests } = shared;
+  const { peerTimeoutMs } = options;
+  const inBackground = (sending: Promise<void>): void => {
+    sending.catch((error: unknown) => interrupt.raise(asMigrationError(error, "destination")));
+  };
+  const peer: Conversation = new Conversation({
+    ...options,
+    channel,
+    interrupt,
+    digests,
+    side: "destination",
+    opened: () => inBackground(peer.link.sendMagic()),
+    atOnce: () => false,
+  });
+  const sums = new Map<number, StreamDigest>([[0, peer.link.received]]);
+  try {
+    const { session, heartbeatMs: sourceHeartbeatMs } = await peer.expectSoon("resume");
+    if (session !== shared.session) {
+      throw migrationError("PROTOCOL_ORDER", "another migration wants to go on here", {
+        side: "destination",
+        expected: `session ${shared.session}`,
+        found: `session ${session}`,
+      });
+    }
+    await peer.say({ kind: "resume-accepted", heartbeatMs: heartbeatMs(peerTimeoutMs) });
+    peer.link.keepAlive(sourceHeartbeatMs, () => ({ kind: "alive" }));
+  } catch (error) {
+    await peer.close({ kind: "failed", error: asMigrationError(error, "destination").toJSON() });
+    throw error;
+  }
+  return {
+    postcopy: destinationPostcopy(shared, { peer, sums }),
+    readPages: (pages) => readPageChannel(pages, digests, admitting(shared, sums)),
+    close: () => peer.close(),
+  };
+}

@@ -1,0 +1,139 @@
+// Pages over connections of their own, between Godwit peers: as many as asked for, verified like the main one.
+
+import { incomingMigration, type OutgoingOptions, outgoingMigration } from "@godwit/migration";
+import { multifdSender } from "@godwit/ram-dirty-tracker";
+import { type Channel, memoryTransport } from "@godwit/transport";
+import { describe, expect, it } from "vitest";
+import { drive, ManualClock, turn } from "./support/clock.ts";
+import { fillPages, ramMachine } from "./support/ram-machine.ts";
+
+interface Setting {
+  readonly channels: number;
+  readonly receiverChannels?: number;
+  readonly pages?: number;
+  readonly outgoing?: Partial<OutgoingOptions>;
+  wrap?(channel: Channel, index: number): Channel;
+}
+
+async function migrate({ channels, receiverChannels = channels, pages = 600, wrap, outgoing = {} }: Setting) {
+  const clock = new ManualClock();
+  const transport = memoryTransport({ bufferBytes: 64 * 1024 });
+  const listener = await transport.listen("memory:here");
+  const source = ramMachine({ pages });
+  const destination = ramMachine({ pages });
+  fillPages(source.memory());
+  source.kernel.resume();
+  let connections = 0;
+  let mostHeldBytes = 0;
+  const sending = outgoingMigration({
+    machine: source.kernel,
+    clock,
+    ram: source.ram,
+    capabilities: { multifd: true },
+    parameters: { "multifd-channels": channels, "downtime-limit": 1 },
+    connect: async () => {
+      const channel = await transport.connect("memory:here");
+      return wrap?.(channel, connections++) ?? channel;
+    },
+    sendOver: (sinks) =>
+      source.ram.sendBy({ multifd: multifdSender({ channels: sinks, sync: "round", zeroPages: "packets" }) }),
+    yieldToHost: async () => {
+      clock.advance(1);
+      if (source.ticks < 40) source.tick();
+      mostHeldBytes = Math.max(mostHeldBytes, sending.statistics().bufferedBytes);
+      await turn();
+    },
+    sliceBytes: 64 * 1024,
+    ...outgoing,
+  });
+  destination.ram.receiveBy({ multifd: { channels: receiverChannels, sync: "round" } });
+  const receiving = incomingMigration({
+    machine: destination.kernel,
+    clock,
+    ram: destination.ram,
+    capabilities: { multifd: true },
+    parameters: { "multifd-channels": receiverChannels },
+    accept: () => listener.accept(),
+    peerTimeoutMs: 5000,
+  });
+  const [from, to] = await drive(Promise.all([sending.run(), receiving.run()]), clock, 50);
+  await listener.close();
+  expect(source.isRunning && destination.isRunning).toBe(false);
+  return { source, destination, from, to, mostHeldBytes };
+}
+
+describe("multifd", () => {
+  it.each([1, 2, 4, 8])("moves a machine that keeps writing over %d channels, byte for byte", async (channels) => {
+    const { source, destination, from, to } = await migrate({ channels });
+    expect([from.state.status, to.state.status]).toEqual(["completed", "completed"]);
+    expect(destination.isRunning).toBe(true);
+    expect(destination.ticks).toBe(source.ticks);
+    expect(source.ticks).toBeGreaterThan(0);
+    expect(Buffer.compare(destination.memory(), source.memory())).toBe(0);
+    expect(from.statistics.ram["multifd-bytes"]).toBeGreaterThan(400 * 4096);
+  });
+
+  it("refuses a destination with another number of channels before the first page", async () => {
+    const { source, from } = await migrate({ channels: 2, receiverChannels: 3 });
+    expect(from.state).toMatchObject({ status: "failed", error: { code: "PREAMBLE_MISFIT" } });
+    expect(from.misfits.map(({ code, subject }) => `${code} ${subject}`)).toEqual([
+      "CAPABILITY_MISMATCH capability multifd",
+    ]);
+    expect(source.isRunning).toBe(true);
+  });
+
+  it("finds a bit that was flipped on a channel, and the machine goes on where it is", async () => {
+    let at = 0;
+    const { source, from, to } = await migrate({
+      channels: 2,
+      wrap: (channel, index) => ({
+        ...channel,
+        send(bytes) {
+          const began = at;
+          if (index === 2) at += bytes.length;
+          if (index !== 2 || began > 100_000 || at <= 100_000) return channel.send(bytes);
+          const changed = bytes.slice();
+          changed[100_000 - began] = (changed[100_000 - began] as number) ^ 4;
+          return channel.send(changed);
+        },
+      }),
+    });
+    expect(to.state).toMatchObject({ status: "failed", error: { code: "DIGEST_MISMATCH" } });
+    expect(from.state).toMatchObject({ status: "failed", error: { code: "DIGEST_MISMATCH" } });
+    expect(source.isRunning).toBe(true);
+  });
+
+  it("gives a channel that breaks up, and the machine goes on where it is; a second attempt succeeds", async () => {
+    let sends = 0;
+    const { source, from } = await migrate({
+      channels: 2,
+      wrap: (channel, index) => ({
+        ...channel,
+        send(bytes) {
+          if (index === 1 && ++sends === 9) channel.abort(new Error("cut"));
+          return channel.send(bytes);
+        },
+      }),
+    });
+    expect(from.state.status).toBe("failed");
+    expect(source.isRunning).toBe(true);
+  });
+
+  it("holds no more than its bound while a channel's reader takes nothing", async () => {
+    const { source, from, mostHeldBytes } = await migrate({
+      channels: 2,
+      pages: 3000,
+      // It opens, and then nothing of it ever arrives.
+      wrap: (channel, index) => {
+        if (index !== 1) return channel;
+        let sends = 0;
+        return { ...channel, send: (bytes) => (sends++ < 3 ? channel.send(bytes) : new Promise<void>(() => {})) };
+      },
+      outgoing: { peerTimeoutMs: 5000 },
+    });
+    expect(from.state).toMatchObject({ status: "failed", error: { code: "PEER_SILENT" } });
+    expect(source.isRunning).toBe(true);
+    expect(mostHeldBytes).toBeLessThanOrEqual(2 * 4 * 1024 * 1024);
+    expect(mostHeldBytes).toBeGreaterThan(0);
+  });
+});

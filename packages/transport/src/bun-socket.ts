@@ -1,0 +1,85 @@
+// An inherited socket on Bun, whose node:net takes none: a stream over Bun's own.
+import { Duplex } from "node:stream";
+
+/** What is used of a socket of Bun's. */
+interface NativeSocket {
+  write(bytes: Uint8Array): number;
+  end(): void;
+  shutdown(): void;
+  terminate(): void;
+  pause(): void;
+  resume(): void;
+}
+
+interface Bun {
+  connect(init: {
+    readonly fd: number;
+    readonly allowHalfOpen: boolean;
+    readonly socket: {
+      readonly binaryType: "uint8array";
+      open(socket: NativeSocket): void;
+      data(socket: NativeSocket, bytes: Uint8Array): void;
+      drain(socket: NativeSocket): void;
+      end(socket: NativeSocket): void;
+      close(socket: NativeSocket): void;
+      error(socket: NativeSocket, error: Error): void;
+    };
+  }): Promise<NativeSocket>;
+  file(fd: number): { stream(): AsyncIterable<Uint8Array> };
+}
+
+export const bun = (globalThis as { readonly Bun?: Bun }).Bun;
+
+export async function bunSocket({ connect }: Bun, fd: number): Promise<Duplex> {
+  let waiting: { rest: Uint8Array; done(error?: Error | null): void } | undefined;
+  let flush = (): void => {};
+  let pausing = (): void => {};
+  const stream = new Duplex({
+    allowHalfOpen: true,
+    read: () => native.resume(),
+    write(bytes: Uint8Array, _encoding, done) {
+      waiting = { rest: bytes, done };
+      flush();
+    },
+    final(done) {
+      native.shutdown();
+      done();
+    },
+    destroy(error, done) {
+      native.terminate();
+      done(error);
+    },
+  });
+  const native = await connect({
+    fd,
+    allowHalfOpen: true,
+    socket: {
+      binaryType: "uint8array",
+      open() {},
+      data(_, bytes) {
+        // Bun's buffer is used again.
+        if (!stream.push(bytes.slice())) pausing();
+      },
+      drain: () => flush(),
+      end: () => void stream.push(null),
+      close: () => void stream.destroy(),
+      error: (_, error) => void stream.destroy(error),
+    },
+  });
+  pausing = () => native.pause();
+  flush = () => {
+    if (waiting === undefined) return;
+    const { rest, done } = waiting;
+    const taken = native.write(rest);
+    if (taken < 0) {
+      waiting = undefined;
+      done(new Error("the socket is closed"));
+    } else if (taken < rest.length) {
+      waiting.rest = rest.subarray(taken);
+    } else {
+      waiting = undefined;
+      done();
+    }
+  };
+  return stream;
+}

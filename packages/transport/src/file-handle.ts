@@ -1,0 +1,39 @@
+// What reading and writing files need of an open file, and the same for a descriptor that was inherited.
+import { close, fsync, read, write } from "node:fs";
+
+export interface OpenFile {
+  /** `position` null is wherever the descriptor stands. */
+  read(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): Promise<{ readonly bytesRead: number }>;
+  write(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): Promise<{ readonly bytesWritten: number }>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function openFileOf(fd: number): OpenFile {
+  return {
+    read: (bytes, offset, length, position) =>
+      new Promise((resolve, reject) => {
+        read(fd, bytes, offset, length, position, (error, bytesRead) =>
+          error ? reject(error) : resolve({ bytesRead }),
+        );
+      }),
+    write: (bytes, offset, length, position) =>
+      new Promise((resolve, reject) => {
+        write(fd, bytes, offset, length, position, (error, bytesWritten) =>
+          error ? reject(error) : resolve({ bytesWritten }),
+        );
+      }),
+    sync: () => new Promise((resolve, reject) => fsync(fd, (error) => (error ? reject(error) : resolve()))),
+    close: () => new Promise((resolve, reject) => close(fd, (error) => (error ? reject(error) : resolve()))),
+  };
+}
