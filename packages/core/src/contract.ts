@@ -303,6 +303,11 @@ export interface StreamCommand {
   readonly payload: Uint8Array;
 }
 
+export interface OutgoingInit {
+  /** A chunk is the caller's only until it asks for the next one: no memory is made for each. */
+  readonly reuse?: boolean;
+}
+
 /**
  * One attempt to send this machine; the registry is frozen from its beginning to its end. The phases are called in this
  * order, `complete` or, for post-copy, `switchOver`, `package`, `iterate` and `finish`; each yields the stream's next
@@ -325,7 +330,10 @@ export interface OutgoingAttempt {
   switchOver(): Iterable<Uint8Array>;
   /** Post-copy: the PACKAGED command and its content: `before`, FULL sections, `after`. */
   package(before: readonly StreamCommand[], after: readonly StreamCommand[]): Uint8Array;
-  /** Post-copy: END sections of handlers with `postcopy`, and, as the last chunk, EOF. */
+  /**
+   * Post-copy: END sections of handlers with `postcopy`, and, as the last chunk, EOF. After a lost connection `iterate`
+   * and this may be called again.
+   */
   finish(): Iterable<Uint8Array>;
   /** Over, one way or the other: handlers clean up, the registry thaws. Safe to call twice. */
   end(completed: boolean): void;

@@ -15,11 +15,13 @@ import { emitSafely } from "./events.ts";
 import { godwitDestinationWire } from "./godwit/destination-wire.ts";
 import { loadDigests } from "./godwit/digest.ts";
 import { type Misfit, misfitError } from "./godwit/preamble.ts";
+import type { Channel } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
 import { capabilityHost, defaults, type IncomingOptions, positive, progressMs } from "./options.ts";
 import { DestinationOwnership } from "./ownership/holder.ts";
 import { PageReceivers } from "./pages/page-receivers.ts";
 import { checkedParameters, type MigrationParameters } from "./parameters.ts";
+import { DestinationAhead, type PostcopyReport } from "./postcopy/destination-ahead.ts";
 import { tellEvery } from "./progress.ts";
 import { qemuDestinationWire } from "./qemu/destination-wire.ts";
 import type { MigrationInfo } from "./query.ts";
@@ -56,6 +58,8 @@ export interface DestinationReport {
   /** From the end of the stream until every state was checked, and from ownership to the resumed machine. */
   readonly prepareMs: number | undefined;
   readonly commitMs: number | undefined;
+  /** Of a machine that ran here before its pages had come. */
+  readonly postcopy: PostcopyReport | undefined;
   /** False for a machine that runs here although the source could not be told: there, it is in doubt. */
   readonly sourceTold: boolean;
   /** The migration is over as `state` says, but the ownership record could not be closed: `OWNERSHIP_LOG`. */
@@ -74,6 +78,13 @@ export interface IncomingMigration {
   setParameters(parameters: Partial<MigrationParameters>): void;
   /** Waits for one source and runs its migration to its end: the report's state tells which. Only once: `PROTOCOL_ORDER`. */
   run(): Promise<DestinationReport>;
+  /**
+   * QEMU's `migrate-recover`: takes up a post-copy that is paused, by another connection. Resolves when pages come again;
+   * rejects with the reason why they do not, and it may be tried again. `PROTOCOL_ORDER` where nothing is paused.
+   */
+  recover(accept: () => Promise<Channel>): Promise<void>;
+  /** Gives up a post-copy that is paused: the machine stops here, and is lost. False where nothing is paused. */
+  abandon(): boolean;
   /** Stops, and leaves the machine here as it was. False where it is too late: the machine is this side's own. */
   cancel(): boolean;
 }
@@ -96,6 +107,7 @@ class Destination implements IncomingMigration {
   #wire: DestinationWire | undefined;
   #reception: Reception | undefined;
   #pages: PageReceivers | undefined;
+  #ahead: DestinationAhead | undefined;
   #incoming: IncomingAttempt | undefined;
   readonly #ownership: DestinationOwnership;
   /** Nobody will run the machine here any more, and that is durable. */
@@ -154,11 +166,21 @@ class Destination implements IncomingMigration {
   cancel(): boolean {
     const { status } = this.#state;
     if (status === "cancelled") return true;
-    if (status === "committing" || status === "resuming" || isDestinationOver(this.#state)) return false;
+    if (isOwn(status) || isDestinationOver(this.#state)) return false;
     this.#move({ type: "cancel" });
     const error = migrationError("MIGRATION_CANCELLED", "the migration was cancelled", { side: "destination" });
     this.#interrupt.raise(error);
     return true;
+  }
+
+  recover(accept: () => Promise<Channel>): Promise<void> {
+    if (this.#ahead !== undefined) return this.#ahead.recover(accept);
+    const detail = "there is no post-copy to recover";
+    return Promise.reject(migrationError("PROTOCOL_ORDER", detail, { side: "destination" }));
+  }
+
+  abandon(): boolean {
+    return this.#ahead?.abandon() ?? false;
   }
 
   async run(): Promise<DestinationReport> {
@@ -182,6 +204,7 @@ class Destination implements IncomingMigration {
       load: this.#load,
       prepareMs: this.#prepareMs,
       commitMs: this.#commitMs,
+      postcopy: this.#ahead?.report(),
       sourceTold: this.#sourceTold,
       cleanupError: this.#cleanupError,
     };
@@ -201,29 +224,57 @@ class Destination implements IncomingMigration {
     this.#takePages(wire);
     this.#move({ type: "accepted" });
     await wire.accept(this.#misfits);
-    await wire.ended();
+    const isWhole = (await wire.ended()) === "whole";
+    if (!isWhole) this.#expectPackage();
     this.#move({ type: "stream-ended" });
     const endedMs = this.#now();
-    incoming.end();
+    if (isWhole) incoming.end();
     await this.#interrupt.wait(incoming.prepare());
     this.#interrupt.check();
     this.#prepareMs = this.#now() - endedMs;
     this.#move({ type: "checked" });
     await wire.prepared();
     this.#move({ type: "released" });
-    await this.#own(incoming);
-    await this.#tellSource(wire);
+    await this.#own(incoming, isWhole);
+    if (isWhole) await this.#tellSource(() => wire.resumed(this.#times()));
+    else await this.#takeRest(incoming);
+  }
+
+  #times(): { readonly prepareMs: number; readonly commitMs: number } {
+    return { prepareMs: this.#prepareMs ?? 0, commitMs: this.#commitMs ?? 0 };
+  }
+
+  #expectPackage(): void {
+    if (this.#ahead?.mayRun === true) return;
+    const detail = "the package has ended, and it did not let this side run the machine";
+    throw migrationError("PROTOCOL_ORDER", detail, { side: "destination", expected: "POSTCOPY_RUN" });
+  }
+
+  /** The machine runs: what it lacks comes behind it, and nothing but giving it up ends that. */
+  async #takeRest(incoming: IncomingAttempt): Promise<void> {
+    const ahead = this.#ahead as DestinationAhead;
+    try {
+      await ahead.follow(incoming, this.#times());
+    } catch (error) {
+      // Without its pages it can neither run on here nor anywhere else.
+      this.#options.machine.pause();
+      this.#move({ type: "abandon", error: asMigrationError(error, "destination") });
+      return;
+    }
+    this.#move({ type: "received" });
+    await this.#tellSource(() => ahead.complete());
   }
 
   /**
    * No interrupt counts any more: the machine is loaded, then durably this side's, and only then does it run. A load that
    * fails is still the source's gain: the record says that this side will never have the machine.
    */
-  async #own(incoming: IncomingAttempt): Promise<void> {
+  async #own(incoming: IncomingAttempt, isWhole: boolean): Promise<void> {
     const ownedMs = this.#now();
     this.#load = await incoming.commit();
     await this.#ownership.own();
     this.#move({ type: "owned" });
+    this.#ahead?.counted();
     try {
       this.#options.machine.resume();
     } catch (error) {
@@ -232,12 +283,12 @@ class Destination implements IncomingMigration {
       throw error;
     }
     this.#commitMs = this.#now() - ownedMs;
-    this.#move({ type: "resumed" });
+    this.#move({ type: isWhole ? "resumed" : "running" });
   }
 
-  async #tellSource(wire: DestinationWire): Promise<void> {
+  async #tellSource(tell: () => Promise<void>): Promise<void> {
     try {
-      await wire.resumed({ prepareMs: this.#prepareMs ?? 0, commitMs: this.#commitMs ?? 0 });
+      await tell();
       this.#sourceTold = true;
     } catch {
       // The machine runs here whether or not that can be told; the report says that it could not.
@@ -272,7 +323,7 @@ class Destination implements IncomingMigration {
 
   /** `COMMAND_UNEXPECTED` for one that nobody here asked for. */
   #hearCommand(wire: DestinationWire, command: WireCommand & { readonly name: string; readonly offset: number }): void {
-    if (wire.command(command)) return;
+    if (wire.command(command) || this.#ahead?.command(command) === true) return;
     throw new MigrationError("COMMAND_UNEXPECTED", `${command.name} came, and nothing here serves it`, {
       side: "destination",
       section: "command",
@@ -284,6 +335,17 @@ class Destination implements IncomingMigration {
   /** What else connects brings pages, from now on. */
   #takePages(wire: DestinationWire): void {
     const { clock, ram } = this.#options;
+    if (this.capabilities["postcopy-ram"] && ram !== undefined) {
+      const hasUrgent = this.capabilities["postcopy-preempt"];
+      const move = (event: DestinationEvent): void => this.#move(event);
+      const ahead = new DestinationAhead(
+        { clock, ram, peerTimeoutMs: this.#peerTimeoutMs, hasUrgent, move },
+        wire,
+        this.#interrupt,
+      );
+      this.#ahead = ahead;
+      if (hasUrgent) this.#reception?.takePages((channel) => ahead.takePages(channel));
+    }
     if (!this.capabilities.multifd || ram === undefined) return;
     const pages = new PageReceivers({
       interrupt: this.#interrupt,
@@ -298,7 +360,7 @@ class Destination implements IncomingMigration {
   }
 
   #decode(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#state.status !== "active") {
+    if (!["active", ...(this.#ahead?.mayRun === true ? runningAhead : [])].includes(this.#state.status)) {
       throw migrationError("PROTOCOL_ORDER", "stream bytes came where they may not", {
         side: "destination",
         found: `${bytes.length} bytes while ${this.#state.status}`,
@@ -362,6 +424,21 @@ class Destination implements IncomingMigration {
   #now(): number {
     return this.#options.clock.nowMs();
   }
+}
+
+/** Where pages may come behind the package. */
+const runningAhead: readonly string[] = [
+  "checking",
+  "prepared",
+  "committing",
+  "resuming",
+  "postcopy-active",
+  "postcopy-recover",
+] satisfies DestinationState["status"][];
+
+/** The machine is this side's, or is being made so. */
+function isOwn(status: DestinationState["status"]): boolean {
+  return status === "committing" || status === "resuming" || status.startsWith("postcopy-");
 }
 
 function farewellOf(state: DestinationState, never: boolean): Farewell {

@@ -1,10 +1,11 @@
 // What the engine needs of the program around it: a machine, a clock with timers, and a channel. Structural, all three.
-import type { IncomingAttempt, IncomingInit, Manifest, OutgoingAttempt, Writer } from "@godwit/core";
+import type { IncomingAttempt, IncomingInit, Manifest, OutgoingAttempt, OutgoingInit, Writer } from "@godwit/core";
 
 /** A machine that can migrate. A kernel of `@godwit/core` is one. */
 export interface MigratableMachine {
   manifest(): Manifest;
-  outgoing(): OutgoingAttempt;
+  /** With `reuse`, a chunk is asked for when the one before is sent: the engine does not keep any. */
+  outgoing(init?: OutgoingInit): OutgoingAttempt;
   incoming(init?: IncomingInit): IncomingAttempt;
   /** Waits for what must not be cut in two, and holds back what would begin anew. The engine pauses right afterwards. */
   quiesce(): Promise<void>;
@@ -62,6 +63,8 @@ export interface XbzrleCounters {
 /** How the ram handler's next attempts send. */
 export interface RamSendModes {
   readonly xbzrle?: { readonly cacheBytes: number };
+  /** Post-copy may follow: what is dirty counts as what can. */
+  readonly postcopy?: boolean;
 }
 
 /** What the ram handler counted in its latest attempt to send, if there was one. */
@@ -71,6 +74,7 @@ export interface RamHandlerStatistics {
         readonly zeroPages: number;
         readonly normalPages: number;
         readonly multifdBytes: number;
+        readonly postcopyRequests?: number;
         readonly xbzrleCache?: XbzrleCounters;
       }
     | undefined;
@@ -96,6 +100,22 @@ export interface PostcopySource {
   received(idstr: string, bitmap: Uint8Array): void;
 }
 
+/** How pages came behind a machine. */
+export interface PostcopyCounters {
+  readonly faults: number;
+  readonly requestedPages: number;
+  readonly unaskedPages: number;
+  readonly ignoredPages: number;
+  /** Milliseconds. */
+  latenciesMs(): {
+    readonly count: number;
+    readonly meanMs: number;
+    readonly medianMs: number;
+    readonly p99Ms: number;
+    readonly maxMs: number;
+  };
+}
+
 /** Pages that follow a machine, at the destination. */
 export interface PostcopyDestination {
   /** Pages that came and count no more. Where the stream says so, and before anything behind that. */
@@ -106,6 +126,7 @@ export interface PostcopyDestination {
   retell(): void;
   received(idstr: string): Uint8Array;
   readonly missingPages: number;
+  statistics(): PostcopyCounters;
   /** What takes the bytes of a channel of requested pages. */
   urgent(): { push(bytes: Uint8Array): void; end(): void };
 }

@@ -10,15 +10,18 @@ import { emitSafely } from "./events.ts";
 import { loadDigests } from "./godwit/digest.ts";
 import { type Misfit, misfitError, sameManifest } from "./godwit/preamble.ts";
 import { godwitSourceWire } from "./godwit/source-wire.ts";
-import type { Channel } from "./host.ts";
+import type { Channel, MigratableRam } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
 import { capabilityHost, defaults, type OutgoingOptions, positive, progressMs, ramCountersOf } from "./options.ts";
 import { type OwnershipOffer, SourceOwnership } from "./ownership/holder.ts";
 import { type OwnershipConnection, type OwnershipResolution, resolveOwnership } from "./ownership/resolve.ts";
 import { PageSenders } from "./pages/page-senders.ts";
 import { checkedParameters, type MigrationParameters } from "./parameters.ts";
+import { SourceAhead } from "./postcopy/source-ahead.ts";
+import type { SourcePagesWire } from "./postcopy/wire.ts";
 import { PreCopy } from "./precopy.ts";
 import { tellEvery } from "./progress.ts";
+import { commandNumber, postcopyAdvise } from "./qemu/commands.ts";
 import { qemuSourceWire } from "./qemu/source-wire.ts";
 import { type MigrationInfo, queryMigrate } from "./query.ts";
 import {
@@ -29,7 +32,7 @@ import {
   sourceQueryStatus,
 } from "./source-state.ts";
 import { type MigrationStatistics, type RoundSummary, SourceRecorder } from "./statistics.ts";
-import type { Farewell, SourceWire, WireCommand } from "./wire.ts";
+import type { Farewell, Resumed, SourceWire, WireCommand } from "./wire.ts";
 
 export interface SourceEvents {
   status: [state: SourceState];
@@ -67,6 +70,18 @@ export interface OutgoingMigration {
   continue(): boolean;
   /** Runs the migration to its end, whichever that is: the report's state tells. Only once: `PROTOCOL_ORDER`. */
   run(): Promise<SourceReport>;
+  /**
+   * QEMU's `migrate-start-postcopy`: the machine goes now, and its pages follow. `CAPABILITY_CONFLICT` without the
+   * capability postcopy-ram, `PROTOCOL_ORDER` where it is too early or too late.
+   */
+  startPostcopy(): void;
+  /**
+   * QEMU's `migrate resume`: goes on with a post-copy that is paused, over another connection. Resolves when pages flow
+   * again; rejects with the reason why they do not, and it may be tried again. `PROTOCOL_ORDER` where nothing is paused.
+   */
+  recover(connect: () => Promise<Channel>): Promise<void>;
+  /** Gives up a post-copy that is paused: the report is then in doubt. False where nothing is paused. */
+  abandon(): boolean;
   /** Stops, and leaves the machine as if nothing had been. False where it is too late: the machine is given away. */
   cancel(): boolean;
   /**
@@ -108,6 +123,8 @@ class Source implements OutgoingMigration {
   #preCopy: PreCopy | undefined;
   #isQuiesced = false;
   #isPaused = false;
+  #isPostcopyWanted = false;
+  #ahead: SourceAhead | undefined;
   #sectionsTold = 0;
   #decodedBytes = 0;
   #misfits: readonly Misfit[] = [];
@@ -170,6 +187,27 @@ class Source implements OutgoingMigration {
     if (isOther) this.#preCopy?.bandwidthChanged();
   }
 
+  startPostcopy(): void {
+    const { status } = this.#state;
+    if (!this.capabilities["postcopy-ram"]) {
+      throw migrationError("CAPABILITY_CONFLICT", "post-copy needs the capability postcopy-ram", { side: "source" });
+    }
+    if (status !== "setup" && status !== "active") {
+      const detail = "post-copy is begun while a machine's memory is copied";
+      throw migrationError("PROTOCOL_ORDER", detail, { side: "source", expected: "active", found: status });
+    }
+    this.#isPostcopyWanted = true;
+  }
+
+  recover(connect: () => Promise<Channel>): Promise<void> {
+    if (this.#ahead !== undefined) return this.#ahead.recover(connect);
+    return Promise.reject(migrationError("PROTOCOL_ORDER", "there is no post-copy to recover", { side: "source" }));
+  }
+
+  abandon(): boolean {
+    return this.#ahead?.abandon() ?? false;
+  }
+
   continue(): boolean {
     if (this.#state.status !== "pre-switchover") return false;
     this.#goOn?.();
@@ -179,7 +217,7 @@ class Source implements OutgoingMigration {
   cancel(): boolean {
     const { status } = this.#state;
     if (status === "cancelling") return true;
-    if (status === "released" || isSourceOver(this.#state)) return false;
+    if (isGivenAway(status) || isSourceOver(this.#state)) return false;
     this.#move({ type: "cancel" });
     this.#interrupt.raise(migrationError("MIGRATION_CANCELLED", "the migration was cancelled", { side: "source" }));
     return true;
@@ -248,15 +286,16 @@ class Source implements OutgoingMigration {
     this.#move({ type: "accepted" });
     const attempt = await this.#setUp(wire, manifest);
     this.#move({ type: "set-up" });
-    await this.#copyWhileRunning(wire, attempt);
+    const how = await this.#copyWhileRunning(wire, attempt);
     this.#move({ type: "switch-over" });
     await this.#stopMachine();
     if (this.capabilities["pause-before-switchover"]) await this.#awaitContinue();
     this.#move({ type: "paused" });
     this.#switchoverMs = this.#now();
-    const last = await this.#sendRest(wire, attempt);
+    this.#ahead = how === "postcopy" ? this.#goAhead(wire, attempt) : undefined;
+    const last = await (this.#ahead?.sendPackage(wire) ?? this.#sendRest(wire, attempt));
     this.#recorder.sentMs = this.#now();
-    this.#recorder.pendingBytes = 0;
+    this.#recorder.pendingBytes = this.#ahead === undefined ? 0 : attempt.pending(false).canPostcopyBytes;
     this.#move({ type: "sent" });
     await this.#awaitPrepared(wire);
     this.#interrupt.check();
@@ -266,7 +305,8 @@ class Source implements OutgoingMigration {
     // destination has said that it never will.
     this.#interrupt.check();
     this.#move({ type: "released" });
-    await this.#release(wire, last);
+    await (this.#ahead?.follow(last) ?? this.#release(wire, last));
+    this.#recorder.pendingBytes = 0;
     this.#move({ type: "resumed" });
     this.#endAttempt(true);
   }
@@ -320,17 +360,45 @@ class Source implements OutgoingMigration {
   async #setUp(wire: SourceWire, manifest: Manifest): Promise<OutgoingAttempt> {
     this.#recorder.setupMs = this.#now();
     const { ram, machine } = this.#options;
-    ram?.sendBy(this.capabilities.xbzrle ? { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } } : {});
+    const { xbzrle, "postcopy-ram": postcopy } = this.capabilities;
+    ram?.sendBy({ postcopy, ...(xbzrle && { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } }) });
     await this.#openPages(wire);
-    const attempt = machine.outgoing();
+    const attempt = machine.outgoing({ reuse: true });
     this.#attempt = attempt;
-    await this.#send(wire, attempt.setup(wire.opening));
+    await this.#send(wire, attempt.setup([...wire.opening, ...this.#advice(wire)]));
     // From setup on the registry is frozen. What the destination agreed to must be what is there now.
     if (!sameManifest(manifest, this.#options.machine.manifest())) {
       throw migrationError("MANIFEST_CHANGED", "devices came or went while the migration began", { side: "source" });
     }
     this.#recorder.activeMs = this.#now();
     return attempt;
+  }
+
+  /** Before the first page the destination must know that some may be dropped again. */
+  #advice({ opening }: SourceWire): WireCommand[] {
+    const { ram } = this.#options;
+    const isSaid = opening.some(({ command }) => command === commandNumber.postcopyAdvise);
+    if (!this.capabilities["postcopy-ram"] || ram === undefined || isSaid) return [];
+    return [postcopyAdvise({ pageSizes: ram.pageBytes, targetPageBytes: ram.pageBytes })];
+  }
+
+  #goAhead(wire: SourceWire, attempt: OutgoingAttempt): SourceAhead {
+    const { clock, ram, yieldToHost, connect } = this.#options;
+    const options = {
+      clock,
+      // The capability postcopy-ram needs it.
+      ram: ram as MigratableRam,
+      attempt,
+      peerTimeoutMs: this.#peerTimeoutMs,
+      hasUrgent: this.capabilities["postcopy-preempt"],
+      parameters: () => this.#parameters,
+      yieldToHost: () => yieldToHost(),
+      connect: () => connect(),
+      send: (to: SourcePagesWire, chunks: Iterable<Uint8Array>) => this.#send(to, chunks),
+      move: (event: SourceEvent) => this.#move(event),
+      running: (resumed: Resumed | undefined) => this.#runsThere(resumed),
+    };
+    return new SourceAhead(options, wire, this.#interrupt);
   }
 
   async #openPages(wire: SourceWire): Promise<void> {
@@ -349,7 +417,7 @@ class Source implements OutgoingMigration {
     sendOver(this.#pages.sinks);
   }
 
-  async #copyWhileRunning(wire: SourceWire, attempt: OutgoingAttempt): Promise<void> {
+  async #copyWhileRunning(wire: SourceWire, attempt: OutgoingAttempt): Promise<"switch-over" | "postcopy"> {
     const options = this.#options;
     this.#preCopy = new PreCopy({
       clock: options.clock,
@@ -362,6 +430,7 @@ class Source implements OutgoingMigration {
       throttle: this.#throttle,
       canThrottle: options.machine.throttle !== undefined,
       canPostcopy: this.capabilities["postcopy-ram"],
+      postcopyRequested: () => this.#isPostcopyWanted,
       ...this.#preCopyLimits,
       whenNotConverging: options.whenNotConverging ?? "continue",
       yieldToHost: () => options.yieldToHost(),
@@ -373,7 +442,7 @@ class Source implements OutgoingMigration {
       judged: (verdict) => this.#emit("verdict", verdict),
     });
     this.#preCopy.received(this.#decodedBytes);
-    await this.#preCopy.run();
+    return await this.#preCopy.run();
   }
 
   async #stopMachine(): Promise<void> {
@@ -403,7 +472,7 @@ class Source implements OutgoingMigration {
       this.#interrupt.raise(migrationError("SWITCHOVER_TIMEOUT", detail, { side: "source" }));
     });
     try {
-      await wire.prepared();
+      await (this.#ahead?.packaged() ?? wire.prepared());
     } finally {
       stop();
     }
@@ -411,18 +480,22 @@ class Source implements OutgoingMigration {
 
   async #release(wire: SourceWire, last: Uint8Array | undefined): Promise<void> {
     if (last !== undefined) this.#recorder.sentBytes += last.length;
-    const { prepareMs, commitMs } = await wire.release(last);
-    this.#recorder.runningMs = this.#recorder.endMs = this.#now();
+    this.#runsThere(await wire.release(last));
+    this.#recorder.endMs = this.#now();
+  }
+
+  #runsThere({ prepareMs, commitMs }: Partial<Resumed> = {}): void {
+    this.#recorder.runningMs = this.#now();
     if (prepareMs !== undefined && commitMs !== undefined) this.#recorder.destinationMs = prepareMs + commitMs;
   }
 
-  async #send(wire: SourceWire, chunks: Iterable<Uint8Array>): Promise<void> {
+  async #send(wire: SourcePagesWire, chunks: Iterable<Uint8Array>): Promise<void> {
     for (const chunk of chunks) await this.#sendChunk(wire, chunk);
     await wire.flush();
     this.#tellSections();
   }
 
-  async #sendChunk(wire: SourceWire, chunk: Uint8Array): Promise<void> {
+  async #sendChunk(wire: SourcePagesWire, chunk: Uint8Array): Promise<void> {
     this.#recorder.sentBytes += chunk.length;
     await wire.send(chunk);
     await this.#pages?.room();
@@ -453,7 +526,7 @@ class Source implements OutgoingMigration {
   async #giveUp(error: MigrationError): Promise<void> {
     this.#recorder.endMs = this.#now();
     this.#unthrottle();
-    if (this.#state.status === "released") {
+    if (isGivenAway(this.#state.status)) {
       const isOurs = this.#wire?.peerWillNever === true && (await this.#takeBack());
       this.#endAttempt(false);
       if (isOurs) return this.#move({ type: "returned", error: this.#resumeHere() ?? error });
@@ -514,7 +587,11 @@ class Source implements OutgoingMigration {
   async #hangUp(): Promise<void> {
     if (this.#state.status === "completed") void this.#pages?.close();
     else this.#pages?.abort(this.#interrupt.reason);
-    await this.#wire?.close(farewellOf(this.#state));
+    // After a recovery the connection is another one, which knows no farewell but its end.
+    const { kind } = farewellOf(this.#state);
+    const later = this.#ahead?.wire;
+    if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state));
+    else await later.close({ kind: kind === "completed" ? kind : "in-doubt" });
   }
 
   #tellSections(): void {
@@ -537,6 +614,11 @@ class Source implements OutgoingMigration {
   #now(): number {
     return this.#options.clock.nowMs();
   }
+}
+
+/** The destination may run the machine, or does. */
+function isGivenAway(status: SourceState["status"]): boolean {
+  return status === "released" || status.startsWith("postcopy-");
 }
 
 function farewellOf(state: SourceState): Farewell {

@@ -159,7 +159,19 @@ describe("the source's transitions", () => {
     const words = (Object.keys(sourceTransitions) as SourceStatus[]).map((status) =>
       sourceQueryStatus({ status } as SourceState),
     );
-    const qemu = ["none", "setup", "active", "pre-switchover", "device", "completed", "cancelling", "cancelled", "failed", "in-doubt", "lost"];
+    const qemu = [
+      "none",
+      "setup",
+      "active",
+      "pre-switchover",
+      "device",
+      "completed",
+      "cancelling",
+      "cancelled",
+      "failed",
+      "in-doubt",
+      "lost",
+    ];
     expect([...new Set(words)].sort()).toEqual(qemu.sort());
     expect(isSourceOver({ status: "cancelling" })).toBe(false);
     expect(isSourceOver({ status: "cancelled" })).toBe(true);
@@ -200,7 +212,11 @@ describe("the destination's transitions", () => {
   it("say who owned the machine when it failed", () => {
     const fail = { type: "fail", error } as const;
     expect(nextDestinationState({ status: "prepared" }, fail)).toEqual({ status: "failed", error, ownership: "none" });
-    expect(nextDestinationState({ status: "committing" }, fail)).toEqual({ status: "failed", error, ownership: "none" });
+    expect(nextDestinationState({ status: "committing" }, fail)).toEqual({
+      status: "failed",
+      error,
+      ownership: "none",
+    });
     expect(nextDestinationState({ status: "resuming" }, fail)).toEqual({ status: "failed", error, ownership: "taken" });
   });
 

@@ -14,6 +14,7 @@ import {
   type Manifest,
   type MergedInit,
   type OutgoingAttempt,
+  type OutgoingInit,
   type PluggedDevice,
   type Plugin,
   type Producer,
@@ -109,7 +110,7 @@ export interface Kernel extends KernelForPlugins {
    */
   restore(bytes: Uint8Array): LoadReport;
   /** The engine's side of a live migration. `ATTEMPT_ACTIVE` while the machine is being saved or sent. */
-  outgoing(): OutgoingAttempt;
+  outgoing(init?: OutgoingInit): OutgoingAttempt;
   incoming(init?: IncomingInit): IncomingAttempt;
 }
 
@@ -379,11 +380,11 @@ class KernelImplementation implements Kernel {
     }
   }
 
-  outgoing(): OutgoingAttempt {
-    return this.#outgoing({});
+  outgoing(init: OutgoingInit = {}): OutgoingAttempt {
+    return this.#outgoing(init);
   }
 
-  #outgoing(writer: StreamWriterOptions): Outgoing {
+  #outgoing(writer: StreamWriterOptions & OutgoingInit): Outgoing {
     // Iterable handlers keep one attempt's account of what was sent; a second would end the first.
     if (this.#sending || this.#takingOver) {
       const detail = this.#sending ? "the machine is being saved or sent already" : "a state is being put in place";

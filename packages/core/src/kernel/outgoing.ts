@@ -1,6 +1,6 @@
 // One attempt to send the machine: setup, iterate, and complete or post-copy, in QEMU's order on the wire (wire reference
 // 4, 9.3).
-import type { IterableInit, OutgoingAttempt, Pending, SectionSummary, StreamCommand } from "../contract.ts";
+import type { IterableInit, OutgoingAttempt, OutgoingInit, Pending, SectionSummary, StreamCommand } from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import type { Configuration } from "../stream/configuration.ts";
@@ -26,6 +26,7 @@ export class Outgoing implements OutgoingAttempt {
   readonly #configuration: Configuration;
   readonly #writer: StreamWriter;
   readonly #onEnd: () => void;
+  readonly #reuse: boolean;
   /** Handlers that this attempt has set up, and must clean up. */
   readonly #begun: IterableInit[] = [];
   #step: Step = "new";
@@ -37,9 +38,10 @@ export class Outgoing implements OutgoingAttempt {
     registry: Registry,
     clock: VirtualClock,
     configuration: Configuration,
-    options: StreamWriterOptions,
+    options: StreamWriterOptions & OutgoingInit,
     onEnd: () => void,
   ) {
+    this.#reuse = options.reuse ?? false;
     this.#registry = registry;
     this.#clock = clock;
     this.#configuration = configuration;
@@ -213,7 +215,8 @@ export class Outgoing implements OutgoingAttempt {
     yield* this.#flush(0);
     this.#finish(describe);
     yield* this.#flush(0);
-    this.#step = "completed";
+    // The end of post-copy may be lost on its way, and come again by another connection.
+    if (describe === undefined) this.#step = "completed";
   }
 
   #commands(commands: readonly StreamCommand[]): void {
@@ -291,7 +294,16 @@ export class Outgoing implements OutgoingAttempt {
   }
 
   *#flush(over: number = chunkBytes): Iterable<Uint8Array> {
-    if (this.#writer.out.pos > over) yield this.#take();
+    if (this.#writer.out.pos > over) yield this.#reuse ? this.#lend() : this.#take();
+  }
+
+  /** A view: what is written next comes only when the caller asks for it. */
+  #lend(): Uint8Array {
+    const { out } = this.#writer;
+    const chunk = out.written();
+    this.#flushed += chunk.length;
+    out.pos = 0;
+    return chunk;
   }
 
   #take(): Uint8Array {

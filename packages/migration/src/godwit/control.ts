@@ -219,7 +219,9 @@ const decoders: Decoders = {
   "ownership-query": (body) => ({ kind: "ownership-query", ...ownershipOf(body, "ownership-query") }),
   "ownership-answer": (body) => {
     const answer = fields.text(body, "answer", "ownership-answer");
-    if (!ownershipWords.includes(answer)) throw fields.wrong("ownership-answer.answer", ownershipWords.join(", "), answer);
+    if (!ownershipWords.includes(answer)) {
+      throw fields.wrong("ownership-answer.answer", ownershipWords.join(", "), answer);
+    }
     return { kind: "ownership-answer", ...ownershipOf(body, "ownership-answer"), answer: answer as OwnershipWord };
   },
 };

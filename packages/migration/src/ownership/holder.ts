@@ -67,12 +67,20 @@ export class BoundedRecord {
     rule: (found: OwnershipRecord | undefined) => OwnershipRecord,
   ): Promise<OwnershipRecord> {
     const found = await this.read(machine);
-    const next = rule(found);
+    const next = this.#allowed(() => rule(found));
     const record = this.#peer === undefined ? next : { ...next, peer: this.#peer };
     if (isSameRecord(record, found)) return record;
     this.#writing = this.#log.write(record, found);
     await this.#bounded(this.#writing);
     return record;
+  }
+
+  #allowed(rule: () => OwnershipRecord): OwnershipRecord {
+    try {
+      return rule();
+    } catch (error) {
+      throw isMigrationError(error) ? error.at({ side: this.#side }) : error;
+    }
   }
 
   /** A write that was given up may still be under way: what stands on the disk is known only after it. */

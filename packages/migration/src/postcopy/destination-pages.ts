@@ -34,6 +34,8 @@ export class DestinationPages {
   #connection: DestinationConnection | undefined;
   #phase: Phase = "none";
   #urgent: Promise<void> | undefined;
+  #urgentChannel: Channel | undefined;
+  #onUrgent: (() => void) | undefined;
 
   constructor(options: DestinationPagesOptions) {
     this.#options = options;
@@ -82,8 +84,10 @@ export class DestinationPages {
     this.#connection = connection;
   }
 
-  disconnect(): void {
+  disconnect(error: unknown): void {
     this.#connection = undefined;
+    this.#urgentChannel?.abort(error);
+    this.#urgentChannel = undefined;
   }
 
   /** A connection for pages that were asked for. `PROTOCOL_ORDER` for a second one. */
@@ -95,12 +99,19 @@ export class DestinationPages {
       connection?.interrupt.raise(error);
       return;
     }
+    this.#urgentChannel = channel;
+    this.#onUrgent?.();
     this.#urgent = this.#readUrgent(connection, channel);
     this.#urgent.catch((error: unknown) => connection.interrupt.raise(asMigrationError(error, "destination")));
   }
 
-  /** Resolves when the connection for pages that were asked for, if there is one, has come to its end. */
+  /** Resolves when the connection for pages that were asked for has come, and come to its end. */
   async urgentEnded(): Promise<void> {
+    if (this.#urgent === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#onUrgent = resolve;
+      });
+    }
     await this.#urgent;
   }
 

@@ -120,7 +120,8 @@ export class SourcePages {
         await connection.interrupt.wait(yieldToHost());
       }
       await this.#endUrgent(connection);
-      await connection.send(attempt.finish());
+      // All of it at once: a section that was begun for one connection must not be ended on another.
+      await connection.send([...attempt.finish()]);
     } finally {
       this.#connection = undefined;
     }

@@ -2,17 +2,17 @@
 import {
   answerOwnership,
   type Channel,
+  type DestinationState,
   type HostClock,
   incomingMigration,
-  memoryOwnershipLog,
   mayRun,
+  memoryOwnershipLog,
+  type OutgoingMigration,
   type OwnershipLog,
   type OwnershipResolution,
   outgoingMigration,
-  type OutgoingMigration,
   resolveOwnership,
   type SourceState,
-  type DestinationState,
 } from "@godwit/migration";
 import { memoryPair } from "@godwit/transport";
 import { ManualClock, turn } from "../support/clock.ts";
@@ -108,7 +108,8 @@ class Process {
       void turn().then(() => this.die());
       return never as T;
     }
-    if (isWrite && what === "fail-done") return (done as Promise<void>).then(() => Promise.reject(new Error("EIO"))) as T;
+    if (isWrite && what === "fail-done")
+      return (done as Promise<void>).then(() => Promise.reject(new Error("EIO"))) as T;
     return done;
   }
 
@@ -211,9 +212,11 @@ export class World {
       () => {},
     );
     let isOver = false;
-    asking.finally(() => {
-      isOver = true;
-    }).catch(() => {});
+    asking
+      .finally(() => {
+        isOver = true;
+      })
+      .catch(() => {});
     await this.#until(() => isOver);
     return resolution ?? asking;
   }

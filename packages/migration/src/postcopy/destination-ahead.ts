@@ -1,0 +1,197 @@
+// Post-copy at the destination, from the package to the last page: over one connection, or over as many as it takes.
+import type { IncomingAttempt, MigrationError } from "@godwit/core";
+import { asMigrationError, migrationError } from "../codes.ts";
+import type { DestinationEvent } from "../destination-state.ts";
+import type { Channel, HostClock, MigratableRam } from "../host.ts";
+import { Interrupt } from "../interrupt.ts";
+import type { DestinationWire, WireCommand } from "../wire.ts";
+import { type DestinationConnection, DestinationPages } from "./destination-pages.ts";
+import { Recovery } from "./recovery.ts";
+import type { DestinationPagesWire, DestinationPostcopyWire } from "./wire.ts";
+
+export interface DestinationAheadOptions {
+  readonly clock: HostClock;
+  readonly ram: MigratableRam;
+  readonly peerTimeoutMs: number;
+  /** The capability postcopy-preempt. */
+  readonly hasUrgent: boolean;
+  move(event: DestinationEvent): void;
+}
+
+/** What was missing when the machine began to run, and how the rest came. */
+export interface PostcopyReport {
+  /** When the guest's first instruction could run here. */
+  readonly missingPages: number;
+  readonly faults: number;
+  readonly requestedPages: number;
+  /** Pages that came without being asked for, and those that came again and were not taken. */
+  readonly unaskedPages: number;
+  readonly ignoredPages: number;
+  /** From a request to its page. Milliseconds. */
+  readonly latency: {
+    readonly count: number;
+    readonly meanMs: number;
+    readonly medianMs: number;
+    readonly p99Ms: number;
+    readonly maxMs: number;
+  };
+  readonly recoveries: number;
+}
+
+export class DestinationAhead {
+  readonly #options: DestinationAheadOptions;
+  readonly #pages: DestinationPages;
+  readonly #recovery: Recovery;
+  #wire: DestinationPagesWire;
+  #interrupt: Interrupt;
+  #missingPages: number | undefined;
+  #recoveries = 0;
+
+  constructor(options: DestinationAheadOptions, wire: DestinationWire, interrupt: Interrupt) {
+    this.#options = options;
+    this.#pages = new DestinationPages(options);
+    this.#recovery = new Recovery("destination", options.clock, options.peerTimeoutMs);
+    this.#wire = wire;
+    this.#interrupt = interrupt;
+    this.#pages.connect(this.#connection());
+  }
+
+  /** A command of the stream; false: it is not of post-copy. */
+  command(command: WireCommand & { readonly name: string; readonly offset: number }): boolean {
+    return this.#pages.command(command);
+  }
+
+  /** The package has come whole. */
+  get mayRun(): boolean {
+    return this.#pages.mayRun;
+  }
+
+  takePages(channel: Channel): void {
+    this.#pages.takeUrgent(channel);
+  }
+
+  /** The machine is about to run. */
+  counted(): void {
+    this.#missingPages = this.#options.ram.postcopyDestination.missingPages;
+  }
+
+  /**
+   * The machine runs here: takes what is left. A connection that breaks is waited for: this rejects only where somebody
+   * has called `abandon`.
+   */
+  async follow(
+    incoming: IncomingAttempt,
+    times: { readonly prepareMs: number; readonly commitMs: number },
+  ): Promise<void> {
+    let isTold = false;
+    for (;;) {
+      try {
+        if (!isTold) await talkOf(this.#wire).running(times);
+        isTold = true;
+        await talkOf(this.#wire).finished(() => this.#urgentEnded());
+        incoming.end();
+        return;
+      } catch (error) {
+        isTold = true;
+        await this.#pause(incoming, asMigrationError(error, "destination"));
+      }
+    }
+  }
+
+  complete(): Promise<void> {
+    return talkOf(this.#wire).complete();
+  }
+
+  recover(accept: () => Promise<Channel>): Promise<void> {
+    return this.#recovery.recover(accept);
+  }
+
+  abandon(): boolean {
+    return this.#recovery.abandon();
+  }
+
+  get wire(): DestinationPagesWire {
+    return this.#wire;
+  }
+
+  report(): PostcopyReport | undefined {
+    if (this.#missingPages === undefined) return undefined;
+    const { latenciesMs, ...counted } = this.#options.ram.postcopyDestination.statistics();
+    return { missingPages: this.#missingPages, ...counted, latency: latenciesMs(), recoveries: this.#recoveries };
+  }
+
+  async #pause(incoming: IncomingAttempt, error: MigrationError): Promise<void> {
+    const wire = this.#wire;
+    this.#interrupt.raise(error);
+    this.#pages.disconnect(error);
+    this.#options.move({ type: "connection-lost", error });
+    // Nothing waits for a connection that is broken.
+    wire.close({ kind: "lost" }).catch(() => {});
+    for (;;) {
+      const accept = await this.#recovery.wanted(error);
+      this.#options.move({ type: "recover" });
+      try {
+        await this.#reconnect(wire, accept, incoming);
+        this.#options.move({ type: "running" });
+        this.#recoveries++;
+        this.#recovery.done();
+        return;
+      } catch (problem) {
+        const known = asMigrationError(problem, "destination");
+        this.#pages.disconnect(known);
+        this.#options.move({ type: "connection-lost", error: known });
+        this.#recovery.failed(known);
+      }
+    }
+  }
+
+  async #reconnect(
+    before: DestinationPagesWire,
+    accept: () => Promise<Channel>,
+    incoming: IncomingAttempt,
+  ): Promise<void> {
+    const interrupt = new Interrupt();
+    const channel = await this.#recovery.open(accept, interrupt);
+    try {
+      incoming.restart();
+      this.#wire = await talkOf(before).resume(channel, interrupt);
+      this.#interrupt = interrupt;
+      const resumed = this.#pages.resume(this.#connection());
+      await this.#recovery.soon(resumed, interrupt, "the source does not take what this side says");
+      if (this.#options.hasUrgent) void this.#takeUrgent(accept, interrupt);
+    } catch (error) {
+      interrupt.raise(asMigrationError(error, "destination"));
+      channel.abort(error);
+      throw error;
+    }
+  }
+
+  async #urgentEnded(): Promise<void> {
+    if (!this.#options.hasUrgent) return;
+    const detail = "the connection for pages that are asked for does not come to its end";
+    await this.#recovery.soon(this.#pages.urgentEnded(), this.#interrupt, detail);
+  }
+
+  /** The connection for pages that are asked for comes behind the main one. */
+  async #takeUrgent(accept: () => Promise<Channel>, interrupt: Interrupt): Promise<void> {
+    try {
+      this.#pages.takeUrgent(await this.#recovery.open(accept, interrupt));
+    } catch (error) {
+      interrupt.raise(asMigrationError(error, "destination"));
+    }
+  }
+
+  #connection(): DestinationConnection {
+    const wire = this.#wire;
+    return {
+      interrupt: this.#interrupt,
+      say: (message) => talkOf(wire).say(message),
+      readPages: (channel) => wire.readPages(channel),
+    };
+  }
+}
+
+function talkOf(wire: { readonly postcopy?: DestinationPostcopyWire | undefined }): DestinationPostcopyWire {
+  if (wire.postcopy !== undefined) return wire.postcopy;
+  throw migrationError("PROTOCOL_ORDER", "this connection knows no post-copy", { side: "destination" });
+}
