@@ -3,6 +3,11 @@
 /**
  * One connection. Bytes arrive whole and in order, or the channel fails; chunk boundaries mean nothing.
  *
+ * A channel keeps little itself: of what is sent nothing (a send waits with the caller's own buffer until the system below
+ * has it), of what arrives one chunk beyond what a reader has asked for. Two keep more, and say how much: memory what
+ * `bufferBytes` allows, a WebSocket 1 MiB each way, for it has no back-pressure of its own. So whoever counts what it has
+ * handed over and not seen resolved knows what a channel holds, and a channel need not tell.
+ *
  * ```mermaid
  * stateDiagram-v2
  *   [*] --> open
@@ -30,7 +35,8 @@ export interface Channel {
   receive(): AsyncIterable<Uint8Array>;
   /**
    * Ends the channel in good order: the peer gets all that was sent, then the end. What the peer still sends is thrown
-   * away. Resolves when the last byte is handed over, or the channel failed instead.
+   * away. Resolves when the last byte is handed over, or the channel failed instead. Where the end itself can fail, it
+   * rejects with `TRANSPORT_CLOSED`: a file that cannot take its name, a command that ends with another code than 0.
    */
   close(): Promise<void>;
   /**

@@ -1,6 +1,7 @@
 // fd:NUMBER: a descriptor that was inherited, such as a socket that a parent has connected, a pipe, or an open file. It
 // belongs to the channel from then on, and is closed with it.
-import { createWriteStream, fstatSync, type Stats } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, createWriteStream, fstatSync, type Stats } from "node:fs";
 import net from "node:net";
 import { Readable, type Writable } from "node:stream";
 import { arrivalQueue } from "./arrivals.ts";
@@ -21,7 +22,7 @@ import { addressOf } from "./uri.ts";
 export async function connect(uri: string): Promise<Channel> {
   const { fd, stats } = descriptor(uri);
   if (stats.isSocket()) return socketChannel(fd);
-  if (stats.isFIFO()) return pipeChannel(undefined, writablePipe(fd));
+  if (stats.isFIFO()) return pipeChannel(fd, true);
   const nothing = async (): Promise<void> => {};
   return new FileWriter({ handle: openFileOf(fd), offset: undefined, complete: nothing, discard: nothing });
 }
@@ -31,7 +32,7 @@ export async function listen(uri: string): Promise<Listener> {
   const { fd, stats } = descriptor(uri);
   const arrivals = arrivalQueue(uri);
   if (stats.isSocket()) arrivals.offer(await socketChannel(fd));
-  else if (stats.isFIFO()) arrivals.offer(pipeChannel(readablePipe(fd), undefined));
+  else if (stats.isFIFO()) arrivals.offer(pipeChannel(fd, false));
   else arrivals.offer(new FileReader(openFileOf(fd), undefined));
   return { uri, accept: () => arrivals.accept(), close: async () => arrivals.close() };
 }
@@ -68,12 +69,37 @@ function readablePipe(fd: number): Readable {
   return new net.Socket({ fd, readable: true, writable: false });
 }
 
+/** Bun's sockets take no pipe. */
 function writablePipe(fd: number): Writable {
   if (bun !== undefined) return createWriteStream("", { fd });
   return new net.Socket({ fd, readable: false, writable: true });
 }
 
-function pipeChannel(input: Readable | undefined, output: Writable | undefined): Channel {
+/** Deno's sockets take none either, and its files stop the whole process where a pipe does not go on: `cat` goes between. */
+function throughCat(fd: number, outgoing: boolean): Channel {
+  const child = spawn("cat", [], { stdio: outgoing ? ["pipe", fd, "ignore"] : [fd, "pipe", "ignore"] });
+  closeSync(fd);
+  const failed = (found: string): object => ({
+    failure: transportError("TRANSPORT_CLOSED", "the pipe broke", { found: `fd:${fd}: ${found}` }),
+  });
+  const ended = new Promise<object>((resolve) => {
+    child.once("error", (error) => resolve(failed(error.message)));
+    child.once("exit", (code, signal) => resolve(code === 0 ? {} : failed(`cat: ${signal ?? code}`)));
+  });
+  return streamChannel({
+    input: child.stdout ?? undefined,
+    output: child.stdin ?? undefined,
+    ended,
+    waitForEnd: outgoing,
+    lingerMs: 0,
+    break: () => child.kill("SIGKILL"),
+  });
+}
+
+function pipeChannel(fd: number, outgoing: boolean): Channel {
+  if ("deno" in process.versions) return throughCat(fd, outgoing);
+  const input = outgoing ? undefined : readablePipe(fd);
+  const output = outgoing ? writablePipe(fd) : undefined;
   const stream = input ?? output;
   const ended = new Promise<object>((resolve) => {
     stream?.once("close", () => resolve({}));

@@ -33,8 +33,8 @@ export interface SocketTraits {
   readonly reset?: () => void;
   /** Lets bytes in from the network, or none, where pausing the socket is not enough. */
   readonly gate?: (open: boolean) => void;
-  /** What it takes at once and calls written, though it only lies in a buffer: more is not given it at a time. Bytes. */
-  readonly pieceBytes?: number;
+  /** It takes whatever it is given: so it is given so much at a time, and no more before there is room. */
+  readonly pieces?: { readonly bytes: number; readonly room: () => Promise<void> };
 }
 
 /** A channel over a socket that is connected. */
@@ -83,6 +83,8 @@ class SocketChannel implements Channel {
   readonly #arrived: Uint8Array[] = [];
   readonly #sends = new Set<(error: unknown) => void>();
   #failure: { readonly error: unknown } | undefined;
+  /** The sends that go in pieces, one after another; never rejects. */
+  #tail: Promise<void> = Promise.resolve();
   #reading = false;
   #paused = true;
   #peerClosed = false;
@@ -112,14 +114,18 @@ class SocketChannel implements Channel {
       // Nothing is not written: as a record of TLS it would be an error on Deno.
       if (bytes.length === 0) return resolve();
       this.#sends.add(reject);
-      // The callback comes when the operating system has the bytes: from then on the buffer is the caller's again.
-      const { pieceBytes = bytes.length } = this.#traits;
-      let at = 0;
-      for (; at + pieceBytes < bytes.length; at += pieceBytes) this.#socket.write(bytes.subarray(at, at + pieceBytes));
-      this.#socket.write(bytes.subarray(at), (error) => {
-        if (error) this.#fail(this.#brokenBy(error));
-        if (this.#sends.delete(reject)) resolve();
-      });
+      const { pieces } = this.#traits;
+      if (pieces === undefined) this.#write(bytes, resolve, reject);
+      else {
+        this.#tail = this.#tail.then(async () => {
+          for (let at = 0; at < bytes.length && this.#failure === undefined; at += pieces.bytes) {
+            const piece = bytes.subarray(at, at + pieces.bytes);
+            await new Promise<void>((written) => this.#socket.write(piece, (error) => this.#written(error, written)));
+            await pieces.room();
+          }
+          if (this.#sends.delete(reject)) resolve();
+        });
+      }
     });
   }
 
@@ -187,14 +193,31 @@ class SocketChannel implements Channel {
     this.#wake();
     if (this.#failure !== undefined || socket.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
-      socket.setTimeout(lingerMs, () => socket.destroy());
+      // Bun's own sockets, where they are behind a plain stream, have neither.
+      socket.setTimeout?.(lingerMs, () => socket.destroy());
       socket.once("close", () => resolve());
-      socket.end(() => {
-        socket.unref();
-        resolve();
-      });
+      void this.#tail.then(() =>
+        socket.end(() => {
+          socket.unref?.();
+          resolve();
+        }),
+      );
       this.#read();
     });
+  }
+
+  #write(bytes: Uint8Array, resolve: () => void, reject: (error: unknown) => void): void {
+    // The callback comes when the operating system has the bytes: from then on the buffer is the caller's again.
+    this.#socket.write(bytes, (error) => {
+      this.#written(error, () => {
+        if (this.#sends.delete(reject)) resolve();
+      });
+    });
+  }
+
+  #written(error: unknown, done: () => void): void {
+    if (error) this.#fail(this.#brokenBy(error));
+    done();
   }
 
   #brokenBy(error: unknown): unknown {

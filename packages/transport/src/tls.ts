@@ -5,6 +5,7 @@
 // with servers that look at it themselves. So two peers of ours agree, in the handshake (ALPN), on one byte with which the
 // server says that it accepts; connecting waits for it. Whoever does not offer or take that, QEMU for one, gets TLS and
 // the stream and nothing else, and a client is told of a refusal when it next sends or reads.
+import { createPrivateKey } from "node:crypto";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import nodeTls from "node:tls";
@@ -24,7 +25,7 @@ const acceptance = { protocol: "godwit-accepts/1", byte: 0x06 } as const;
 /** How long a peer may take for its handshake. Milliseconds. */
 const handshakeTimeoutMs = 30_000;
 
-/** Deno encrypts what it is given and says that it is written. Bytes. */
+/** Deno encrypts all that it is given, and says that it is written: it is given this at a time. Bytes. */
 const pieceBytes = 256 * 1024;
 
 /**
@@ -77,10 +78,7 @@ function listenerOf(server: net.Server, uri: string, options: TlsOptions): Liste
     handshaking.add(raw);
     served(raw, uri, options)
       .then((channel) => arrivals.offer(channel))
-      .catch((error: MigrationError) => {
-        raw.destroy();
-        options.onRefused?.(error);
-      })
+      .catch((error: MigrationError) => options.onRefused?.(error))
       .finally(() => handshaking.delete(raw));
   });
   server.on("error", () => arrivals.close());
@@ -117,13 +115,16 @@ function served(raw: net.Socket, uri: string, options: TlsOptions): Promise<Chan
     server.on("tlsClientError", (error, socket) => {
       failed(credentialsError(error, uri) ?? brokenOff(uri, error));
       socket.destroy();
+      raw.destroy();
     });
     server.on("secureConnection", (socket) => {
       clearTimeout(timer);
       if (settings.requestCert === true && !socket.authorized) {
         const found = `${uri}: ${socket.authorizationError ?? "no certificate"}`;
         failed(transportError("TRANSPORT_CREDENTIALS", "a client's certificate is not the right one", { found }));
-        socket.destroy();
+        // Not at once: in TLS 1.2 the client waits for the handshake's last message.
+        socket.on("error", () => {});
+        socket.end(() => socket.destroy());
         return;
       }
       const channel = channelOf(socket, carrier, uri);
@@ -142,6 +143,8 @@ function requireIdentity(options: TlsOptions, uri: string): void {
     });
   }
   try {
+    const { key, passphrase } = options;
+    if (typeof key === "string") createPrivateKey({ key, ...(passphrase !== undefined && { passphrase }) });
     nodeTls.createSecureContext(sharedOptions(options));
   } catch (cause) {
     throw unusable(uri, cause);
@@ -153,13 +156,15 @@ interface Carrier {
   readonly raw: net.Socket;
   readonly stream: Duplex;
   readonly gate?: (open: boolean) => void;
+  readonly room: () => Promise<void>;
 }
 
 function carrierOf(raw: net.Socket): Carrier {
   raw.setKeepAlive(true, keepAliveMs);
-  if (!("deno" in process.versions)) return { raw, stream: raw };
+  const room = async (): Promise<void> => {};
+  if (!("deno" in process.versions)) return { raw, stream: raw, room };
   const stream = gatedSocket(raw);
-  return { raw, stream, gate: (open) => stream.gate(open) };
+  return { raw, stream, gate: (open) => stream.gate(open), room: () => stream.room() };
 }
 
 function unusable(uri: string, cause: unknown): MigrationError {
@@ -247,7 +252,7 @@ function prefixed(first: Uint8Array, channel: Channel): Channel {
   };
 }
 
-function channelOf(socket: nodeTls.TLSSocket, { raw, gate }: Carrier, uri: string): Channel {
+function channelOf(socket: nodeTls.TLSSocket, { raw, gate, room }: Carrier, uri: string): Channel {
   socket.once("close", () => raw.destroy());
   return channelOver(socket, {
     errorOf: (error) => credentialsError(error, uri),
@@ -255,7 +260,7 @@ function channelOf(socket: nodeTls.TLSSocket, { raw, gate }: Carrier, uri: strin
       raw.resetAndDestroy();
       socket.destroy();
     },
-    ...(gate !== undefined && { gate, pieceBytes }),
+    ...(gate !== undefined && { gate, pieces: { bytes: pieceBytes, room } }),
   });
 }
 

@@ -1,5 +1,9 @@
 import { readFileSync } from "node:fs";
-import { tls } from "@godwit/transport/tls";
+import net from "node:net";
+import nodeTls from "node:tls";
+import type { Listener } from "@godwit/transport";
+import { type TlsOptions, tls } from "@godwit/transport/tls";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { transportCompliance } from "./compliance.ts";
 
 const pem = (name: string): string => readFileSync(new URL(`certificates/${name}.pem`, import.meta.url), "utf8");
@@ -19,3 +23,171 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     boundBytes: 64 * 1024 * 1024,
   });
 }
+
+const stranger = { cert: pem("stranger"), key: pem("stranger-key") };
+
+/** Listens, and notes whom the listener turned away. */
+async function listener(options: TlsOptions): Promise<{ uri: string; refused: string[]; listener: Listener }> {
+  const refused: string[] = [];
+  const opened = await tls({ ...server, ...options, onRefused: ({ code }) => refused.push(code) }).listen(
+    "tls:127.0.0.1:0",
+  );
+  onTestFinished(() => opened.close());
+  return { uri: opened.uri, refused, listener: opened };
+}
+
+/** The channel works: connecting was more than a handshake. */
+async function talk(from: TlsOptions, { uri, listener }: { uri: string; listener: Listener }): Promise<void> {
+  const [here, there] = await Promise.all([tls(from).connect(uri), listener.accept()]);
+  await here.send(Uint8Array.of(1, 2, 3));
+  await there.send(Uint8Array.of(4));
+  const [read] = [await there.receive()[Symbol.asyncIterator]().next()];
+  expect(Array.from(read.value ?? [])).toEqual([1, 2, 3]);
+  expect(Array.from((await here.receive()[Symbol.asyncIterator]().next()).value ?? [])).toEqual([4]);
+  for (const channel of [here, there]) channel.abort(new Error("the test is over"));
+}
+
+for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+  const versions = { minVersion: version, maxVersion: version };
+
+  describe(`credentials of ${version}`, () => {
+    it("of a client that shows none, or a stranger's, are refused while it connects, and the next is served", async () => {
+      const opened = await listener({ ca, ...versions });
+      const accepting = opened.listener.accept();
+      for (const wrong of [{}, stranger]) {
+        const connecting = tls({ ca, hostname: "localhost", ...wrong, ...versions }).connect(opened.uri);
+        await expect(connecting).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+      }
+      await vi.waitUntil(() => opened.refused.length === 2);
+      expect(opened.refused).toEqual(["TRANSPORT_CREDENTIALS", "TRANSPORT_CREDENTIALS"]);
+      const right = tls({ ca, hostname: "localhost", ...client, ...versions });
+      const [here, there] = await Promise.all([right.connect(opened.uri), accepting]);
+      for (const channel of [here, there]) channel.abort(new Error("the test is over"));
+      expect(opened.refused.length).toBe(2);
+    });
+
+    it("of a client are not asked for where nobody is said to sign them", async () => {
+      const opened = await listener(versions);
+      await talk({ ca, hostname: "localhost", ...versions }, opened);
+    });
+
+    it("of a server are refused by a client that does not know its authority, or asked for another", async () => {
+      const opened = await listener(versions);
+      const wrong: TlsOptions[] = [
+        { hostname: "localhost" },
+        { ca: pem("stranger-authority"), hostname: "localhost" },
+        { ca, hostname: "elsewhere.example" },
+      ];
+      for (const options of wrong) {
+        const connecting = tls({ ...options, ...versions }).connect(opened.uri);
+        await expect(connecting).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+      }
+      // The address's own host is the name where none is given.
+      await talk({ ca, ...versions }, await listener(versions));
+      const elsewhere = await listener({ cert: pem("elsewhere"), key: pem("elsewhere-key"), ...versions });
+      await expect(tls({ ca, ...versions }).connect(elsewhere.uri)).rejects.toMatchObject({
+        code: "TRANSPORT_CREDENTIALS",
+      });
+      const again = await listener({ cert: pem("elsewhere"), key: pem("elsewhere-key"), ...versions });
+      await talk({ ca, hostname: "elsewhere.example", ...versions }, again);
+    });
+  });
+}
+
+describe("tls", () => {
+  it("is the stream alone to a peer that does not know how ours accept", async () => {
+    const opened = await listener({ ca });
+    const socket = nodeTls.connect({
+      host: "127.0.0.1",
+      port: portOf(opened.uri),
+      ca,
+      ...client,
+      servername: "localhost",
+    });
+    const there = await opened.listener.accept();
+    const first = new Promise<Uint8Array>((resolve) => socket.once("data", resolve));
+    await there.send(Uint8Array.of(9));
+    expect(Array.from(await first)).toEqual([9]);
+    socket.destroy();
+    there.abort(new Error("the test is over"));
+  });
+
+  it("tells a client late, and by the same code, of a refusal by a server that does not say when it accepts", async () => {
+    const plain = nodeTls.createServer({ ca, ...server, requestCert: true, rejectUnauthorized: true });
+    plain.on("tlsClientError", () => {});
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void plain.close());
+    const { port } = plain.address() as net.AddressInfo;
+    const none = tls({ ca, hostname: "localhost", minVersion: "TLSv1.3" });
+    const channel = await none.connect(`tls:127.0.0.1:${port}`);
+    const reading = channel.receive()[Symbol.asyncIterator]().next();
+    await expect(reading).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+  });
+
+  it("does not stop at a peer that speaks none, or goes away", async () => {
+    const opened = await listener({ ca });
+    const noise = net.connect({ host: "127.0.0.1", port: portOf(opened.uri) });
+    noise.on("error", () => {});
+    noise.write("GET / HTTP/1.1\r\n\r\n");
+    await vi.waitUntil(() => opened.refused.length === 1);
+    const gone = net.connect({ host: "127.0.0.1", port: portOf(opened.uri) });
+    await new Promise<void>((resolve) => gone.once("connect", resolve));
+    gone.destroy();
+    noise.destroy();
+    await talk({ ca, ...client, hostname: "localhost" }, opened);
+    const plain = net.createServer((socket) => socket.end("220 mail\r\n"));
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    const { port } = plain.address() as net.AddressInfo;
+    await expect(tls({ ca }).connect(`tls:127.0.0.1:${port}`)).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+    plain.close();
+  });
+
+  it("needs something to show for listening, and PEM that can be read", async () => {
+    await expect(tls({ ca }).listen("tls:127.0.0.1:0")).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+    const broken = { cert: server.cert, key: "no key" };
+    await expect(tls(broken).listen("tls:127.0.0.1:0")).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+  });
+});
+
+describe("pre-shared keys", () => {
+  const psk = { identity: "qemu", key: new Uint8Array(32).fill(7) };
+
+  if ("bun" in process.versions || "deno" in process.versions) {
+    it("are refused before anything is connected, as this runtime would pay no attention to them", async () => {
+      const opened = await listener({});
+      for (const act of [tls({ psk }).connect(opened.uri), tls({ ...server, psk }).listen("tls:127.0.0.1:0")]) {
+        await expect(act).rejects.toMatchObject({ code: "TRANSPORT_UNSUPPORTED" });
+      }
+      expect(opened.refused).toEqual([]);
+    });
+  } else {
+    for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+      it(`are enough for both sides of ${version}, and wrong ones are refused`, async () => {
+        const versions = { minVersion: version, maxVersion: version };
+        const opened = await tls({ psk, ...versions }).listen("tls:127.0.0.1:0");
+        onTestFinished(() => opened.close());
+        const wrong = [
+          { identity: "qemu", key: new Uint8Array(32).fill(8) },
+          { identity: "other", key: psk.key },
+        ];
+        for (const key of wrong) {
+          const connecting = tls({ psk: key, ...versions }).connect(opened.uri);
+          await expect(connecting).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+        }
+        await expect(tls({ ca, ...client, ...versions }).connect(opened.uri)).rejects.toMatchObject({
+          code: "TRANSPORT_CREDENTIALS",
+        });
+        await talk({ psk, ...versions }, { uri: opened.uri, listener: opened });
+      });
+    }
+
+    it("are of 16 to 64 bytes", async () => {
+      const short = { identity: "qemu", key: new Uint8Array(15) };
+      await expect(tls({ psk: short }).connect("tls:127.0.0.1:1")).rejects.toMatchObject({
+        code: "TRANSPORT_CREDENTIALS",
+      });
+    });
+  }
+});
+
+const portOf = (uri: string): number => Number(uri.slice(uri.lastIndexOf(":") + 1));
