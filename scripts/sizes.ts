@@ -16,7 +16,7 @@ const tablePath = join(repositoryRoot, "packages/core/SIZES.md");
 const limits: Readonly<Record<string, number>> = { "@godwit/core/vmstate": 5000 };
 const goals: Readonly<Record<string, number>> = { createKernel: 12_000 };
 /** A ratchet, 3% above what was measured when it was set. To be lowered with the size, and raised only with a reason. */
-const ceilings: Readonly<Record<string, number>> = { "@godwit/core": 36_400, createKernel: 30_600 };
+const ceilings: Readonly<Record<string, number>> = { "@godwit/core": 37_300, createKernel: 31_400 };
 
 /** What a user writes, and pays. */
 const uses: Readonly<Record<string, string>> = {

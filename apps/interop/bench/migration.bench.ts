@@ -45,11 +45,12 @@ function memoryCopy(bytes: number, runs: number): Measured {
     target.set(source);
     return performance.now() - began;
   });
-  return { name: "memory copy", gigabytesPerSecond: bytes / 1e6 / median(taken), peakMiB: [] };
+  const gigabytesPerSecond = bytes / 1e6 / median(taken);
+  return { name: "memory copy", gigabytesPerSecond, cpuSecondsPerGigabyte: 1 / gigabytesPerSecond, peakMiB: [] };
 }
 
 async function speed(runs: number, maxMiB: number): Promise<void> {
-  const heads = ["     GB/s", "of QEMU's", "of socket's", "of copy's", "source's peak", "destination's"];
+  const heads = ["     GB/s", "of QEMU's", "of socket's", "of copy's", "CPU s/GB", "source's peak", "destination's"];
   for (const sizeMiB of comparedMiB.filter((size) => size <= maxMiB)) {
     const bytes = sizeMiB * mib;
     const copied = memoryCopy(bytes, runs);
@@ -59,7 +60,7 @@ async function speed(runs: number, maxMiB: number): Promise<void> {
     for (const one of [...moved, copied]) {
       const peaks = one.peakMiB.map((peak) => `${peak.toFixed(0)} MiB`);
       const shares = beside.map((of) => times(one.gigabytesPerSecond, of));
-      console.log(row(one.name, [rate(one), ...shares, ...peaks], heads));
+      console.log(row(one.name, [rate(one), ...shares, one.cpuSecondsPerGigabyte.toFixed(2), ...peaks], heads));
     }
   }
   console.log("A bare socket's receiver holds nothing of what it reads.");

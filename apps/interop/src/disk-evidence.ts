@@ -100,6 +100,12 @@ function lastAtEach(completed: number): number[] {
   return last;
 }
 
+/** Whether it begins as a block does. */
+export function isBlock(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return magic.every((word, index) => view.getUint32(4 * index, true) === word);
+}
+
 /** The number that a block claims; undefined when it was never written. */
 function sequenceIn(block: Uint8Array): number | undefined {
   if (equal(block, neverWritten)) return undefined;

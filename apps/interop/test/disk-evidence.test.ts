@@ -76,8 +76,7 @@ describe("an image with", () => {
 
   it("the last completed block missing", () => {
     const image = imageAfter(completed - 1);
-    expect(judged(image)).toHaveLength(1);
-    expect(judged(image)[0]).toContain(`and ${completed} was completed`);
+    expect(judged(image)).toEqual([expect.stringContaining(`and ${completed} was completed`)]);
   });
 
   it("a torn block: its second half is of a lap before", () => {
@@ -89,8 +88,7 @@ describe("an image with", () => {
   it.each([0, 8, 16, 2000, blockBytes - 1])("a byte changed at %i", (offset) => {
     const image = whole.slice();
     image[at * blockBytes + offset] = (image[at * blockBytes + offset] as number) ^ 1;
-    expect(judged(image)).toHaveLength(1);
-    expect(judged(image)[0]).toMatch(new RegExp(`^block ${at}: torn`));
+    expect(judged(image)).toEqual([expect.stringContaining(`block ${at}: torn`)]);
   });
 
   it("a block at another's place", () => {

@@ -72,6 +72,28 @@ describe.skipIf(!haveQemu(target))("parameters", () => {
     expect(values.some((value) => weTake({ [name]: value } as Partial<MigrationParameters>))).toBe(true);
   });
 
+  it("of the throttle are held against each other as QEMU does it", async () => {
+    await using qemu = await start();
+    const steps = [
+      { "max-cpu-throttle": 50 },
+      { "cpu-throttle-initial": 60 },
+      { "cpu-throttle-initial": 60, "max-cpu-throttle": 55 },
+      { "cpu-throttle-initial": 50 },
+    ];
+    let ours = defaultParameters;
+    const taken: boolean[] = [];
+    for (const step of steps) {
+      try {
+        ours = checkedParameters(step, ours);
+        taken.push(true);
+      } catch {
+        taken.push(false);
+      }
+      expect(await takes(qemu, step), JSON.stringify(step)).toBe(taken.at(-1));
+    }
+    expect(taken).toEqual([true, false, false, true]);
+  });
+
   it("multifd-compression has QEMU's choices", async () => {
     await using qemu = await start();
     const spec = parameterTable["multifd-compression"];

@@ -7,6 +7,7 @@ import { helpText, type Options, parseOptions, UsageError } from "./cli/options.
 import { type RoleProcess, startRole } from "./cli/processes.ts";
 import { Story, summary } from "./cli/summary.ts";
 import { SharedDisk } from "./host/storage.ts";
+import { writeCredentials } from "./roles/connections.ts";
 import type { Message, Role, RoleOptions } from "./roles/messages.ts";
 
 const diskBytes = 16 * 1024 * 1024;
@@ -16,7 +17,7 @@ const limitMs = 120_000;
 async function demonstrate(options: Options): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "godwit-"));
   const display = displayFor(process.stdout, options.json);
-  const story = new Story(options.downtimeLimitMs);
+  const story = new Story(options);
   const processes: RoleProcess[] = [];
   const kill = () => {
     for (const one of processes) one.kill();
@@ -32,6 +33,7 @@ async function demonstrate(options: Options): Promise<number> {
   }, limitMs);
   try {
     await SharedDisk.create(folder, diskBytes);
+    if (options.mode === "tls") await writeCredentials(folder);
     const start = (role: Role, more: Partial<RoleOptions>, onMessage: (message: Message) => void) => {
       const one = startRole(role, { ...options, folder, ...more }, (message) => {
         story.hear(role, message);

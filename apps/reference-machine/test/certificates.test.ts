@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import { tls } from "@godwit/transport/tls";
 import { isMigrationError } from "@godwit/core";
+import { tls } from "@godwit/transport/tls";
 import { describe, expect, it } from "vitest";
 import { makeCredentials } from "../src/cli/certificates.ts";
 

@@ -94,6 +94,82 @@ describe("the program", () => {
     expect(code).toBe(0);
   });
 
+  it.each(["q35", "s390-ccw", "pseries"])("runs a guest of %s before its pages are there", async (profile) => {
+    const mode = ["--mode", "postcopy", "--profile", profile, "--memory", "32", "--dirty-rate", "48"];
+    const { code, out, err } = await run("--json", ...mode);
+    expect([code, err]).toEqual([0, ""]);
+    const told = events(out);
+    const { followed } = told.find((m) => m.event === "loaded");
+    expect(followed.absentAtStart / followed.dirtyPages).toBeGreaterThanOrEqual(0.9);
+    expect(followed.faults).toBeGreaterThan(0);
+    expect(followed.requestedPages).toBeGreaterThan(0);
+    expect(followed.requestedPages + followed.unaskedPages).toBe(followed.dirtyPages);
+    const { medianMs, p95Ms, maxMs } = followed.latencyMs;
+    expect([medianMs, p95Ms, maxMs]).toEqual([medianMs, p95Ms, maxMs].sort((a, b) => a - b));
+    expect(medianMs).toBeGreaterThan(0);
+    expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
+    const statuses = told.filter((m) => m.role === "source" && m.event === "status").map((m) => m.status);
+    expect(statuses).toContain("postcopy-active");
+  });
+
+  it("sends pages over connections of their own", async () => {
+    const { code, out, err } = await run("--json", "--mode", "multifd", "--channels", "3", "--memory", "16");
+    expect([code, err]).toEqual([0, ""]);
+    const told = events(out);
+    const { statistics } = told.find((m) => m.event === "sent");
+    expect(statistics.ram["multifd-bytes"]).toBeGreaterThan(statistics.ram.transferred / 2);
+    expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
+  });
+
+  it("moves over TLS, each side verified by the other", async () => {
+    const { code, out, err } = await run("--mode", "tls", "--memory", "4");
+    expect([code, err]).toEqual([0, ""]);
+    const [, destination] = /the destination has verified its peer: signed by ([0-9A-F:]{95})\n/.exec(out) ?? [];
+    const [, source] = /the source has verified its peer: signed by ([0-9A-F:]{95})\n/.exec(out) ?? [];
+    expect(destination).toBeDefined();
+    expect(source).toBe(destination);
+    expect(out).toContain("Migrated while it ran: nothing lost, repeated or torn.");
+  });
+
+  const busy = ["--json", "--busy", "--memory", "8", "--seed", "5"];
+  interface Round {
+    readonly cpuThrottlePercentage: number;
+    readonly expectedDowntimeMs?: number;
+  }
+  const roundsIn = (told: { event: string; round: Round }[]): Round[] =>
+    told.flatMap((message) => (message.event === "round" ? [message.round] : []));
+
+  it("slows a busy guest down until what is left fits into the pause", async () => {
+    const { code, out } = await run(...busy);
+    expect(code).toBe(0);
+    const told = events(out);
+    const rounds = roundsIn(told);
+    const taken = rounds.map((round) => round.cpuThrottlePercentage);
+    expect(taken[0]).toBe(0);
+    expect(taken).toEqual([...taken].sort((a, b) => a - b));
+    const steps = [...new Set(taken)];
+    expect(steps.length).toBeGreaterThan(1);
+    expect([0, 40, 60, 80, 99].slice(0, steps.length)).toEqual(steps);
+    expect(rounds[0]?.expectedDowntimeMs).toBeGreaterThan(50);
+    expect(rounds.at(-1)?.expectedDowntimeMs).toBeLessThanOrEqual(50);
+    expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
+  });
+
+  it("does not converge with the same guest where it may not slow it down, and says what would help", async () => {
+    const { code, out } = await run(...busy, "--no-auto-converge");
+    expect(code).toBe(0);
+    const told = events(out);
+    const rounds = roundsIn(told);
+    // As many as it may take, and then it goes all the same.
+    expect(rounds).toHaveLength(8);
+    for (const { cpuThrottlePercentage, expectedDowntimeMs } of rounds) {
+      expect(cpuThrottlePercentage).toBe(0);
+      expect(expectedDowntimeMs).toBeGreaterThan(50);
+    }
+    expect(told.find((m) => m.event === "verdict").text).toMatch(/faster than it can be sent; .*would do/);
+    expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
+  });
+
   it("moves a machine whose devices are on channels", async () => {
     const { code, out, err } = await run("--json", "--profile", "s390-ccw", "--memory", "16", "--dirty-rate", "8");
     expect([code, err]).toEqual([0, ""]);
@@ -163,7 +239,7 @@ describe("the program", () => {
   it("explains itself, and refuses what it does not know", async () => {
     const help = await run("--help");
     expect(help.code).toBe(0);
-    for (const option of ["--seed", "--memory", "--dirty-rate", "--json", "--help", "--iommu-last"])
+    for (const option of ["--seed", "--memory", "--dirty-rate", "--json", "--help", "--iommu-last", "--mode", "--busy"])
       expect(help.out).toContain(option);
     const unknown = await run("--fast");
     expect([unknown.code, unknown.out]).toEqual([2, ""]);
@@ -177,6 +253,16 @@ describe("the program", () => {
     expect([elsewhere.code, elsewhere.err.split("\n")[0]]).toEqual([
       2,
       "--no-ccs is for the profile pseries: q35 has no connectors",
+    ]);
+    const mode = await run("--mode", "hybrid");
+    expect([mode.code, mode.err.split("\n")[0]]).toEqual([
+      2,
+      '--mode takes one of precopy, postcopy, multifd, tls, not "hybrid"',
+    ]);
+    const channels = await run("--channels", "2");
+    expect([channels.code, channels.err.split("\n")[0]]).toEqual([
+      2,
+      "--channels is for the mode multifd: precopy has one connection",
     ]);
     const range = await run("--memory", "0");
     expect(range.code).toBe(2);

@@ -43,7 +43,12 @@ const statusOf = (machine: ReferenceMachine): GuestStatus => {
 };
 
 /** Of a machine with peripherals: every kind of request has been done so often since. */
-function haveAllWorked(before: GuestStatus, now: GuestStatus | undefined, profile: ProfileName, least: number): boolean {
+function haveAllWorked(
+  before: GuestStatus,
+  now: GuestStatus | undefined,
+  profile: ProfileName,
+  least: number,
+): boolean {
   if (now === undefined) return false;
   const kinds: (keyof GuestStatus)[] = ["blocksCompleted", "packetsCompleted"];
   if (profile !== "pseries") kinds.push("draws", "linesCompleted", "linesTaken", "scsiCompleted");

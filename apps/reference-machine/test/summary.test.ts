@@ -12,7 +12,7 @@ function story(options: {
   missing?: number[];
   trouble?: string;
 }): Story {
-  const told = new Story(50);
+  const told = new Story({ downtimeLimitMs: 50, mode: "precopy", channels: 2, autoConverge: true });
   const { sent, loaded, role = "destination", missing = [], trouble } = options;
   const statistics = {
     status: sent,

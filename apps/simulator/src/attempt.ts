@@ -1,4 +1,5 @@
 // One migration in the simulated world: two real engines, two processes, and what each of them reports.
+import { isMigrationError } from "@godwit/core";
 import {
   type DestinationReport,
   type IncomingMigration,
@@ -8,6 +9,7 @@ import {
   outgoingMigration,
   type SourceReport,
 } from "@godwit/migration";
+import { multifdSender } from "@godwit/ram-dirty-tracker";
 import { machineId } from "./host.ts";
 import type { SimulatedMachine } from "./machine.ts";
 import type { Network } from "./network.ts";
@@ -17,7 +19,12 @@ import type { Trace } from "./trace.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** An operator's patience: a migration that goes on this long is cancelled; one that then does not end has hung. */
-const patienceMs = 8000;
+const patienceMs = 5000;
+/** As machine types from QEMU 9.0 on have it. */
+const multifdForm = { sync: "round", zeroPages: "packets" } as const;
+
+/** How often an operator brings another connection before he gives a paused machine up. */
+const mostRecoveries = 10;
 
 export interface AttemptInit {
   readonly name: string;
@@ -33,6 +40,8 @@ export interface AttemptInit {
   readonly ownership: { readonly source: OwnershipLog; readonly destination: OwnershipLog } | undefined;
   /** Called with each report, in the moment when it is given. */
   readonly reported: (attempt: Attempt, side: "source" | "destination") => void;
+  /** `run` never rejects over a migration that failed. */
+  readonly rejected: (error: unknown) => void;
 }
 
 export class Attempt {
@@ -45,7 +54,12 @@ export class Attempt {
   /** The source has given the machine away, as far as it knows; and the destination has taken it. */
   wasReleased = false;
   wasTaken = false;
+  /** Its connection broke while pages were still to follow; it came back; an operator has given it up. */
+  wasPaused = false;
+  wasRecovered = false;
+  wasAbandoned = false;
   readonly #init: AttemptInit;
+  readonly #recoveries = { source: 0, destination: 0 };
 
   constructor(init: AttemptInit) {
     this.#init = init;
@@ -78,7 +92,7 @@ export class Attempt {
 
   #makeOutgoing(): OutgoingMigration {
     const { plan, network, ownership } = this.#init;
-    const { process, kernel } = this.source;
+    const { process, kernel, ram } = this.source;
     return outgoingMigration({
       machine: kernel,
       clock: process.clock,
@@ -87,9 +101,14 @@ export class Attempt {
       yieldToHost: () => new Promise((resolve) => process.clock.after(0.05, resolve)),
       peerTimeoutMs: plan.peerTimeoutMs,
       switchoverTimeoutMs: plan.switchoverTimeoutMs,
+      ram,
+      capabilities: plan.capabilities,
+      sendOver: (channels) => ram.sendBy({ multifd: multifdSender({ channels, ...multifdForm }) }),
       parameters: {
+        "multifd-channels": plan.multifdChannels,
         "downtime-limit": plan.downtimeLimitMs,
         "max-bandwidth": plan.maxBandwidthBytesPerSecond ?? 0,
+        "max-postcopy-bandwidth": plan.maxPostcopyBandwidth,
       },
       sliceBytes: plan.sliceBytes,
       maxRounds: plan.maxRounds,
@@ -99,13 +118,18 @@ export class Attempt {
 
   #makeIncoming(): IncomingMigration {
     const { plan, network, ownership } = this.#init;
-    const { process, kernel } = this.destination;
+    const { process, kernel, ram } = this.destination;
+    const { multifd } = plan.capabilities;
+    ram.receiveBy(multifd ? { multifd: { channels: plan.multifdChannels, sync: multifdForm.sync } } : {});
     return incomingMigration({
       machine: kernel,
       clock: process.clock,
       accept: () => network.accept(process, "migration"),
       ...(ownership && { ownership: { log: ownership.destination } }),
       peerTimeoutMs: plan.peerTimeoutMs,
+      ram,
+      capabilities: plan.capabilities,
+      parameters: { "multifd-channels": plan.multifdChannels },
     });
   }
 
@@ -115,16 +139,54 @@ export class Attempt {
       const detail = "error" in state ? ` ${state.error.code}` : "round" in state ? ` ${state.round}` : "";
       trace.add(`${name} ${this.source.process.name}: ${state.status}${detail}`);
       if (state.status === "released") this.wasReleased = true;
+      if (state.status === "active" && state.round === 1) this.#goAhead();
+      if (state.status === "postcopy-paused") this.#recover("source");
     });
     this.incoming.events.on("status", (state) => {
       const detail = "error" in state ? ` ${state.error.code}` : "";
       trace.add(`${name} ${this.destination.process.name}: ${state.status}${detail}`);
       if (state.status === "committing") this.wasTaken = true;
+      if (state.status === "postcopy-paused") this.#recover("destination");
+      if (state.status === "postcopy-active" && this.wasPaused) this.wasRecovered = true;
+    });
+  }
+
+  /** `migrate-start-postcopy`, where it is not too late. */
+  #goAhead(): void {
+    const { plan, trace, name } = this.#init;
+    if (plan.capabilities["postcopy-ram"] !== true) return;
+    this.source.process.clock.after(plan.postcopyMs, () => {
+      if (this.outgoing.state.status !== "active") return;
+      trace.add(`${name} ${this.source.process.name}: post-copy`);
+      this.outgoing.startPostcopy();
+    });
+  }
+
+  /** An operator on each side brings another connection, again and again, and gives up where none serves. */
+  #recover(side: "source" | "destination"): void {
+    const { plan, network, trace, name } = this.#init;
+    const [{ process }, migration] =
+      side === "source" ? ([this.source, this.outgoing] as const) : ([this.destination, this.incoming] as const);
+    this.wasPaused = true;
+    process.clock.after(plan.recoverMs, () => {
+      if (migration.state.status !== "postcopy-paused") return;
+      if (++this.#recoveries[side] > mostRecoveries) {
+        this.wasAbandoned = true;
+        trace.add(`${name} ${process.name}: abandon: ${migration.abandon()}`);
+        return;
+      }
+      const peer = this.destination.process;
+      const open = () =>
+        side === "source" ? network.connect(process, peer, "migration") : network.accept(process, "migration");
+      migration.recover(open).then(
+        () => trace.add(`${name} ${process.name}: recovered`),
+        (error: unknown) => trace.add(`${name} ${process.name}: not recovered: ${codeOfError(error)}`),
+      );
     });
   }
 
   #runOutgoing(): void {
-    void this.outgoing.run().then((report) => {
+    this.outgoing.run().then((report) => {
       if (!this.source.process.isAlive) return;
       this.sourceReport = report;
       this.#init.reported(this, "source");
@@ -132,15 +194,15 @@ export class Attempt {
       this.#init.time.after(1000, () => {
         if (["none", "waiting"].includes(this.incoming.state.status)) this.#stop("destination");
       });
-    });
+    }, this.#init.rejected);
   }
 
   #runIncoming(): void {
-    void this.incoming.run().then((report) => {
+    this.incoming.run().then((report) => {
       if (!this.destination.process.isAlive) return;
       this.destinationReport = report;
       this.#init.reported(this, "destination");
-    });
+    }, this.#init.rejected);
   }
 
   #stop(side: "source" | "destination"): void {
@@ -177,9 +239,11 @@ export class Attempt {
     // What comes after the end would be another story.
     if (this.isOver) return;
     const { plan, network } = this.#init;
-    const connection = network.connections.findLast(
+    const own = network.connections.filter(
       ({ server, port }) => server === this.destination.process && port === "migration",
     );
+    // The newest one, most of the time, or the main one.
+    const connection = random.chance(0.5) ? own.at(-1) : random.chance(0.7) ? own[0] : random.pick(own);
     const processes = [this.source.process, this.destination.process];
     const longMs = random.between(1, random.pick([0.1, 0.8, 3]) * plan.peerTimeoutMs);
     if (what === "cut") connection?.cut("both");
@@ -190,4 +254,8 @@ export class Attempt {
     else if (what === "kill-destination") this.destination.process.kill("");
     else this.#stop(what === "cancel-source" ? "source" : "destination");
   }
+}
+
+function codeOfError(error: unknown): string {
+  return isMigrationError(error) ? error.code : String(error);
 }

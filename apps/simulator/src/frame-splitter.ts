@@ -1,7 +1,9 @@
 // Sees Godwit's frames in what one side sends, so that the network can lose, duplicate and reorder whole messages.
 
-/** The opening that stands before the first frame: magic and version. */
-export const openingBytes = 8;
+/** The opening that stands before the first frame: magic and version; of a connection of pages ("GDWC"), its place, too. */
+const openingBytes = 8;
+export const mostOpeningBytes = 20;
+const pagesMagicEnd = 0x43;
 /** The frame's header: u8 type at 0, be32 length of the payload at 8. */
 const headerBytes = 24;
 const lengthAt = 8;
@@ -24,6 +26,13 @@ const kinds = [
   "cancelled",
   "ownership-query",
   "ownership-answer",
+  "package-end",
+  "page-request",
+  "complete",
+  "resume",
+  "resume-accepted",
+  "received-bitmap",
+  "resume-ack",
 ] as const;
 
 export interface Piece {
@@ -36,7 +45,8 @@ export interface Piece {
 
 export class FrameSplitter {
   readonly #emit: (piece: Piece) => void;
-  #openingLeft = openingBytes;
+  #opened = 0;
+  #openingBytes = openingBytes;
   #header: number[] = [];
   #left = 0;
   /** The pieces of a control frame that is not whole yet. */
@@ -52,13 +62,17 @@ export class FrameSplitter {
   }
 
   #take(bytes: Uint8Array): number {
-    if (this.#openingLeft > 0) {
-      const taken = Math.min(this.#openingLeft, bytes.length);
-      this.#openingLeft -= taken;
-      this.#emit({ bytes: bytes.subarray(0, taken), kind: undefined, endsFrame: this.#openingLeft === 0 });
-      return taken;
-    }
+    if (this.#opened < this.#openingBytes) return this.#takeOpening(bytes);
     return this.#left === 0 ? this.#takeHeader(bytes) : this.#takePayload(bytes);
+  }
+
+  #takeOpening(bytes: Uint8Array): number {
+    if (this.#opened <= 3 && bytes[3 - this.#opened] === pagesMagicEnd) this.#openingBytes = mostOpeningBytes;
+    const taken = Math.min(this.#openingBytes - this.#opened, bytes.length);
+    this.#opened += taken;
+    const endsFrame = this.#opened === this.#openingBytes;
+    this.#emit({ bytes: bytes.subarray(0, taken), kind: undefined, endsFrame });
+    return taken;
   }
 
   #takeHeader(bytes: Uint8Array): number {

@@ -28,6 +28,7 @@ export class Guest {
   steps = 0;
   submitted = 0;
   readonly #init: GuestInit;
+  #throttled = 0;
   #stopStep: (() => void) | undefined;
   /** Counts starts and stops, so that what was waited for before counts no more. */
   #period = 0;
@@ -53,23 +54,30 @@ export class Guest {
     this.#stopStep = undefined;
   }
 
+  /** Slows the program down by this fraction, from its next step on. */
+  throttle(fraction: number): void {
+    this.#throttled = fraction;
+  }
+
   #next(): void {
     const { machine, stepMs } = this.#init;
-    this.#stopStep = machine.process.clock.after(stepMs, () => this.#run());
+    this.#stopStep = machine.process.clock.after(stepMs / (1 - this.#throttled), () => this.#run());
   }
 
   #run(): void {
-    const { machine } = this.#init;
+    const { machine, violated } = this.#init;
     if (!machine.isRunning) return;
     try {
       this.#step();
     } catch (error) {
       // An absent page: nothing of the step has happened, and it begins anew when the page is there.
       const period = this.#period;
-      const isPresent = machine.whenPresent(error);
-      void isPresent.then(() => {
-        if (period === this.#period) this.#run();
-      });
+      machine.whenPresent(error).then(
+        () => {
+          if (period === this.#period) this.#run();
+        },
+        (problem: unknown) => violated(`the guest failed: ${String(problem)}`),
+      );
       return;
     }
     this.#next();

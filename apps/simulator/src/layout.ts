@@ -41,18 +41,10 @@ export function answerOffset(number: number): number {
   return answersOffset + (number % answers) * answerBytes;
 }
 
-/** Number, content, checksum. The record of step 0 is one that was never written. */
-export function recordOf(number: number): Uint8Array {
-  return numbered(number, recordBytes, 0x5e9);
-}
-
-export function answerOf(number: number): Uint8Array {
-  return numbered(number, answerBytes, 0xa25);
-}
-
-export function payloadOf(number: number): Uint8Array {
-  return numbered(number, payloadBytes, 0xb10c);
-}
+/** Number, content, checksum. The record of step 0 is one that was never written. Not to be changed. */
+export const recordOf = numbered(recordBytes, 0x5e9);
+export const answerOf = numbered(answerBytes, 0xa25);
+export const payloadOf = numbered(payloadBytes, 0xb10c);
 
 export function payloadNumber(payload: Uint8Array): number {
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
@@ -92,7 +84,19 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
   return -1;
 }
 
-function numbered(number: number, lengthBytes: number, kind: number): Uint8Array {
+/** The same content is asked for again and again, in one seed and in the next. */
+const mostKept = 4096;
+
+function numbered(lengthBytes: number, kind: number): (number: number) => Uint8Array {
+  const kept: Uint8Array[] = [];
+  return (number) => {
+    if (number >= mostKept) return contentOf(number, lengthBytes, kind);
+    kept[number] ??= contentOf(number, lengthBytes, kind);
+    return kept[number];
+  };
+}
+
+function contentOf(number: number, lengthBytes: number, kind: number): Uint8Array {
   const buffer = new ArrayBuffer(lengthBytes);
   const bytes = new Uint8Array(buffer);
   if (number === 0) return bytes;

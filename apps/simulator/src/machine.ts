@@ -1,9 +1,26 @@
 // The machine that moves: RAM, a counter, a device with requests, and a guest that leaves evidence of each of its steps.
-import { createKernel, type Kernel, MigrationError, u8, u32, virtualClock, vmstate } from "@godwit/core";
-import { barrierTracker, type RamOffer, ram, ramBlock } from "@godwit/ram-dirty-tracker";
+import {
+  createKernel,
+  isMigrationError,
+  type Kernel,
+  MigrationError,
+  u8,
+  u32,
+  virtualClock,
+  vmstate,
+} from "@godwit/core";
+import { barrierTracker, type GuestReader, type RamOffer, ram, ramBlock } from "@godwit/ram-dirty-tracker";
 import { BlockDevice, type BlockState, blockDescription } from "./block-device.ts";
 import { Guest } from "./guest.ts";
-import { expectedMemory, firstDifference, initialMemory, pageBytes, ramBytes } from "./layout.ts";
+import {
+  expectedMemory,
+  firstDifference,
+  initialMemory,
+  pageBytes,
+  payloadBytes,
+  payloadOf,
+  ramBytes,
+} from "./layout.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { Storage } from "./storage.ts";
 
@@ -57,6 +74,7 @@ export class SimulatedMachine {
         pause: () => this.#pause(),
         resume: () => this.#resume(),
         reset: () => {},
+        throttle: (fraction) => this.guest.throttle(fraction),
       },
     });
     const tracker = barrierTracker(ramBytes, pageBytes);
@@ -75,7 +93,7 @@ export class SimulatedMachine {
         ],
       }),
     );
-    this.device = new BlockDevice({ machine: this, storage: init.storage, requestMs: init.requestMs });
+    this.device = new BlockDevice({ machine: this, ...init });
     this.guest = new Guest({ machine: this, ...init });
     this.#register();
   }
@@ -104,7 +122,7 @@ export class SimulatedMachine {
 
   /** An access was refused because its page is absent. Resolves when it is there; throws what is no such refusal. */
   whenPresent(error: unknown): Promise<void> {
-    throw error;
+    return this.ram.whenPresent(error);
   }
 
   #register(): void {
@@ -123,8 +141,9 @@ export class SimulatedMachine {
       after: this.ram.after,
       quiesce: () => this.device.quiesce(),
       save: () => this.device.save(),
-      check: (_state: BlockState) => {
+      check: (state, view) => {
         if (failsAt === "check") throw new MigrationError("FIELD_CHECK", "a device that refuses what it is given");
+        return this.#checkHeld(state, this.ram.staged(view));
       },
       load: (state) => this.device.load(state),
       ready: async () => {
@@ -133,6 +152,21 @@ export class SimulatedMachine {
       },
       resumed: () => this.device.resumed(),
     });
+  }
+
+  /** The device looks at the request that came with it: in post-copy it may have to wait for its page. */
+  #checkHeld({ held, number, address }: BlockState, memory: GuestReader) {
+    if (held === 0) return undefined;
+    try {
+      if (firstDifference(memory.read(address, payloadBytes), payloadOf(number)) >= 0) {
+        this.#init.violated(`the payload of request ${number} is torn in the memory that arrives`);
+      }
+      return undefined;
+    } catch (error) {
+      if (!isMigrationError(error) || error.code !== "PAGE_ABSENT") throw error;
+      const { path = "", offset = 0 } = error.location;
+      return { missing: { block: path, offset } };
+    }
   }
 
   #pause(): void {

@@ -31,6 +31,8 @@ function ofDestination({ destinationReport, destination }: Attempt): string[] {
   if (state.status === "completed" && !destination.isRunning) return [`${told}, and its machine does not run`];
   if (state.status === "completed") return [];
   if (destination.isRunning) return [`${told}, and its machine runs`];
+  // It ran here, and was given up.
+  if (state.status === "lost") return [];
   const isUntouched = destination.guest.steps === 0 && destination.memory.every((byte) => byte === 0);
   if (!isUntouched) return [`${told}, and its machine is not as it was before`];
   return [];

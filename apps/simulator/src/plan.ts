@@ -1,4 +1,5 @@
 // What a seed does to its world: which kinds of disturbances it switches on (swarm testing), and when each one strikes.
+import type { Capabilities } from "@godwit/migration";
 import type { Line, MessageFate } from "./direction.ts";
 import type { DeathLook } from "./network.ts";
 import type { Random } from "./random.ts";
@@ -42,6 +43,13 @@ export interface MessageRule {
   readonly rate: number;
 }
 
+/** A byte of one connection of the migration, by its number: the main one is the first. */
+export interface Place {
+  readonly connection: number;
+  readonly side: "client" | "server";
+  readonly atBytes: number;
+}
+
 export interface Plan {
   readonly seed: number;
   readonly kinds: ReadonlySet<Disturbance>;
@@ -49,8 +57,8 @@ export interface Plan {
   readonly deathLooks: readonly DeathLook[];
   readonly strikes: readonly Strike[];
   readonly messageRules: readonly MessageRule[];
-  readonly corrupt: { readonly side: "client" | "server"; readonly atBytes: number } | undefined;
-  readonly truncate: { readonly side: "client" | "server"; readonly atBytes: number } | undefined;
+  readonly corrupt: Place | undefined;
+  readonly truncate: Place | undefined;
   /** The machine and the migration. */
   readonly stepMs: number;
   readonly requestMs: number;
@@ -66,6 +74,15 @@ export interface Plan {
   readonly whenNotConverging: "continue" | "force" | "fail";
   /** Whether the destination waits before the source connects, and how long the one is later than the other. */
   readonly destinationDelayMs: number;
+  /** QEMU's capabilities, the same on both sides. */
+  readonly capabilities: Partial<Capabilities>;
+  readonly multifdChannels: number;
+  /** With postcopy-ram: how long after the first round began the machine goes. */
+  readonly postcopyMs: number;
+  /** Bytes per second; 0: no limit. */
+  readonly maxPostcopyBandwidth: number;
+  /** How long an operator takes to bring another connection where one has broken. */
+  readonly recoverMs: number;
   /** Both sides keep ownership records. */
   readonly hasRecords: boolean;
   readonly writeMs: number;
@@ -75,8 +92,28 @@ export interface Plan {
   readonly triesAgain: boolean;
 }
 
-const sourceStatuses = ["preamble", "setup", "active", "quiescing", "device", "verifying", "releasing", "released", "completed"];
-const destinationStatuses = ["waiting", "preamble", "active", "checking", "prepared", "committing", "resuming", "completed"];
+const sourceStatuses = [
+  "preamble",
+  "setup",
+  "active",
+  "quiescing",
+  "device",
+  "verifying",
+  "releasing",
+  "released",
+  "completed",
+];
+const aheadStatuses = ["postcopy-active", "postcopy-active", "postcopy-paused", "postcopy-recover"];
+const destinationStatuses = [
+  "waiting",
+  "preamble",
+  "active",
+  "checking",
+  "prepared",
+  "committing",
+  "resuming",
+  "completed",
+];
 const messageKinds = [
   "offer",
   "accepted",
@@ -90,6 +127,15 @@ const messageKinds = [
   "failed",
   "cancelled",
 ];
+const aheadKinds = [
+  "package-end",
+  "page-request",
+  "complete",
+  "resume",
+  "resume-accepted",
+  "received-bitmap",
+  "resume-ack",
+];
 
 export function planOf(seed: number, random: Random): Plan {
   const swarm = random.fork("swarm");
@@ -98,6 +144,12 @@ export function planOf(seed: number, random: Random): Plan {
   const rate = swarm.chance(0.1) ? 0 : swarm.pick([0.07, 0.12, 0.25]);
   for (const kind of disturbances) if (swarm.chance(rate)) kinds.add(kind);
   const shape = random.fork("shape");
+  const capabilities = capabilitiesOf(random.fork("capabilities"));
+  const isAhead = capabilities["postcopy-ram"] === true;
+  // What post-copy is about is a connection that breaks.
+  if (isAhead && rate > 0) kinds.add(swarm.pick(["cut", "cut", "half-cut", "stall"] as const));
+  const multifdChannels = shape.pick([1, 2, 4]);
+  const connections = capabilities.multifd === true ? 1 + multifdChannels : 1;
   const stepMs = shape.between(1, 8);
   const bytesPerMs = shape.pick([10_000, 30_000, 100_000, 400_000]);
   return {
@@ -110,10 +162,12 @@ export function planOf(seed: number, random: Random): Plan {
       bufferBytes: shape.pick([8 * 1024, 32 * 1024, 256 * 1024]),
     },
     deathLooks: shape.pick([["reset"], ["end"], ["silence"], ["reset", "end", "silence"]]),
-    strikes: strikesOf(kinds, random.fork("strikes")),
-    messageRules: messageRulesOf(kinds, random.fork("messages")),
-    corrupt: placeOf(kinds.has("corrupt"), random.fork("corrupt")),
-    truncate: placeOf(kinds.has("truncate"), random.fork("truncate")),
+    strikes: strikesOf(kinds, isAhead, random.fork("strikes")),
+    messageRules: messageRulesOf(kinds, isAhead, random.fork("messages")),
+    corrupt: placeOf(kinds.has("corrupt"), connections, random.fork("corrupt")),
+    truncate: placeOf(kinds.has("truncate"), connections, random.fork("truncate")),
+    capabilities,
+    multifdChannels,
     stepMs,
     requestMs: shape.pick([0.5, 3, 40]),
     readyMs: shape.pick([0, 0, 2, 30]),
@@ -127,6 +181,9 @@ export function planOf(seed: number, random: Random): Plan {
     maxRounds: shape.pick([2, 5, 12]),
     whenNotConverging: shape.pick(["continue", "force", "force", "fail"]),
     destinationDelayMs: shape.chance(0.2) ? shape.between(0, 100) : 0,
+    postcopyMs: shape.between(0, shape.pick([0.5, 2, 20, 100])),
+    maxPostcopyBandwidth: shape.pick([0, 200_000, 1_000_000, 4_000_000]),
+    recoverMs: shape.between(1, shape.pick([20, 600])),
     hasRecords: shape.chance(0.85),
     writeMs: shape.pick([0.2, 5, 50]),
     restartMs: shape.chance(0.75) ? shape.between(1, shape.pick([50, 2000])) : undefined,
@@ -134,33 +191,34 @@ export function planOf(seed: number, random: Random): Plan {
   };
 }
 
-function strikesOf(kinds: ReadonlySet<Disturbance>, random: Random): Strike[] {
+function strikesOf(kinds: ReadonlySet<Disturbance>, isAhead: boolean, random: Random): Strike[] {
   const strikes: Strike[] = [];
   const whats = ["cut", "half-cut", "stall", "freeze", "kill-source", "kill-destination"] as const;
   const cancels = ["cancel-source", "cancel-destination"] as const;
   for (const what of [...whats, ...cancels]) {
-    if (kinds.has(what)) strikes.push({ what, when: triggerOf(random.fork(what), what.startsWith("kill")) });
+    if (kinds.has(what)) strikes.push({ what, when: triggerOf(random.fork(what), what.startsWith("kill"), isAhead) });
   }
   return strikes;
 }
 
-function triggerOf(random: Random, isKill: boolean): Trigger {
+function triggerOf(random: Random, isKill: boolean, isAhead: boolean): Trigger {
   if (isKill && random.chance(0.4)) return { at: "step", steps: 1 + random.below(random.pick([10, 60, 250])) };
   if (random.chance(0.25)) return { at: "time", ms: random.between(0, 400) };
   const at = random.pick(["source", "destination"] as const);
-  const status = random.pick(at === "source" ? sourceStatuses : destinationStatuses);
+  const before = at === "source" ? sourceStatuses : destinationStatuses;
+  const status = random.pick(isAhead && random.chance(0.75) ? aheadStatuses : before);
   // Mostly in the very moment, for the windows that matter are short.
   return { at, status, delayMs: random.chance(0.5) ? 0 : random.between(0, random.pick([0.5, 5, 60])) };
 }
 
-function messageRulesOf(kinds: ReadonlySet<Disturbance>, random: Random): MessageRule[] {
+function messageRulesOf(kinds: ReadonlySet<Disturbance>, isAhead: boolean, random: Random): MessageRule[] {
   const rules: MessageRule[] = [];
   for (const fate of ["lose", "duplicate", "reorder"] as const) {
     if (!kinds.has(fate)) continue;
     const isAimed = random.chance(0.6);
     rules.push({
       fate,
-      kind: isAimed ? random.pick(messageKinds) : undefined,
+      kind: isAimed ? random.pick(isAhead && random.chance(0.5) ? aheadKinds : messageKinds) : undefined,
       rate: isAimed ? 1 : random.pick([0.02, 0.1, 0.4]),
     });
   }
@@ -168,9 +226,17 @@ function messageRulesOf(kinds: ReadonlySet<Disturbance>, random: Random): Messag
 }
 
 /** Mostly in what the source sends, of which there is more. */
-function placeOf(isOn: boolean, random: Random): { side: "client" | "server"; atBytes: number } | undefined {
+function placeOf(isOn: boolean, connections: number, random: Random): Place | undefined {
   if (!isOn) return undefined;
-  const side = random.chance(0.8) ? "client" : "server";
+  const connection = random.below(connections);
+  const side = connection > 0 || random.chance(0.8) ? "client" : "server";
   const most = side === "client" ? random.pick([2000, 60_000, 200_000, 400_000]) : random.pick([100, 400]);
-  return { side, atBytes: random.below(most) };
+  return { connection, side, atBytes: random.below(most) };
+}
+
+function capabilitiesOf(random: Random): Partial<Capabilities> {
+  const chosen = random.pick(["", "", "", "xbzrle", "auto-converge", "multifd", "postcopy", "postcopy"] as const);
+  if (chosen === "") return {};
+  if (chosen !== "postcopy") return { [chosen]: true };
+  return { "postcopy-ram": true, "postcopy-preempt": random.chance(0.3), xbzrle: random.chance(0.3) };
 }

@@ -37,9 +37,8 @@ export class SimulatedProcess {
     return this.#isAlive;
   }
 
-  /** Steps that it has taken: everything that it does to the world outside. */
-  get steps(): number {
-    return this.#steps;
+  get isFrozen(): boolean {
+    return this.#frozenUntilMs > this.#time.nowMs;
   }
 
   /** Does it as this process: later while it is frozen, never once it is dead. */

@@ -63,9 +63,10 @@ export type DestinationState =
   /**
    * `ownership`: what had been given to this side when it failed. With `none` the machine here does not run, is as before
    * unless its own load broke it, and the source's goes on. With `taken` this side is the owner and could not run the
-   * machine, which stands still on both sides: only somebody who has looked at both may resume one of them.
+   * machine, which stands still on both sides: only somebody who has looked at both may resume one of them. With
+   * `unknown` the log failed when the machine was to become this side's: it does not run, and its record decides.
    */
-  | { readonly status: "failed"; readonly error: MigrationError; readonly ownership: "none" | "taken" }
+  | { readonly status: "failed"; readonly error: MigrationError; readonly ownership: "none" | "taken" | "unknown" }
   /** Somebody gave up what was left at the source: the machine stands here, without some of its pages, and will not run. */
   | { readonly status: "lost"; readonly error: MigrationError };
 
@@ -87,7 +88,8 @@ export type DestinationEvent =
         | "recover"
         | "cancel";
     }
-  | { readonly type: "fail" | "connection-lost" | "abandon"; readonly error: MigrationError };
+  | { readonly type: "fail"; readonly error: MigrationError; readonly ownership?: "unknown" }
+  | { readonly type: "connection-lost" | "abandon"; readonly error: MigrationError };
 
 type Transitions = {
   readonly [S in DestinationStatus]: { readonly [E in DestinationEvent["type"]]?: DestinationStatus };
@@ -120,7 +122,8 @@ export function nextDestinationState(state: DestinationState, event: Destination
     });
   }
   if (event.type === "fail") {
-    return { status: "failed", error: event.error, ownership: state.status === "resuming" ? "taken" : "none" };
+    const ownership = event.ownership ?? (state.status === "resuming" ? "taken" : "none");
+    return { status: "failed", error: event.error, ownership };
   }
   if (event.type === "connection-lost") return { status: "postcopy-paused", error: event.error };
   if (event.type === "abandon") return { status: "lost", error: event.error };

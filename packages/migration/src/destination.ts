@@ -274,7 +274,7 @@ class Destination implements IncomingMigration {
     this.#load = await incoming.commit();
     await this.#ownership.own();
     this.#move({ type: "owned" });
-    this.#ahead?.counted();
+    if (!isWhole) this.#ahead?.counted();
     try {
       this.#options.machine.resume();
     } catch (error) {
@@ -336,21 +336,22 @@ class Destination implements IncomingMigration {
   #takePages(wire: DestinationWire): void {
     const { clock, ram } = this.#options;
     if (this.capabilities["postcopy-ram"] && ram !== undefined) {
-      const hasUrgent = this.capabilities["postcopy-preempt"];
-      const move = (event: DestinationEvent): void => this.#move(event);
-      const ahead = new DestinationAhead(
-        { clock, ram, peerTimeoutMs: this.#peerTimeoutMs, hasUrgent, move },
-        wire,
-        this.#interrupt,
-      );
-      this.#ahead = ahead;
-      if (hasUrgent) this.#reception?.takePages((channel) => ahead.takePages(channel));
+      const options = {
+        clock,
+        ram,
+        peerTimeoutMs: this.#peerTimeoutMs,
+        hasUrgent: this.capabilities["postcopy-preempt"],
+        accept: () => this.#options.accept(),
+        move: (event: DestinationEvent) => this.#move(event),
+      };
+      this.#ahead = new DestinationAhead(options, wire, this.#interrupt);
     }
     if (!this.capabilities.multifd || ram === undefined) return;
     const pages = new PageReceivers({
       interrupt: this.#interrupt,
       clock,
       peerTimeoutMs: this.#peerTimeoutMs,
+      buffered: this.#buffered,
       inputs: () => (this.#incoming === undefined ? undefined : ram.multifd()),
       read: (channel) => wire.readPages(channel),
       synced: () => this.#push(new Uint8Array(0)),
@@ -382,12 +383,13 @@ class Destination implements IncomingMigration {
 
   async #giveUp(error: MigrationError): Promise<void> {
     const { status } = this.#state;
-    const isOwner = status === "resuming" || (await this.#refuse()) === "owned";
+    const said = status === "resuming" ? undefined : await this.#refuse();
     // The record may say that the machine is this side's although its write failed: so it is, and stands still.
-    if (isOwner && this.#state.status === "committing") this.#move({ type: "owned" });
+    if (said === "owned" && this.#state.status === "committing") this.#move({ type: "owned" });
+    const doubt = said === "unknown" && status === "committing" ? ({ ownership: said } as const) : {};
     if (!isDestinationOver(this.#state)) {
       const isCancelled = error.code === "MIGRATION_CANCELLED" && !["committing", "resuming"].includes(status);
-      this.#move(isCancelled ? { type: "cancel" } : { type: "fail", error });
+      this.#move(isCancelled ? { type: "cancel" } : { type: "fail", error, ...doubt });
     }
     if (this.#state.status !== "completed") this.#incoming?.discard();
   }
@@ -408,7 +410,9 @@ class Destination implements IncomingMigration {
     this.#reception?.end();
     if (this.#state.status === "completed") void this.#pages?.close();
     else this.#pages?.abort(this.#interrupt.reason);
-    await this.#wire?.close(farewellOf(this.#state, this.#willNever));
+    const later = this.#ahead?.wire;
+    if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state, this.#willNever));
+    else await later.close({ kind: this.#state.status === "completed" ? "completed" : "lost" });
   }
 
   /** The only place that changes the state. */

@@ -17,11 +17,12 @@ export {
   incomingMigration,
 } from "./destination.ts";
 export { type DestinationState, destinationQueryStatus } from "./destination-state.ts";
+export type { OwnershipWord } from "./godwit/control.ts";
 export { formatMisfit, type Misfit, misfits } from "./godwit/preamble.ts";
 export type { Channel, HostClock, MigratableMachine, RamCounters } from "./host.ts";
 export type { IncomingOptions, OutgoingOptions } from "./options.ts";
-export { memoryOwnershipLog, type OwnershipLog } from "./ownership/log.ts";
 export type { IncomingOwnershipOptions, OwnershipOffer, OwnershipOptions } from "./ownership/holder.ts";
+export { memoryOwnershipLog, type OwnershipLog } from "./ownership/log.ts";
 export { claimOwnership, createOwnership, type OperatorsWord, renounceOwnership } from "./ownership/operator.ts";
 export { mayRun, type OwnershipRecord } from "./ownership/record.ts";
 export {
@@ -33,7 +34,6 @@ export {
   type ResolveOptions,
   resolveOwnership,
 } from "./ownership/resolve.ts";
-export type { OwnershipWord } from "./godwit/control.ts";
 export {
   checkedParameters,
   defaultParameters,
@@ -43,6 +43,7 @@ export {
   type ParameterSpec,
   parameterTable,
 } from "./parameters.ts";
+export type { PostcopyReport } from "./postcopy/destination-ahead.ts";
 export type { MigrationInfo, QueriedRam } from "./query.ts";
 export { type OutgoingMigration, outgoingMigration, type SourceEvents, type SourceReport } from "./source.ts";
 export { type SourceState, sourceQueryStatus } from "./source-state.ts";

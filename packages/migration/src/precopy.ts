@@ -36,6 +36,10 @@ export interface PreCopyOptions {
   ramCounters(): RamCounters | undefined;
   /** Somebody wants the machine to go now, and its pages afterwards. */
   postcopyRequested?(): boolean;
+  /** What the connections of pages have taken. */
+  besideBytes(): number;
+  /** Resolves when they have taken all that was for them. */
+  settle(): Promise<void>;
   /** Sends stream bytes, and adds them to the recorder. */
   send(chunks: Iterable<Uint8Array>): Promise<void>;
   /** Marks the end of a round in the connection. */
@@ -52,16 +56,18 @@ export class PreCopy {
   readonly #autoConverge: AutoConverge | undefined;
   readonly #judge = new ConvergenceJudge();
   #receivedBytes = 0;
+  #limitedBytes: number;
   #onReceived: (() => void) | undefined;
 
   constructor(options: PreCopyOptions) {
-    const { clock, parameters, throttle, recorder } = options;
+    const { clock, parameters, throttle } = options;
     this.#options = options;
+    this.#limitedBytes = this.#sentBytes();
     const nowMs = clock.nowMs();
     this.#bandwidth = new BandwidthEstimate(nowMs);
     this.#limit = new RateLimit(() => parameters()["max-bandwidth"], nowMs);
     if (options.autoConverge) {
-      this.#autoConverge = new AutoConverge(parameters, throttle, nowMs, recorder.sentBytes);
+      this.#autoConverge = new AutoConverge(parameters, throttle, nowMs, this.#sentBytes());
     }
   }
 
@@ -69,7 +75,7 @@ export class PreCopy {
   received(bytes: number): void {
     if (bytes === this.#receivedBytes) return;
     this.#receivedBytes = bytes;
-    this.#bandwidth.received(bytes, this.#options.clock.nowMs());
+    this.#bandwidth.received(bytes + this.#options.besideBytes(), this.#options.clock.nowMs());
     this.#options.recorder.bandwidthBytesPerMs = this.#bandwidth.bytesPerMs;
     const notify = this.#onReceived;
     this.#onReceived = undefined;
@@ -100,7 +106,7 @@ export class PreCopy {
   async #round(round: number): Promise<RoundRates | "postcopy"> {
     const { attempt, recorder, clock, throttle } = this.#options;
     const startMs = clock.nowMs();
-    const startBytes = recorder.sentBytes;
+    const startBytes = this.#sentBytes();
     const before = this.#options.ramCounters();
     const toSendBytes = total(attempt.pending(false));
     if ((await this.#sendDirty(round)) === "postcopy") return "postcopy";
@@ -112,7 +118,7 @@ export class PreCopy {
     const rates: RoundRates = {
       durationMs: nowMs - startMs,
       workBytes: Math.max(0, toSendBytes - unsentBytes),
-      sentBytes: recorder.sentBytes - startBytes,
+      sentBytes: this.#sentBytes() - startBytes,
       dirtyBytes: Math.max(0, pendingBytes - unsentBytes),
       pendingBytes,
     };
@@ -146,12 +152,23 @@ export class PreCopy {
         return "postcopy";
       }
       if (recorder.pendingBytes <= (round === 1 ? 0 : unsentShare * this.#thresholdBytes())) return "sent";
-      const fromBytes = recorder.sentBytes;
       await this.#options.send(attempt.iterate(this.#limit.budgetBytes(sliceBytes, clock.nowMs())));
-      this.#limit.sent(recorder.sentBytes - fromBytes, clock.nowMs());
+      this.#account();
       await this.#holdBack();
       await interrupt.wait(this.#options.yieldToHost());
     }
+  }
+
+  /** What the connections of pages take later than they are given it counts as well. */
+  #account(): void {
+    const bytes = this.#sentBytes();
+    this.#limit.sent(bytes - this.#limitedBytes, this.#options.clock.nowMs());
+    this.#limitedBytes = bytes;
+  }
+
+  /** Over all connections. */
+  #sentBytes(): number {
+    return this.#options.recorder.sentBytes + this.#options.besideBytes();
   }
 
   /** Waits for as long as the maximum bandwidth asks for; it may change meanwhile. */
@@ -170,6 +187,7 @@ export class PreCopy {
    */
   async #barrier(round: number): Promise<void> {
     const { clock, interrupt, recorder, peerTimeoutMs } = this.#options;
+    await this.#options.settle();
     await this.#options.sendRound(round);
     while (this.#receivedBytes < recorder.sentBytes) {
       const detail = `the destination has decoded nothing for ${peerTimeoutMs} ms`;
@@ -194,7 +212,7 @@ export class PreCopy {
     const isSlower = this.#autoConverge?.synchronised({
       nowMs: clock.nowMs(),
       dirtyBytes,
-      sentBytes: recorder.sentBytes,
+      sentBytes: this.#sentBytes(),
     });
     // What the guest did at its old speed is no measure of what it will do.
     if (isSlower === true) this.#judge.conditionsChanged();

@@ -158,6 +158,7 @@ class Source implements OutgoingMigration {
   }
 
   statistics(): MigrationStatistics {
+    this.#recorder.postcopyRequests = this.#options.ram?.statistics().sent?.postcopyRequests ?? 0;
     return this.#recorder.snapshot({
       status: sourceQueryStatus(this.#state),
       nowMs: this.#now(),
@@ -296,6 +297,7 @@ class Source implements OutgoingMigration {
     const last = await (this.#ahead?.sendPackage(wire) ?? this.#sendRest(wire, attempt));
     this.#recorder.sentMs = this.#now();
     this.#recorder.pendingBytes = this.#ahead === undefined ? 0 : attempt.pending(false).canPostcopyBytes;
+    if (this.#ahead !== undefined) this.#recorder.bytesAtPostcopy = this.#recorder.sentBytes;
     this.#move({ type: "sent" });
     await this.#awaitPrepared(wire);
     this.#interrupt.check();
@@ -330,7 +332,11 @@ class Source implements OutgoingMigration {
           this.#preCopy?.received(bytes);
         },
       };
-      this.#wire = this.#options.peer === "qemu" ? qemuSourceWire(options) : godwitSourceWire(options, digests);
+      const { ram } = this.#options;
+      this.#wire =
+        this.#options.peer === "qemu"
+          ? qemuSourceWire({ ...options, blocks: () => ram?.blocks ?? [], pageBytes: ram?.pageBytes })
+          : godwitSourceWire(options, digests);
       return this.#wire;
     } finally {
       stop();
@@ -394,7 +400,11 @@ class Source implements OutgoingMigration {
       parameters: () => this.#parameters,
       yieldToHost: () => yieldToHost(),
       connect: () => connect(),
-      send: (to: SourcePagesWire, chunks: Iterable<Uint8Array>) => this.#send(to, chunks),
+      sentBytes: () => this.#recorder.sentBytes,
+      send: async (to: SourcePagesWire, chunks: Iterable<Uint8Array>) => {
+        await this.#send(to, chunks);
+        if (isGivenAway(this.#state.status)) this.#recorder.pendingBytes = attempt.pending(false).canPostcopyBytes;
+      },
       move: (event: SourceEvent) => this.#move(event),
       running: (resumed: Resumed | undefined) => this.#runsThere(resumed),
     };
@@ -435,6 +445,8 @@ class Source implements OutgoingMigration {
       whenNotConverging: options.whenNotConverging ?? "continue",
       yieldToHost: () => options.yieldToHost(),
       ramCounters: () => ramCountersOf(options),
+      besideBytes: () => this.#pages?.takenBytes ?? 0,
+      settle: async () => await this.#pages?.empty(),
       send: (chunks) => this.#send(wire, chunks),
       sendRound: (round) => wire.endRound(round, (command) => this.#command(wire, attempt, command)),
       roundEnded: (round) => this.#emit("round", round),
@@ -527,7 +539,8 @@ class Source implements OutgoingMigration {
     this.#recorder.endMs = this.#now();
     this.#unthrottle();
     if (isGivenAway(this.#state.status)) {
-      const isOurs = this.#wire?.peerWillNever === true && (await this.#takeBack());
+      const isReturned = this.#state.status === "released" && this.#wire?.peerWillNever === true;
+      const isOurs = isReturned && (await this.#takeBack());
       this.#endAttempt(false);
       if (isOurs) return this.#move({ type: "returned", error: this.#resumeHere() ?? error });
       const destination = this.#wire?.peerGaveUp === true ? "reported-failure" : "unknown";

@@ -1,7 +1,7 @@
 // How a driver speaks to its peer. Two wires serve it: Godwit's protocol, and QEMU's own.
 import type { Manifest, MigrationError } from "@godwit/core";
-import type { AgreedModes } from "./capabilities.ts";
 import type { BufferedBytes } from "./buffered.ts";
+import type { AgreedModes } from "./capabilities.ts";
 import type { Misfit } from "./godwit/preamble.ts";
 import type { Channel, HostClock } from "./host.ts";
 import type { Interrupt } from "./interrupt.ts";

@@ -108,12 +108,13 @@ function neverStops(frames: (writer: FrameWriter) => Iterable<Uint8Array>) {
   let waitingSends = 0;
   let mostWaitingSends = 0;
   let isAborted = false;
+  const waiting: ((error: unknown) => void)[] = [];
   const channel: Channel = {
     // Its opening and its consent get through, and then nothing any more.
     send: () => {
       if (++sends <= 2) return Promise.resolve();
       mostWaitingSends = Math.max(mostWaitingSends, ++waitingSends);
-      return new Promise<void>(() => {});
+      return new Promise<void>((_, reject) => waiting.push(reject));
     },
     async *receive() {
       yield encodeMagic();
@@ -127,8 +128,9 @@ function neverStops(frames: (writer: FrameWriter) => Iterable<Uint8Array>) {
       clock.advance(60_000);
     },
     close: async () => {},
-    abort() {
+    abort(error) {
       isAborted = true;
+      for (const reject of waiting.splice(0)) reject(error);
     },
   };
   const migration = incomingMigration({ machine, clock, accept: async () => channel, peerTimeoutMs: 1000 });

@@ -73,6 +73,16 @@ describe("multifd", () => {
     expect(from.statistics.ram["multifd-bytes"]).toBeGreaterThan(400 * 4096);
   });
 
+  it("reckons the bandwidth of all channels together, and holds all of them to the limit", async () => {
+    const pages = 3000;
+    const limit = 4 * 1024 * 1024;
+    const { from } = await migrate({ channels: 2, pages, outgoing: { parameters: { "max-bandwidth": limit } } });
+    expect(from.state.status).toBe("completed");
+    // Two pages in three are not zero. The clock of the test moves only where somebody waits.
+    expect(from.statistics["total-time"]).toBeGreaterThan((0.8 * 1000 * ((2 * pages) / 3) * 4096) / limit);
+    expect(from.statistics.ram.mbps).toBeGreaterThan((0.5 * 8 * limit) / 1e6);
+  });
+
   it("refuses a destination with another number of channels before the first page", async () => {
     const { source, from } = await migrate({ channels: 2, receiverChannels: 3 });
     expect(from.state).toMatchObject({ status: "failed", error: { code: "PREAMBLE_MISFIT" } });

@@ -31,7 +31,11 @@ describe("parameters", () => {
   it.each(Object.entries(parameterTable))("%s is taken within its bounds and refused beyond them", (name, spec) => {
     const set = (value: unknown) => () => checkedParameters({ [name]: value } as Partial<MigrationParameters>);
     const good =
-      spec.kind === "flag" ? [true, false] : spec.kind === "choice" ? spec.choices : [spec.default, spec.low, spec.high];
+      spec.kind === "flag"
+        ? [true, false]
+        : spec.kind === "choice"
+          ? spec.choices
+          : [spec.default, spec.low, spec.high];
     const fits = good.filter((value) => name !== "max-cpu-throttle" || Number(value) >= 20);
     for (const value of fits) expect(set(value)()).toEqual({ ...defaultParameters, ...widen(name, value) });
     const bad: unknown[] = [null, "1000", Number.NaN, 1.5];
@@ -78,7 +82,10 @@ describe("parameters", () => {
 
   it("stand in the README as they are in the table", () => {
     const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-    const rows = Array.from(readme.matchAll(/^\| `([a-z-]+)` +\| ([^|]*?) +\| ([^|]*?) +\|/gm), ([, ...cells]) => cells);
+    const rows = Array.from(
+      readme.matchAll(/^\| `([a-z-]+)` +\| ([^|]*?) +\| ([^|]*?) +\|/gm),
+      ([, ...cells]) => cells,
+    );
     const parameters = rows.filter(([name]) => Object.hasOwn(parameterTable, name ?? ""));
     expect(parameters).toEqual(
       Object.entries(parameterTable).map(([name, spec]) => [name, String(spec.default), formatRange(spec)]),

@@ -38,7 +38,10 @@ describe("pre-switchover", () => {
       "pre-switchover",
       "device",
     ]);
-    expect(source.statistics).toHaveProperty("downtime", expect.toSatisfy((ms: number) => ms >= 39_000));
+    expect(source.statistics).toHaveProperty(
+      "downtime",
+      expect.toSatisfy((ms: number) => ms >= 39_000),
+    );
     expect(rig.outgoing.continue()).toBe(false);
     rig.expectMoved();
   });

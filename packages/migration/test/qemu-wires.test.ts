@@ -3,7 +3,15 @@ import { isMigrationError } from "@godwit/core";
 import { memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
 import { Interrupt } from "../src/interrupt.ts";
-import { decodeCommand, openReturnPath, ping, postcopyListen, type QemuCommand } from "../src/qemu/commands.ts";
+import type { PageMessage } from "../src/postcopy/messages.ts";
+import {
+  decodeCommand,
+  openReturnPath,
+  ping,
+  postcopyListen,
+  postcopyRun,
+  type QemuCommand,
+} from "../src/qemu/commands.ts";
 import { qemuDestinationWire, type StreamEnd } from "../src/qemu/destination-wire.ts";
 import { type ReturnMessage, ReturnPathReader, ReturnPathWriter } from "../src/qemu/return-path.ts";
 import { qemuSourceWire } from "../src/qemu/source-wire.ts";
@@ -25,14 +33,15 @@ function source() {
   const clock = new ManualClock();
   const interrupt = new Interrupt();
   const decoded: number[] = [];
-  const heard: ReturnMessage[] = [];
+  const heard: PageMessage[] = [];
   const wire = qemuSourceWire({
     channel: ours,
     clock,
     interrupt,
     peerTimeoutMs,
     decoded: (bytes) => void decoded.push(bytes),
-    heard: (message) => void heard.push(message),
+    blocks: () => [{ idstr: "pc.ram", length: 100 * 4096 }],
+    pageBytes: 4096,
   });
   const received: number[] = [];
   let isEnded = false;
@@ -209,10 +218,11 @@ describe("a source towards QEMU", () => {
   });
 
   it("hands on what is said beside, and refuses what is no return path", async () => {
-    const { heard, say, qemus, interrupt } = source();
-    const request: ReturnMessage = { kind: "request-pages", idstr: "pc.ram", start: 4096, length: 4096 };
-    await say(request);
-    expect(heard).toEqual([request]);
+    const { heard, say, qemus, interrupt, wire } = source();
+    wire.postcopy?.hear((message) => void heard.push(message));
+    const page = { idstr: "pc.ram", start: 4096, length: 4096 };
+    await say({ kind: "request-pages", ...page });
+    expect(heard).toEqual([{ kind: "page-request", ...page }]);
     await qemus.send(Uint8Array.of(0x47, 0x44, 0x57, 0x54));
     await turns();
     expect(interrupt.reason).toMatchObject({ code: "PROTOCOL_FRAME", location: { offset: 4 + 12 + 7 } });
@@ -279,11 +289,9 @@ describe("a destination of a QEMU", () => {
     ]);
   });
 
-  it("refuses a PING before the return path is open", async () => {
-    const { command, interrupt } = destination();
-    command(ping(1));
-    await turns();
-    expect(interrupt.reason).toMatchObject({ code: "PROTOCOL_ORDER" });
+  it("refuses a PING before the return path is open", () => {
+    const { command } = destination();
+    expect(() => command(ping(1))).toThrow(/PROTOCOL_ORDER.*return-path/);
   });
 
   it("says SHUT(0) when the machine runs, and is believed when QEMU hangs up", async () => {
@@ -365,8 +373,19 @@ describe("a destination of a QEMU", () => {
     const { wire, command, arrive } = destination();
     command(openReturnPath);
     command(postcopyListen);
+    command(postcopyRun);
+    await arrive("open");
+    expect(await wire.ended()).toBe("package");
+    let isOver = false;
+    const finished = wire.postcopy
+      ?.finished(async () => {})
+      .then(() => {
+        isOver = true;
+      });
+    await turns();
+    expect(isOver).toBe(false);
     await arrive("eof");
-    await wire.ended();
+    await finished;
   });
 
   it("refuses a QEMU without a return path: it would give its machine away unasked", async () => {

@@ -110,6 +110,28 @@ describe("a busy guest", () => {
     rig.expectMoved();
   });
 
+  it("is given up only when it cannot be slowed down more, by rounds measured at its last speed", async () => {
+    const parameters = { "downtime-limit": 50, "cpu-throttle-increment": 5, "max-cpu-throttle": 30 };
+    // Rounds of 400 ms: between two steps there are enough of them for a verdict.
+    const { rig, outgoing, rounds, verdicts } = throttledRig({
+      ...busy,
+      source: { ...busy.source, pages: 128 },
+      outgoing: { ...busy.outgoing, parameters, maxRounds: 1000 },
+    });
+    let evidence: { rounds: number } | undefined;
+    outgoing.events.on("verdict", (verdict) => {
+      if (verdict.verdict === "will-not-converge") evidence = verdict.evidence;
+      outgoing.cancel();
+    });
+    await rig.run();
+    expect(verdicts).toEqual(["will-not-converge"]);
+    const atLast = rounds.filter(({ cpuThrottlePercentage }) => cpuThrottlePercentage === 30).length;
+    expect(rounds.length - atLast).toBeGreaterThan(4);
+    // As many as a verdict takes, and none from before.
+    expect([atLast, evidence?.rounds]).toEqual([3, 3]);
+    rig.expectStayed();
+  });
+
   it.each(["cancel", "destination dies", "machine does not pause"] as const)("is not left slow: %s", async (how) => {
     const { rig, outgoing, fractions } = throttledRig();
     let speedWhenResumed: number | undefined;

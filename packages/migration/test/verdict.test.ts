@@ -64,6 +64,30 @@ describe("a verdict of hopelessness is never wrong about", () => {
     expect(converged).toBeGreaterThan(100);
   });
 
+  it("a guest of few pages, of which chance leaves more or less behind in each round", () => {
+    let close = 0;
+    fc.assert(
+      fc.property(
+        fc.record({
+          pages: fc.integer({ min: 20, max: 80 }),
+          seed: machine.seed,
+          rate: fc.double({ min: 0.8, max: 3, noNaN: true }),
+          limit: fc.double({ min: 0.2, max: 0.9, noNaN: true }),
+        }),
+        ({ pages, rate, limit, seed }) => {
+          const pagesPerMs = pages / 400;
+          const guest = constantRate(pages, rate * pagesPerMs);
+          const run = { pages, pagesPerMs, downtimeLimitMs: (limit * pages) / pagesPerMs, guest, seed };
+          const outcome = preCopy({ ...run, mostRounds: 40 });
+          if ((outcome.convergedAfter ?? 0) > 5) close++;
+          expectNeverWrong(outcome);
+        },
+      ),
+      { seed: 9, numRuns: 3000 },
+    );
+    expect(close).toBeGreaterThan(30);
+  });
+
   it("a guest that writes to the same pages all the time", () => {
     let given = 0;
     let converged = 0;

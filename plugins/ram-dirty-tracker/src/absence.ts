@@ -17,6 +17,7 @@ export interface LatencySummary {
   readonly count: number;
   readonly meanMs: number;
   readonly medianMs: number;
+  readonly p95Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
 }
@@ -253,6 +254,7 @@ function summaryOf(latenciesMs: readonly number[]): LatencySummary {
     count,
     meanMs: count === 0 ? 0 : sumMs / count,
     medianMs: at(0.5),
+    p95Ms: at(0.95),
     p99Ms: at(0.99),
     maxMs: sorted[count - 1] ?? 0,
   };

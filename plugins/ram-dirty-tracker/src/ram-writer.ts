@@ -28,7 +28,8 @@ export interface RamWriter {
 /** Post-copy's part of it. Ranges are of whole pages, in bytes of the block. */
 export interface PostcopySource {
   /**
-   * Post-copy begins: what the destination has of pages that have changed since, to be discarded there. The machine
+   * Post-copy begins: all that is still to come, to be discarded there, be it that it has changed since, or that it has
+   * not gone: a QEMU has content of its own in its ROMs, and a page can be placed only where none is. The machine
    * stands, and is looked at for the last time. `RAM_ORDER` twice, or with multifd.
    */
   discards(): Iterable<{
@@ -375,10 +376,9 @@ class PageWriter implements StreamRamWriter {
     }
     synchronise(attempt);
     attempt.requests = new PageRequests(attempt.blocks.map(({ dirty }) => dirtyBitmap(dirty.pages)));
-    for (const { block, dirty, gone } of attempt.blocks) {
+    for (const { block, dirty } of attempt.blocks) {
       const ranges: { start: number; length: number }[] = [];
       for (let page = dirty.nextSet(0); page >= 0; page = dirty.nextSet(page + 1)) {
-        if (!gone.test(page)) continue;
         const start = page * this.#pageBytes;
         const last = ranges[ranges.length - 1];
         if (last !== undefined && last.start + last.length === start) last.length += this.#pageBytes;

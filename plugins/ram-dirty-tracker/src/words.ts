@@ -21,15 +21,18 @@ export function wordView(bytes: Uint8Array): WordView {
 export function isZero({ bytes, words }: WordView, offset: number, length: number): boolean {
   return words === undefined
     ? bytesAreZero(bytes, offset, offset + length)
-    : wordsAreZero(words, offset >>> 2, (offset + length) >>> 2);
+    : wordsAreZero(words, wordAt(offset), wordAt(offset + length));
 }
 
 /** Whether `length` bytes at `offset` are the same in both; both are multiples of 32. */
 export function isEqual(a: WordView, b: WordView, offset: number, length: number): boolean {
   return a.words === undefined || b.words === undefined
     ? bytesAreEqual(a.bytes, b.bytes, offset, offset + length)
-    : wordsAreEqual(a.words, b.words, offset >>> 2, (offset + length) >>> 2);
+    : wordsAreEqual(a.words, b.words, wordAt(offset), wordAt(offset + length));
 }
+
+/** A shift of the offset itself would take 4 GiB for 0; and words that are not there read as zero. */
+const wordAt = (offset: number): number => offset >>> 2;
 
 function wordsAreZero(w: Int32Array, from: number, to: number): boolean {
   for (let i = from; i < to; i += 8) {

@@ -38,3 +38,12 @@ it("takes the bit patterns of -0 for no zero and of NaN for equal to themselves"
   floats[5] = Number.NaN;
   expect(isEqual(wordView(bytes), wordView(bytes.slice()), 0, 1024)).toBe(true);
 });
+
+it("looks at memory of 4 GiB, and at its last bytes", () => {
+  const bytes = new Uint8Array(2 ** 32);
+  const [from, length] = [bytes.length - 1024, 1024];
+  expect(isZero(wordView(bytes), from, length)).toBe(true);
+  bytes[bytes.length - 1] = 1;
+  expect(isZero(wordView(bytes), from, length)).toBe(false);
+  expect(isEqual(wordView(bytes), wordView(new Uint8Array(2 ** 32)), from, length)).toBe(false);
+});

@@ -3,7 +3,7 @@
 import { encodeState } from "@godwit/core";
 import type { Dma } from "@godwit/virtio-core";
 import { isPageAbsent } from "@godwit/virtio-core";
-import { channelProgram, type ChannelProgram, type Ending, type ExecuteCommand } from "./channel-program.ts";
+import { type ChannelProgram, channelProgram, type Ending, type ExecuteCommand } from "./channel-program.ts";
 import {
   channelStatus,
   scswControl as control,

@@ -27,6 +27,7 @@ import {
 } from "@godwit/core/stream";
 import type { ListedBlock, RamOffer, RamSection } from "@godwit/ram-dirty-tracker";
 import type { Catalogue } from "../model/catalogue.ts";
+import { type Delimiting, type DeviceBody, SectionDecoder } from "../model/section-decoder.ts";
 import { type CarriedPart, type HeldSection, held, type VaultContent } from "./content.ts";
 import { leadingCommandBytes, trailingCommandBytes } from "./run.ts";
 import { ListedStartDecoder, type ReceiveModes, VaultRam } from "./vault-ram.ts";
@@ -72,6 +73,7 @@ const leastBytes = 64;
 export class VaultIncoming implements IncomingAttempt {
   readonly #init: VaultIncomingInit;
   readonly #options: ReaderOptions;
+  readonly #about: Delimiting;
   readonly #reader: StreamReader;
   #step: Step = "receiving";
   #isFed = true;
@@ -97,6 +99,9 @@ export class VaultIncoming implements IncomingAttempt {
   #end: StreamEnd = "open";
   #isAdvised = false;
   #isPostcopy = false;
+  /** What the reader has been given, and what of it waits there. */
+  #fedBytes = 0;
+  #unread: Uint8Array = new Uint8Array(0);
   /** Bytes that may be the beginning of a PACKAGED command. */
   #undecided: Uint8Array = new Uint8Array(0);
   #package: Uint8Array | undefined;
@@ -107,8 +112,14 @@ export class VaultIncoming implements IncomingAttempt {
 
   constructor(init: VaultIncomingInit) {
     this.#init = init;
+    const { catalogue, vmdesc: given } = init;
+    // With one that is given no device waits for the stream's own, which may not come.
+    const own = given === undefined ? undefined : "none";
+    // What waits is counted here, as the stream's tail.
+    const holdBytes = Number.MAX_SAFE_INTEGER;
+    this.#about = { catalogue, own, given, footerScan: false, holdBytes, ended: false };
     this.#options = {
-      holdBytes: init.holdBytes,
+      holdBytes,
       checks: false,
       open: (head, phase, previous) => this.#open(head, phase, previous),
       command: (event, before) => {
@@ -135,7 +146,10 @@ export class VaultIncoming implements IncomingAttempt {
   push(chunk: Uint8Array): void {
     this.#expectFed();
     this.#guarded(() => {
-      if (this.#waits && chunk.length > 0) this.#end = "open";
+      if (this.#waits && chunk.length > 0 && this.#end === "whole") {
+        this.#end = "open";
+        this.#about.own = undefined;
+      }
       this.#split(chunk);
       if (this.#waits) this.#lookForEnd();
     });
@@ -144,6 +158,7 @@ export class VaultIncoming implements IncomingAttempt {
   end(): void {
     this.#expectFed();
     this.#guarded(() => {
+      this.#about.ended = true;
       this.#take(this.#reader.end());
       if (this.#ram === undefined) throw missing("ram/0", "the stream has no RAM");
       if (!this.#ramEnded) throw missing("ram/0", "RAM has not ended");
@@ -222,6 +237,8 @@ export class VaultIncoming implements IncomingAttempt {
   /** Sections that something delimits go to the reader; a package that nothing may delimit is taken out before it. */
   #split(chunk: Uint8Array): void {
     let rest = chunk;
+    // Other connections have come to where the main one stands: it goes on with what it has.
+    if (chunk.length === 0) this.#feed(chunk);
     while (rest.length > 0 || this.#undecided.length > 0) {
       if (this.#package !== undefined) rest = this.#fillPackage(this.#package, rest);
       else if (!this.#isAdvised || this.#isPostcopy) {
@@ -340,10 +357,16 @@ export class VaultIncoming implements IncomingAttempt {
   }
 
   #feed(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
+    const tail = this.#tail;
     const events = this.#reader.push(bytes);
-    // The bytes that the first device stands in are part of the tail, too.
-    if (!this.#isPostcopy) this.#tail?.add(bytes);
+    this.#fedBytes += bytes.length;
+    if (tail !== undefined) tail.add(bytes);
+    else {
+      const unread = joined(this.#unread, bytes);
+      // The bytes that the first device stands in are part of the tail, too; they may have waited for other connections.
+      this.#tail?.add(unread);
+      this.#unread = unread.slice(unread.length - (this.#fedBytes - this.#reader.offset));
+    }
     this.#take(events);
   }
 
@@ -384,7 +407,11 @@ export class VaultIncoming implements IncomingAttempt {
   #command(event: StreamCommand & { readonly name: string; readonly offset: number }): void {
     this.#hold(leastBytes);
     if (event.command === command.advise) this.#isAdvised = true;
-    if (event.command === command.listen) this.#isPostcopy = true;
+    if (event.command === command.listen) {
+      this.#isPostcopy = true;
+      // A stream that goes on to post-copy ends without a description of itself.
+      this.#about.own = "none";
+    }
     this.#init.onCommand?.(event);
   }
 
@@ -392,19 +419,12 @@ export class VaultIncoming implements IncomingAttempt {
     this.#openSection = sectionKey(head);
     if (phase !== "full" && head.idstr === "ram") return this.#openRam(head, phase, previous as RamSection | undefined);
     if (phase !== "full") return undefined;
-    if (this.#isSetUp) this.#tail ??= new Tail(this.#init.holdBytes);
-    const bytes = this.#listedBytes(head);
+    // Before RAM nothing may wait for what comes behind it.
+    const bytes = this.#isSetUp || this.#isPostcopy ? undefined : this.#listedBytes(head);
     if (bytes !== undefined) return new WholeBody(bytes);
-    if (this.#isPostcopy) {
-      throw new MigrationError(
-        "SECTION_UNDELIMITED",
-        "no vmdesc follows a stream of post-copy, and none was given",
-        {},
-      );
-    }
-    this.#tail ??= new Tail(this.#init.holdBytes);
-    this.#waits = true;
-    return undefined;
+    if (!this.#isPostcopy) this.#tail ??= new Tail(this.#init.holdBytes);
+    this.#waits = this.#about.own === undefined;
+    return new SectionDecoder(head, this.#about);
   }
 
   #listedBytes({ idstr, instance }: SectionHead): number | undefined {
@@ -437,8 +457,9 @@ export class VaultIncoming implements IncomingAttempt {
     const { idstr, instance, version } = head;
     this.#summaries.push({ idstr, instance, version, phase, offset: offset + this.#passedBytes, bytes });
     if (phase === "full") {
-      this.#hold((value as Uint8Array).length + leastBytes);
-      this.#device(head, value as Uint8Array);
+      const body = value instanceof Uint8Array ? value : (value as DeviceBody).body;
+      this.#hold(body.length + leastBytes);
+      this.#device(head, body);
       return;
     }
     if (phase !== "start") this.#isSetUp = true;
@@ -472,7 +493,9 @@ export class VaultIncoming implements IncomingAttempt {
     if (bytes.at(-1) !== closingBrace) return;
     const open = this.#openSection;
     try {
-      if (findVmdesc(bytes) === undefined) return;
+      const own = findVmdesc(bytes)?.vmdesc;
+      if (own === undefined) return;
+      this.#about.own = own;
       // That a guest has what looks like an end in its memory is possible; that all sections before it fit is not.
       this.#probe().end();
       this.#end = "whole";
@@ -480,6 +503,7 @@ export class VaultIncoming implements IncomingAttempt {
       if (!isMigrationError(error)) throw error;
     } finally {
       this.#openSection = open;
+      if (this.#end !== "whole") this.#about.own = undefined;
     }
   }
 

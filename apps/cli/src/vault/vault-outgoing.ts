@@ -6,16 +6,20 @@ import {
   type Pending,
   type SectionSummary,
   type StreamCommand,
+  utf8Encode,
 } from "@godwit/core";
 import {
   type SectionHead,
   StreamWriter,
   sectionType,
+  vmdescText,
   writeContinuation,
   writeFooter,
   writeHead,
 } from "@godwit/core/stream";
 import { type CarriedPart, type HeldSection, type VaultContent, writeHeld } from "./content.ts";
+
+const emptyVmdesc = (pageBytes: number): Uint8Array => utf8Encode(vmdescText({ page_size: pageBytes, devices: [] }));
 
 /** A chunk is handed on once this much is written. Bytes. */
 const chunkBytes = 256 * 1024;
@@ -109,7 +113,8 @@ export class VaultOutgoing implements OutgoingAttempt {
       this.#whole(section);
       yield* this.#flush();
     }
-    yield* this.#last(this.#content.vmdesc);
+    // Behind EOF a QEMU waits for a description, be it one that tells nothing.
+    yield* this.#last(this.#content.vmdesc ?? emptyVmdesc(this.#content.pageBytes));
   }
 
   *switchOver(): Iterable<Uint8Array> {

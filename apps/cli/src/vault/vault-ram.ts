@@ -10,26 +10,18 @@ import {
 import {
   barrierTracker,
   type ListedBlock,
-  type MultifdReceiverInit,
-  type MultifdSender,
   type RamOffer,
   type RamSection,
   ram,
   ramBlock,
   ramWalker,
-  type XbzrleInit,
 } from "@godwit/ram-dirty-tracker";
 
 /** How RAM leaves. */
-export interface SendModes {
-  readonly xbzrle?: XbzrleInit | undefined;
-  readonly multifd?: MultifdSender | undefined;
-}
+export type SendModes = Parameters<RamOffer["sendBy"]>[0];
 
 /** How RAM comes. */
-export interface ReceiveModes {
-  readonly multifd?: MultifdReceiverInit | undefined;
-}
+export type ReceiveModes = Parameters<RamOffer["receiveBy"]>[0];
 
 /** A handler of the plugin, and what it offers. */
 export interface RamHandler {
@@ -59,17 +51,18 @@ export class VaultRam {
 
   /** Takes what arrives: at its commit the memory is here. */
   receiver(modes: ReceiveModes): RamHandler {
-    return this.#handler({ ...(modes.multifd && { multifd: { receive: modes.multifd } }) });
+    const made = this.#handler();
+    made.offer.receiveBy(modes);
+    return made;
   }
 
-  sender({ xbzrle, multifd }: SendModes): RamHandler {
-    return this.#handler({ ...(xbzrle && { xbzrle }), ...(multifd && { multifd: { send: multifd } }) });
+  sender(modes: SendModes): RamHandler {
+    const made = this.#handler();
+    made.offer.sendBy(modes);
+    return made;
   }
 
-  #handler(modes: {
-    xbzrle?: XbzrleInit;
-    multifd?: { send?: MultifdSender; receive?: MultifdReceiverInit };
-  }): RamHandler {
+  #handler(): RamHandler {
     let gpa = 0;
     const blocks = this.blocks.map(({ idstr, length }) => {
       // Where a block stands does not travel, and nobody here asks.
@@ -101,7 +94,7 @@ export class VaultRam {
       split: notHere,
       merged: notHere,
     };
-    const offer = ram({ blocks, pageBytes: this.pageBytes, ...modes }).setup(kernel);
+    const offer = ram({ blocks, pageBytes: this.pageBytes }).setup(kernel);
     if (handler === undefined) throw new Error("RAM registered no handler");
     return { handler, offer };
   }

@@ -69,11 +69,12 @@ function expectSameMachine(stream: Uint8Array, other: Uint8Array): void {
   expect(b.machineType).toBe(a.machineType);
   expect(b.bodies.map(([name]) => name)).toEqual(a.bodies.map(([name]) => name));
   for (const [i, [name, body]] of a.bodies.entries()) expect(b.bodies[i]?.[1] === body, name).toBe(true);
-  expectSameRam(stream, other);
+  expectSameRam(a, b);
 }
 
-function expectSameRam(stream: Uint8Array, other: Uint8Array): void {
-  const [a, b] = [partsOf(stream), partsOf(other)];
+type Parts = ReturnType<typeof partsOf>;
+
+function expectSameRam(a: Pick<Parts, "ram">, b: Pick<Parts, "ram">): void {
   expect(b.ram.map(([idstr]) => idstr)).toEqual(a.ram.map(([idstr]) => idstr));
   for (const [i, [idstr, bytes]] of a.ram.entries()) expect(bytes.equals(b.ram[i]?.[1] as Buffer), idstr).toBe(true);
 }
@@ -81,9 +82,8 @@ function expectSameRam(stream: Uint8Array, other: Uint8Array): void {
 describe.skipIf(!haveStreams())("a vault", () => {
   it.each([
     ["q35-vtd-virtio-7.2", 7],
-    ["s390-ccw-5dev-10.0", 6],
-    ["pseries-hotplug-net-7.2", 5],
-    ["q35-xbzrle-7.2", 0],
+    ["s390-ccw-virtio-7.2", 4],
+    ["pseries-bare-7.2", 5],
     ["q35-bare-kvm-7.2", 0],
   ])("takes %s in and hands the same machine on", async (name, leastDescribed) => {
     const stream = readStream(`${name}.stream`);
@@ -98,7 +98,7 @@ describe.skipIf(!haveStreams())("a vault", () => {
     const tail = Buffer.from(stream).subarray(findVmdesc(stream)?.at);
     expect(Buffer.compare(Buffer.from(last).subarray(1), tail)).toBe(0);
     // As often as one likes.
-    expectSameMachine(stream, emptied(vault.outgoing()).bytes);
+    expect(Buffer.compare(emptied(vault.outgoing()).bytes, bytes)).toBe(0);
   });
 });
 
@@ -127,6 +127,31 @@ async function followed(stream: Uint8Array, options: VaultOptions, chunkBytes: n
   return { vault, missing };
 }
 
+describe.skipIf(!haveStreams())("a vault with a vmdesc that is given", () => {
+  it("takes a stream that has none", async () => {
+    const stream = readStream("q35-bare-novmdesc-7.2.stream");
+    const vmdesc = findVmdesc(readStream("q35-bare-7.2.stream"))?.vmdesc;
+    const vault = createVault({ vmdesc });
+    const attempt = vault.incoming();
+    for (let at = 0; at < stream.length; at += 65_536) attempt.push(stream.subarray(at, at + 65_536));
+    expect(attempt.streamEnd).toBe("eof");
+    attempt.end();
+    await attempt.prepare();
+    await attempt.commit();
+    const { bytes } = emptied(vault.outgoing());
+    expect(findVmdesc(bytes)?.vmdesc).toEqual(vmdesc);
+    expectSameMachine(Buffer.concat([stream, bytes.subarray(findVmdesc(bytes)?.at ?? 0)]), bytes);
+  });
+
+  it("and none: nothing tells where its devices end", () => {
+    const stream = readStream("q35-bare-novmdesc-7.2.stream");
+    const attempt = createVault().incoming();
+    attempt.push(stream);
+    expect(attempt.streamEnd).toBe("open");
+    expect(() => attempt.end()).toThrow(/SECTION_UNDELIMITED/);
+  });
+});
+
 describe.skipIf(!haveStreams())("a vault in post-copy", () => {
   const stream = haveStreams() ? readStream("tiny-postcopy-7.2.stream") : new Uint8Array(0);
   const precopy = haveStreams() ? readStream("tiny-precopy-7.2.stream") : new Uint8Array(0);
@@ -139,9 +164,10 @@ describe.skipIf(!haveStreams())("a vault in post-copy", () => {
     expect(others).toEqual([]);
     expect(run).toMatchObject({ section: undefined, how: "undelimited" });
     const { bytes } = emptied(vault.outgoing());
-    expectSameRam(stream, bytes);
+    const made = partsOf(bytes);
+    expectSameRam(partsOf(stream), made);
     // The sections stand in it as they came, header by header.
-    const names = partsOf(bytes).bodies.map(([name]) => name);
+    const names = made.bodies.map(([name]) => name);
     expect(names.length).toBeGreaterThan(20);
     expect(names[0]).toMatch(/^full \d+ timer\/0/);
   });

@@ -15,6 +15,8 @@ export interface Way {
 export interface Measured {
   readonly name: string;
   readonly gigabytesPerSecond: number;
+  /** Of both sides together, for each gigabyte of memory; what a busy machine changes least. */
+  readonly cpuSecondsPerGigabyte: number;
   /** Of source and destination, each at its worst moment. */
   readonly peakMiB: readonly number[];
 }
@@ -34,7 +36,8 @@ export async function inTurns(ways: readonly Way[], bytes: number, runs: number)
       const all = seen[index] ?? [];
       const peak = (side: 0 | 1): number => median(all.map(({ peakBytes }) => peakBytes[side])) / mib;
       const gigabytesPerSecond = bytes / 1e6 / median(all.map(({ totalMs }) => totalMs));
-      return { name, gigabytesPerSecond, peakMiB: [peak(0), peak(1)] };
+      const cpuSecondsPerGigabyte = (median(all.map(({ cpuMs }) => cpuMs)) * 1e6) / bytes;
+      return { name, gigabytesPerSecond, cpuSecondsPerGigabyte, peakMiB: [peak(0), peak(1)] };
     });
   } finally {
     rmSync(folder, { recursive: true });

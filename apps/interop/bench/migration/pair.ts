@@ -6,6 +6,8 @@ import type { Role, SideInit, SideMessage } from "./side.ts";
 
 export interface Transfer {
   readonly totalMs: number;
+  /** Of both processes and all of their threads, while the transfer went on. */
+  readonly cpuMs: number;
   /** Of both processes, each at its own worst moment. */
   readonly peakBytes: readonly [source: number, destination: number];
 }
@@ -27,7 +29,9 @@ export async function transfer(
   try {
     const [sent, taken] = await Promise.all([source.message("done"), destination.message("done")]);
     await Promise.all([source.exit, destination.exit]);
-    return { totalMs: sent.totalMs, peakBytes: [sent.peakBytes, taken.peakBytes] };
+    if (sent.sha256 !== taken.sha256) throw new Error(`${kind}, ${bytes} bytes: what arrived is not what was sent`);
+    const cpuMs = sent.cpuMs + taken.cpuMs;
+    return { totalMs: sent.totalMs, cpuMs, peakBytes: [sent.peakBytes, taken.peakBytes] };
   } finally {
     source.child.kill("SIGKILL");
     destination.child.kill("SIGKILL");

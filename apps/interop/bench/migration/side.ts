@@ -1,5 +1,6 @@
 // One process of a measured transfer: it sends or takes a machine by Godwit's engine, or plain bytes by the runtime's sockets,
 // and tells what it saw in lines of JSON.
+import { createHash } from "node:crypto";
 import { connect as connectSocket, createServer, type Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createKernel, type Kernel, virtualClock } from "@godwit/core";
@@ -22,10 +23,20 @@ export interface SideInit {
 
 export type SideMessage =
   | { readonly event: "listening"; readonly uri: string }
-  | { readonly event: "done"; readonly status: string; readonly totalMs: number; readonly peakBytes: number };
+  | {
+      readonly event: "done";
+      readonly status: string;
+      readonly totalMs: number;
+      /** Of all threads, from the start of the transfer on. */
+      readonly cpuMs: number;
+      readonly peakBytes: number;
+      /** Of the memory that was sent or has arrived; of sockets there is none. */
+      readonly sha256: string;
+    };
 
 const chunkBytes = 1 << 20;
 const unlimited = 0;
+const hashedBytes = 64 << 20;
 
 const clock: HostClock = {
   nowMs: () => performance.now(),
@@ -39,8 +50,9 @@ const roles: Readonly<Record<Role, (init: SideInit) => Promise<void>>> = {
   async "godwit-source"({ bytes, file, uri = "", channels: count = 0 }) {
     const memory = new Uint8Array(bytes);
     readInto(file ?? "", memory);
-    const { kernel, offer } = machineOf(memory);
+    const { kernel, offer, sha256 } = machineOf(memory);
     kernel.resume();
+    const cpu = process.cpuUsage();
     const { state, statistics } = await outgoingMigration({
       machine: kernel,
       clock,
@@ -51,14 +63,15 @@ const roles: Readonly<Record<Role, (init: SideInit) => Promise<void>>> = {
       ...multifdWith(count),
     }).run();
     if ("error" in state) throw state.error;
-    done(state.status, statistics["total-time"]);
+    done(state.status, statistics["total-time"], cpu, sha256);
   },
 
   async "godwit-destination"({ bytes, channels: count = 0 }) {
     const listener = await listen("tcp:127.0.0.1:0");
     tell({ event: "listening", uri: listener.uri });
-    const { kernel, offer } = machineOf(new Uint8Array(bytes));
+    const { kernel, offer, sha256 } = machineOf(new Uint8Array(bytes));
     if (count > 0) offer.receiveBy({ multifd: { channels: count, sync: packets.sync } });
+    const cpu = process.cpuUsage();
     const { state } = await incomingMigration({
       machine: kernel,
       clock,
@@ -68,7 +81,7 @@ const roles: Readonly<Record<Role, (init: SideInit) => Promise<void>>> = {
     }).run();
     if ("error" in state) throw state.error;
     await listener.close();
-    done(state.status, 0);
+    done(state.status, 0, cpu, sha256);
   },
 
   async "socket-sender"({ bytes, file, uri = "" }) {
@@ -76,7 +89,7 @@ const roles: Readonly<Record<Role, (init: SideInit) => Promise<void>>> = {
     readInto(file ?? "", memory);
     const socket = connectSocket(Number(uri), "127.0.0.1");
     await new Promise<void>((resolve) => socket.once("connect", resolve));
-    const began = performance.now();
+    const [began, cpu] = [performance.now(), process.cpuUsage()];
     for (let at = 0; at < bytes; at += chunkBytes) {
       if (!socket.write(memory.subarray(at, at + chunkBytes))) await drained(socket);
     }
@@ -84,7 +97,7 @@ const roles: Readonly<Record<Role, (init: SideInit) => Promise<void>>> = {
     const ended = new Promise<void>((resolve) => socket.once("end", resolve).resume());
     socket.end();
     await ended;
-    done("completed", performance.now() - began);
+    done("completed", performance.now() - began, cpu);
   },
 
   async "socket-receiver"({ bytes }) {
@@ -92,12 +105,13 @@ const roles: Readonly<Record<Role, (init: SideInit) => Promise<void>>> = {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     tell({ event: "listening", uri: String((server.address() as { port: number }).port) });
     const socket = await new Promise<Socket>((resolve) => server.once("connection", resolve));
+    const cpu = process.cpuUsage();
     let received = 0;
     for await (const chunk of socket) received += (chunk as Uint8Array).length;
     if (received !== bytes) throw new Error(`${received} bytes arrived, of ${bytes}`);
     socket.end();
     server.close();
-    done("completed", 0);
+    done("completed", 0, cpu);
   },
 };
 
@@ -109,7 +123,14 @@ const multifdWith = (count: number) => ({
   parameters: { "max-bandwidth": unlimited, ...(count > 0 && { "multifd-channels": count }) },
 });
 
-function machineOf(initial: Uint8Array): { readonly kernel: Kernel; readonly offer: RamOffer } {
+interface Machine {
+  readonly kernel: Kernel;
+  readonly offer: RamOffer;
+  /** Of its memory as it is. */
+  sha256(): string;
+}
+
+function machineOf(initial: Uint8Array): Machine {
   let memory = initial;
   const kernel = createKernel({
     machineType: "bench-1",
@@ -121,13 +142,21 @@ function machineOf(initial: Uint8Array): { readonly kernel: Kernel; readonly off
   };
   const tracker = barrierTracker(initial.length);
   const offer = kernel.use(ram({ blocks: [ramBlock({ idstr: "pc.ram", bytes: () => memory, adopt, tracker })] }));
-  return { kernel, offer };
+  const sha256 = (): string => {
+    const hash = createHash("sha256");
+    for (let at = 0; at < memory.length; at += hashedBytes) hash.update(memory.subarray(at, at + hashedBytes));
+    return hash.digest("hex");
+  };
+  return { kernel, offer, sha256 };
 }
 
 const drained = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once("drain", resolve));
 
-const done = (status: string, totalMs: number): void =>
-  tell({ event: "done", status, totalMs, peakBytes: peakBytes("self") });
+function done(status: string, totalMs: number, since: NodeJS.CpuUsage, sha256: () => string = () => ""): void {
+  const { user, system } = process.cpuUsage(since);
+  const peak = peakBytes("self");
+  tell({ event: "done", status, totalMs, cpuMs: (user + system) / 1000, peakBytes: peak, sha256: sha256() });
+}
 
 function tell(message: SideMessage): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);

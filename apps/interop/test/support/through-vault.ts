@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type HostClock, incomingMigration, outgoingMigration } from "@godwit/migration";
 import { connect, listen } from "@godwit/transport/unix";
-import { createVault } from "godwit/vault";
+import { createVault, type Vault } from "godwit/vault";
 import type { Qemu } from "../../src/qemu.ts";
 import type { Middle } from "./linux-run.ts";
 
@@ -17,35 +17,39 @@ const clock: HostClock = {
 /** What a QEMU needs that gives its machine to a vault. */
 export const vaultCapabilities: readonly string[] = ["return-path", "pause-before-switchover"];
 
-export const throughVault: Middle = async (source, destination, left) => {
-  const vault = createVault();
-  const listener = await listen(`unix:${source.folder}/vault`);
-  try {
-    const incoming = incomingMigration({ machine: vault, clock, accept: () => listener.accept() });
-    const sending = sent(source, listener.uri);
-    // Where both fail, what the vault says is why.
-    sending.catch(() => {});
-    const { state } = await incoming.run();
+/** `meanwhile`: while the vault holds the only machine. */
+export const throughVault =
+  (meanwhile: (vault: Vault) => void = () => {}): Middle =>
+  async (source, destination, left) => {
+    const vault = createVault();
+    const listener = await listen(`unix:${source.folder}/vault`);
+    try {
+      const incoming = incomingMigration({ machine: vault, clock, accept: () => listener.accept() });
+      const sending = sent(source, listener.uri);
+      // Where both fail, what the vault says is why.
+      sending.catch(() => {});
+      const { state } = await incoming.run();
+      if ("error" in state) throw state.error;
+      await sending;
+    } finally {
+      await listener.close();
+    }
+    // The source is gone before the destination has anything: the vault holds the only machine.
+    await left();
+    meanwhile(vault);
+    const uri = `unix:${await destination.listen()}`;
+    const outgoing = outgoingMigration({
+      machine: vault,
+      clock,
+      peer: "qemu",
+      connect: () => connect(uri),
+      yieldToHost: () => nextTurn(),
+      parameters: { "max-bandwidth": 0 },
+    });
+    const { state } = await outgoing.run();
     if ("error" in state) throw state.error;
-    await sending;
-  } finally {
-    await listener.close();
-  }
-  // The source is gone before the destination has anything: the vault holds the only machine.
-  await left();
-  const uri = `unix:${await destination.listen()}`;
-  const outgoing = outgoingMigration({
-    machine: vault,
-    clock,
-    peer: "qemu",
-    connect: () => connect(uri),
-    yieldToHost: () => nextTurn(),
-    parameters: { "max-bandwidth": 0 },
-  });
-  const { state } = await outgoing.run();
-  if ("error" in state) throw state.error;
-  await destination.migrated();
-};
+    await destination.migrated();
+  };
 
 /** Sends the machine while it runs; it is asked to go on when it stands, and has nothing under way at its disk. */
 async function sent(source: Qemu, uri: string): Promise<void> {

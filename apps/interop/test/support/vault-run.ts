@@ -67,6 +67,7 @@ export interface Taking {
   readonly road?: Road;
   readonly options?: Partial<IncomingOptions>;
   prepare?(vault: Vault): void;
+  done?(report: DestinationReport): void;
   /** Between us and each connection that is accepted. */
   through?(channel: Channel): Channel;
   /** While the machine comes. */

@@ -31,13 +31,16 @@ function headline(role: Role, message: Message): string | undefined {
       return `${role}: guest says "${message.line}"`;
     case "listening":
       return `destination: listens on ${message.uri}`;
+    case "verified":
+      return `${role}: has verified its peer's certificate`;
     case "status":
       return `${role}: ${message.status}`;
     case "round": {
-      const { round, bytes, pendingBytes, expectedDowntimeMs, durationMs } = message.round;
+      const { round, bytes, pendingBytes, expectedDowntimeMs, durationMs, cpuThrottlePercentage } = message.round;
+      const throttled = cpuThrottlePercentage === 0 ? "" : `, ${cpuThrottlePercentage}% of the CPU taken`;
       const expected =
         expectedDowntimeMs === undefined ? "" : `, expected downtime ${milliseconds(expectedDowntimeMs)}`;
-      return `source: round ${round}: ${mebibytes(bytes)} in ${milliseconds(durationMs)}, ${mebibytes(pendingBytes)} dirty again${expected}`;
+      return `source: round ${round}: ${mebibytes(bytes)} in ${milliseconds(durationMs)}, ${mebibytes(pendingBytes)} dirty again${expected}${throttled}`;
     }
     case "verdict":
       return `source: ${message.text}`;

@@ -8,6 +8,10 @@ export function milliseconds(ms: number): string {
   return ms < 100 ? `${ms.toFixed(1)} ms` : ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`;
+}
+
 export function count(n: number): string {
   return n.toLocaleString("en-US");
 }

@@ -45,23 +45,32 @@ interface NumberOption {
 
 /** What defaults follow from. */
 interface Sizes {
-  readonly memory: number;
-  readonly bandwidth: number;
+  memory(): number;
+  bandwidth(): number;
   readonly busy: boolean;
 }
 
 const mib = 1024 * 1024;
-/** A busy guest dirties memory so much faster than it can be sent, as far as its hart can; the transfer is slow for that. */
-const busyFactor = 3;
+/** A busy guest shall dirty memory so much faster than it can be sent; its hart may manage less, and that is enough. */
+const busyFactor = 8;
+/** As slow as the transfer may be, and a pool that it passes in a second. MiB/s, MiB. */
+const busyBandwidth = 8;
+const busyMemory = 16;
 
 const numbers = {
-  memory: { help: "guest RAM", unit: "MiB", default: 64, low: RAM_MIN_BYTES / mib, high: RAM_MAX_BYTES / mib },
+  memory: {
+    help: "guest RAM",
+    unit: "MiB",
+    default: { text: `64; busy: ${busyMemory}`, of: ({ busy }) => (busy ? busyMemory : 64) },
+    low: RAM_MIN_BYTES / mib,
+    high: RAM_MAX_BYTES / mib,
+  },
   bandwidth: {
     help: "limit of the transfer while the guest runs",
     unit: "MiB/s",
     default: {
-      text: "all RAM in a second; busy: in four",
-      of: ({ memory, busy }) => Math.max(busy ? 8 : 64, busy ? Math.ceil(memory / 4) : memory),
+      text: `all RAM in a second; busy: ${busyBandwidth}`,
+      of: ({ memory, busy }) => (busy ? busyBandwidth : Math.max(64, memory())),
     },
     low: 8,
     high: 65_536,
@@ -69,9 +78,12 @@ const numbers = {
   "dirty-rate": {
     help: "how fast the guest dirties memory",
     unit: "MiB/s",
-    default: { text: "24", of: ({ bandwidth, busy }) => (busy ? busyFactor * bandwidth : 24) },
+    default: {
+      text: `24; busy: ${busyFactor} times the bandwidth`,
+      of: ({ bandwidth, busy }) => (busy ? Math.min(busyFactor * bandwidth(), 4096) : 24),
+    },
     low: 0,
-    high: 262_144,
+    high: 4096,
   },
   "block-rate": {
     help: "blocks and packets that the guest sends, the pace of its other devices",
@@ -81,12 +93,18 @@ const numbers = {
     high: 100_000,
   },
   channels: { help: "mode multifd: connections for pages", unit: "", default: 2, low: 1, high: 255 },
-  "downtime-limit": { help: "pause that the switch-over may take", unit: "ms", default: 50, low: 1, high: 2_000_000 },
+  "downtime-limit": {
+    help: "pause that the switch-over may take; mode postcopy does not look at it",
+    unit: "ms",
+    default: 50,
+    low: 1,
+    high: 2_000_000,
+  },
   seed: { help: "goes into every block and packet", unit: "", default: 1, low: 0, high: 0xffff_ffff },
 } as const satisfies Record<string, NumberOption>;
 
 const flags = {
-  busy: `the guest dirties memory ${busyFactor} times as fast as it can be sent: it converges only if it is slowed down`,
+  busy: "the guest dirties memory faster than it can be sent: it converges only if it is slowed down",
   "no-auto-converge": "the guest is not slowed down, however fast it dirties memory",
   "no-iommu": "q35: the guest leaves VT-d off: its devices use physical addresses",
   "iommu-last":
@@ -104,7 +122,10 @@ export function helpText(): string {
     "usage: npm start -- [options]",
     "",
     ...Object.entries(numbers).map(([name, { help, unit, default: value }]) =>
-      row(`--${name} N`, `${help}${unit === "" ? "" : `, ${unit}`} (${typeof value === "number" ? value : value.text})`),
+      row(
+        `--${name} N`,
+        `${help}${unit === "" ? "" : `, ${unit}`} (${typeof value === "number" ? value : value.text})`,
+      ),
     ),
     ...Object.entries(modes).map(([name, help], i) => row(i === 0 ? "--mode NAME" : "", `${name}: ${help}`)),
     row("--profile NAME", `the machine: ${profileNames.join(", ")} (${profileNames[0]})`),
@@ -143,8 +164,11 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     const given = values[name];
     if (given === undefined && typeof value === "number") return value;
     if (given === undefined && typeof value === "object") {
-      const sizes = { memory: number("memory"), busy: values["busy"] === true };
-      return value.of({ ...sizes, bandwidth: name === "bandwidth" ? 0 : number("bandwidth") });
+      return value.of({
+        memory: () => number("memory"),
+        bandwidth: () => number("bandwidth"),
+        busy: values["busy"] === true,
+      });
     }
     const n = Number(given);
     if (!/^\d+$/.test(String(given)) || n < low || n > high) {
@@ -159,8 +183,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   if (known === undefined) throw new UsageError(`--profile takes one of ${profileNames.join(", ")}, not "${profile}"`);
   const { mode: moves = "precopy" } = values;
   const mode = (Object.keys(modes) as Mode[]).find((name) => name === moves);
-  if (mode === undefined)
-    throw new UsageError(`--mode takes one of ${Object.keys(modes).join(", ")}, not "${moves}"`);
+  if (mode === undefined) throw new UsageError(`--mode takes one of ${Object.keys(modes).join(", ")}, not "${moves}"`);
   if (mode !== "multifd" && values["channels"] !== undefined)
     throw new UsageError(`--channels is for the mode multifd: ${mode} has one connection`);
   const iommuFlag = (["no-iommu", "iommu-last"] as const).find((name) => values[name] === true);

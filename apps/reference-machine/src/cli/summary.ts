@@ -4,27 +4,37 @@ import type { RoundSummary } from "@godwit/migration";
 import type { CardReport } from "../card-evidence.ts";
 import type { Verdict } from "../evidence.ts";
 import type { ChannelCounts } from "../guest/channel-block.ts";
-import type { Evidence, Message, Role } from "../roles/messages.ts";
-import { count, mebibytes, milliseconds, table } from "./format.ts";
+import type { Evidence, FollowedPages, Message, Role } from "../roles/messages.ts";
+import { count, mebibytes, milliseconds, percent, table } from "./format.ts";
+import type { Options } from "./options.ts";
 
 type Of<E extends Message["event"]> = Extract<Message, { event: E }>;
+
+/** Post-copy is none where most pages were there before the guest. */
+const leastAbsent = 0.9;
+
+/** What was asked for. */
+export type RunOptions = Pick<Options, "downtimeLimitMs" | "mode" | "channels" | "autoConverge">;
 
 /** Collects what a summary needs. */
 export class Story {
   readonly rounds: RoundSummary[] = [];
-  readonly downtimeLimitMs: number;
+  readonly options: RunOptions;
   sent: Of<"sent"> | undefined;
   loaded: Of<"loaded"> | undefined;
   evidence: (Of<"evidence"> & { role: Role }) | undefined;
+  /** Mode tls: who has verified its peer, and by which authority's certificate. */
+  readonly verified = new Map<Role, string>();
   failures: string[] = [];
 
-  constructor(downtimeLimitMs: number) {
-    this.downtimeLimitMs = downtimeLimitMs;
+  constructor(options: RunOptions) {
+    this.options = options;
   }
 
   hear(role: Role, message: Message): void {
     if (message.event === "round") this.rounds.push(message.round);
     else if (message.event === "sent") this.sent = message;
+    else if (message.event === "verified") this.verified.set(role, message.authority);
     else if (message.event === "loaded") this.loaded = message;
     else if (message.event === "evidence") this.evidence = { ...message, role };
     else if (message.event === "failed") this.failures.push(`${role}: ${message.text}`);
@@ -42,6 +52,11 @@ export class Story {
     return this.problems().length === 0;
   }
 
+  /** By one authority. */
+  get #bothVerified(): boolean {
+    return this.verified.size === 2 && new Set(this.verified.values()).size === 1;
+  }
+
   /** Everything that keeps this run from being good, in sentences. */
   problems(): string[] {
     const { evidence, sent, loaded } = this;
@@ -49,6 +64,16 @@ export class Story {
     if (evidence?.role === "source") problems.push("Not migrated. The machine goes on at the source.");
     else if (sent?.status === "in-doubt") problems.push("The source does not know whether the machine arrived.");
     else if (sent?.status !== "completed" || loaded?.status !== "completed") problems.push("Not migrated.");
+    const { followed } = loaded ?? {};
+    if (this.options.mode === "postcopy" && loaded?.status === "completed") {
+      if (followed === undefined) problems.push("All pages were there before the guest ran: this was no post-copy.");
+      else if (shareAbsent(followed) < leastAbsent)
+        problems.push(
+          `Only ${percent(shareAbsent(followed))} of the dirty pages were absent when the guest began to run.`,
+        );
+    }
+    if (this.options.mode === "tls" && loaded?.status === "completed" && !this.#bothVerified)
+      problems.push("The two sides have not verified each other.");
     if (evidence === undefined) problems.push("No evidence was examined.");
     else {
       const where = evidence.role === "source" ? " at the source" : "";
@@ -74,6 +99,8 @@ export function summary(story: Story): string[] {
     ...sections(story),
     ...rounds(story),
     ...downtime(story),
+    ...followed(story),
+    ...connection(story),
     ...refused(story),
     ...evidence(story),
     ...verdict(story),
@@ -101,7 +128,7 @@ function sections({ sent, loaded }: Story): string[] {
   ];
 }
 
-function rounds({ rounds: all, sent }: Story): string[] {
+function rounds({ rounds: all, sent, options: { autoConverge } }: Story): string[] {
   if (all.length === 0) return [];
   const pages = (n: number | undefined): string => (n === undefined ? "-" : count(n));
   const rows = all.map((round) => [
@@ -111,6 +138,7 @@ function rounds({ rounds: all, sent }: Story): string[] {
     mebibytes(round.bytes),
     milliseconds(round.durationMs),
     mebibytes(round.pendingBytes),
+    `${round.cpuThrottlePercentage}%`,
   ]);
   const ram = sent?.statistics.ram;
   if (ram !== undefined) {
@@ -123,16 +151,58 @@ function rounds({ rounds: all, sent }: Story): string[] {
       mebibytes(ram["downtime-bytes"]),
       "",
       "",
+      "",
     ]);
   }
   return [
     "Rounds of pre-copy",
-    ...table([["  round", "pages", "zero pages", "sent", "took", "dirty again"], ...rows]),
+    ...table([["  round", "pages", "zero pages", "sent", "took", "dirty again", "CPU taken"], ...rows]),
+    `  ${convergence(all, autoConverge)}`,
     "",
   ];
 }
 
-function downtime({ sent, rounds: all, downtimeLimitMs }: Story): string[] {
+/** Whether the guest had to be slowed down, and whether what was left fitted into the pause. */
+function convergence(all: readonly RoundSummary[], autoConverge: boolean): string {
+  const most = Math.max(...all.map((round) => round.cpuThrottlePercentage));
+  if (most > 0) return `auto-converge took up to ${most}% of the CPU from the guest, and gave it back`;
+  return autoConverge ? "the guest was not slowed down" : "auto-converge off: the guest was not to be slowed down";
+}
+
+function shareAbsent({ absentAtStart, dirtyPages }: FollowedPages): number {
+  return dirtyPages === 0 ? 0 : absentAtStart / dirtyPages;
+}
+
+function followed({ loaded }: Story): string[] {
+  const pages = loaded?.followed;
+  if (pages === undefined) return [];
+  const { medianMs, p95Ms, maxMs } = pages.latencyMs;
+  return [
+    "Post-copy: pages that followed the guest",
+    `  ${count(pages.absentAtStart)} of ${count(pages.dirtyPages)} dirty pages (${percent(shareAbsent(pages))}) were absent at its first instruction there`,
+    `  ${count(pages.faults)} faults; ${count(pages.requestedPages)} pages asked for, ${count(pages.unaskedPages)} came unasked`,
+    `  from fault to page: median ${milliseconds(medianMs)}, 95% within ${milliseconds(p95Ms)}, longest ${milliseconds(maxMs)}`,
+    "",
+  ];
+}
+
+function connection({ options: { mode, channels }, sent, verified }: Story): string[] {
+  if (mode === "multifd" && sent !== undefined) {
+    const { transferred, "multifd-bytes": bytes } = sent.statistics.ram;
+    return [
+      `multifd: ${mebibytes(bytes)} of ${mebibytes(transferred)} over ${channels} channels beside the main one`,
+      "",
+    ];
+  }
+  if (mode !== "tls") return [];
+  return [
+    "TLS, with certificates made for this run",
+    ...[...verified].map(([role, authority]) => `  the ${role} has verified its peer: signed by ${authority}`),
+    "",
+  ];
+}
+
+function downtime({ sent, rounds: all, options: { downtimeLimitMs, mode } }: Story): string[] {
   const statistics = sent?.statistics;
   if (statistics === undefined || !("downtime" in statistics) || statistics.downtime === undefined) return [];
   const { downtime: total, "downtime-source": source, "downtime-destination": destination } = statistics;
@@ -143,9 +213,13 @@ function downtime({ sent, rounds: all, downtimeLimitMs }: Story): string[] {
   const known = parts.flatMap(([name, ms]) => (ms === undefined ? [] : [`${name} ${milliseconds(ms)}`]));
   const rest = total - (source ?? 0) - (destination ?? 0);
   const expected = all.at(-1)?.expectedDowntimeMs;
+  const limit =
+    mode === "postcopy"
+      ? "no limit"
+      : `limit ${milliseconds(downtimeLimitMs)}${expected === undefined ? "" : `, expected of RAM alone ${milliseconds(expected)}`}`;
   return [
     `Downtime ${milliseconds(total)}: ${[...known, `on the way ${milliseconds(rest)}`].join(", ")}`,
-    `  limit ${milliseconds(downtimeLimitMs)}${expected === undefined ? "" : `, expected of RAM alone ${milliseconds(expected)}`}; whole migration ${milliseconds(statistics["total-time"])}`,
+    `  ${limit}; whole migration ${milliseconds(statistics["total-time"])}`,
     "",
   ];
 }

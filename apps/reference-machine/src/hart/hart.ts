@@ -242,7 +242,7 @@ export class Hart {
           steps++;
           continue;
         }
-        if (this.#isAbsent(pc)) break execution;
+        if (this.#isAbsent(pc)) break;
       }
       const word = words[fetchIndex] as number;
       const rs1 = x[(word >>> 15) & 0x1f] as number;

@@ -1,32 +1,48 @@
 // The destination process: takes the machine in, lets the guest go on, stops it, and examines the evidence.
 import { incomingMigration, type MigratableMachine } from "@godwit/migration";
-import { listen } from "@godwit/transport/tcp";
 import type { CardStatus } from "../guest/card-block.ts";
+import type { ReferenceMachine } from "../machine/machine.ts";
+import { CARD_BLOCK_OFFSET, RAM_BASE, STATUS_BLOCK_OFFSET } from "../memory-map.ts";
 import { cardNames } from "../profiles/cards.ts";
+import { listenFor } from "./connections.ts";
+import { capabilitiesOf, parametersOf } from "./engine.ts";
 import { type Arrived, examineMachine } from "./examine.ts";
 import { goOn } from "./go-on.ts";
 import { hostClock, openHost } from "./host.ts";
-import { type RoleOptions, tell } from "./messages.ts";
+import { type FollowedPages, type RoleOptions, tell } from "./messages.ts";
 
 export async function runDestination(options: RoleOptions): Promise<void> {
   // What came to the source while it ran is given to the destination from the start.
   const host = await openHost(options, options.profile === "pseries" ? cardNames : []);
   const { machine } = host;
-  const listener = await listen("tcp:127.0.0.1:0");
+  if (options.mode === "multifd") machine.memory.receiveBy({ multifd: { channels: options.channels, sync: "round" } });
+  const listener = await listenFor(options);
   tell({ event: "listening", uri: listener.uri });
   let arrived: Arrived | undefined;
   let blocksBefore = 0;
+  let absentAtStart = 0;
   let cardsBefore: CardStatus[] = [];
   const { kernel } = machine;
   const arriving: MigratableMachine = {
     manifest: () => kernel.manifest(),
     outgoing: () => kernel.outgoing(),
-    incoming: () => kernel.incoming(),
+    incoming(init) {
+      const attempt = kernel.incoming(init);
+      const commit = attempt.commit.bind(attempt);
+      attempt.commit = async () => {
+        const report = await commit();
+        await guestsAccount(machine);
+        return report;
+      };
+      return attempt;
+    },
     quiesce: () => kernel.quiesce(),
     pause: () => kernel.pause(),
-    // Memory is looked at before the guest's first instruction here, which would begin to write over it.
+    // Memory is looked at before the guest's first instruction here, which would begin to write over it; after post-copy, as
+    // soon as all of it is here.
     resume() {
-      arrived = examineMachine(machine);
+      absentAtStart = machine.memory.absent()?.pages ?? 0;
+      if (absentAtStart === 0) arrived = examineMachine(machine);
       blocksBefore = host.guest()?.blocksCompleted ?? 0;
       cardsBefore = host.cards();
       kernel.resume();
@@ -34,23 +50,42 @@ export async function runDestination(options: RoleOptions): Promise<void> {
   };
   const migration = incomingMigration({
     machine: arriving,
+    ram: machine.memory,
     clock: hostClock,
-    accept: async () => {
-      const channel = await listener.accept();
-      await listener.close();
-      return channel;
-    },
+    capabilities: capabilitiesOf(options),
+    parameters: parametersOf(options),
+    accept: () => listener.accept(),
   });
   migration.events.on("progress", (statistics) => tell({ event: "received", statistics }));
   migration.events.on("status", ({ status }) => tell({ event: "status", status }));
   const { state, load } = await migration.run();
+  if (state.status === "completed") arrived ??= examineMachine(machine);
+  await listener.close();
   tell({
     event: "loaded",
     status: state.status,
     ...(load === undefined ? {} : { load }),
+    ...(absentAtStart > 0 && { followed: pagesThatFollowed(machine.memory, absentAtStart) }),
     ...("error" in state ? { error: state.error.toJSON() } : {}),
   });
   if (state.status === "completed" && arrived !== undefined)
     await goOn(host, options, { blocks: blocksBefore, cards: cardsBefore }, arrived);
   await host.close();
+}
+
+/** The page in which the guest tells how far it is, to be compared with what it has done here. */
+async function guestsAccount({ memory }: ReferenceMachine): Promise<void> {
+  try {
+    memory.memory.read(RAM_BASE + STATUS_BLOCK_OFFSET, CARD_BLOCK_OFFSET - STATUS_BLOCK_OFFSET + 1);
+  } catch (error) {
+    await memory.whenPresent(error);
+  }
+}
+
+/** When all of them are here. */
+function pagesThatFollowed({ postcopyDestination }: ReferenceMachine["memory"], absentAtStart: number): FollowedPages {
+  const { faults, requestedPages, unaskedPages, latenciesMs } = postcopyDestination.statistics();
+  const { medianMs, p95Ms, maxMs } = latenciesMs();
+  const dirtyPages = requestedPages + unaskedPages;
+  return { dirtyPages, absentAtStart, faults, requestedPages, unaskedPages, latencyMs: { medianMs, p95Ms, maxMs } };
 }

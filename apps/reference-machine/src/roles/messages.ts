@@ -17,6 +17,21 @@ export interface RoleOptions extends Options {
   readonly uri?: string;
 }
 
+/** Post-copy: pages that followed the machine. */
+export interface FollowedPages {
+  /** What was dirty when the machine was switched over, and so not there. */
+  readonly dirtyPages: number;
+  /** Of those, not there yet at the guest's first instruction. */
+  readonly absentAtStart: number;
+  /** Accesses to absent pages. One that is begun anew, and meets another one, counts again. */
+  readonly faults: number;
+  readonly requestedPages: number;
+  /** Came without being asked for. */
+  readonly unaskedPages: number;
+  /** From the request of a page to its arrival. */
+  readonly latencyMs: { readonly medianMs: number; readonly p95Ms: number; readonly maxMs: number };
+}
+
 export interface Evidence {
   readonly blocks: Verdict;
   readonly packets: Verdict;
@@ -41,6 +56,8 @@ export type Message =
   | { readonly event: "started"; readonly pid: number | undefined }
   | { readonly event: "console"; readonly line: string }
   | { readonly event: "listening"; readonly uri: string }
+  /** Mode tls: this side has a connection with a peer whose certificate the authority with this fingerprint has signed. */
+  | { readonly event: "verified"; readonly authority: string }
   | { readonly event: "warming-up"; readonly guest: GuestStatus | undefined }
   | { readonly event: "status"; readonly status: string }
   | { readonly event: "progress"; readonly statistics: MigrationStatistics; readonly guest: GuestStatus | undefined }
@@ -58,6 +75,7 @@ export type Message =
       readonly event: "loaded";
       readonly status: string;
       readonly load?: LoadReport;
+      readonly followed?: FollowedPages;
       readonly error?: MigrationErrorJson;
     }
   | {

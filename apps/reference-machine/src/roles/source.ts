@@ -1,7 +1,9 @@
 // The source process: boots the guest, lets it work, and migrates it away while it goes on.
 import { outgoingMigration, type Verdict } from "@godwit/migration";
-import { connect } from "@godwit/transport/tcp";
+import { multifdSender } from "@godwit/ram-dirty-tracker";
 import { STAGE_RUNNING } from "../memory-map.ts";
+import { connectTo } from "./connections.ts";
+import { capabilitiesOf, parametersOf, parametersWhenItRuns } from "./engine.ts";
 import { examineMachine } from "./examine.ts";
 import { goOn } from "./go-on.ts";
 import { hostClock, openHost, yieldToHost } from "./host.ts";
@@ -9,6 +11,7 @@ import { type RoleOptions, tell } from "./messages.ts";
 import { firmwareGoesOn, plugUnderLoad } from "./plug.ts";
 
 const pageBytes = 4096;
+const throttledRounds = 60;
 /** The guest works this long before the migration begins. */
 const warmUpMs = 700;
 
@@ -33,28 +36,30 @@ export async function runSource(options: RoleOptions): Promise<void> {
 
   const migration = outgoingMigration({
     machine: machine.kernel,
+    ram: machine.memory,
     clock: hostClock,
-    connect: () => connect(options.uri ?? ""),
+    capabilities: capabilitiesOf(options),
+    parameters: parametersOf(options),
+    connect: () => connectTo(options),
+    sendOver: (channels) =>
+      machine.memory.sendBy({ multifd: multifdSender({ channels, sync: "round", zeroPages: "packets" }) }),
     yieldToHost,
-    parameters: {
-      "downtime-limit": options.downtimeLimitMs,
-      "max-bandwidth": options.bandwidthMiBps * 1024 * 1024,
-    },
     sliceBytes: 256 * 1024,
     maxRounds: roundsFor(options),
     whenNotConverging: "force",
-    ramCounters: () => {
-      const { zeroPages = 0, normalPages = 0 } = machine.ramStatistics().sent ?? {};
-      return { duplicatePages: zeroPages, normalPages, pageBytes };
-    },
   });
   migration.events.on("status", ({ status }) => {
     tell({ event: "status", status });
+    if (status === "postcopy-active") migration.setParameters(parametersWhenItRuns(options));
     // Also just before the machine stands, so that a request of the balloon is under way when it does.
     host.work.changeTarget();
   });
   migration.events.on("progress", (statistics) => tell({ event: "progress", statistics, guest: host.guest() }));
-  migration.events.on("round", (round) => tell({ event: "round", round }));
+  migration.events.on("round", (round) => {
+    tell({ event: "round", round });
+    // All of memory has been sent once: what has changed since follows the guest.
+    if (options.mode === "postcopy" && round.round === 1) migration.startPostcopy();
+  });
   migration.events.on("verdict", (verdict) => tell({ event: "verdict", text: verdictText(verdict) }));
   const { state, statistics, sections } = await migration.run();
   tell({
@@ -88,8 +93,12 @@ function verdictText(verdict: Verdict): string {
   return `the guest dirties memory faster than it can be sent${wouldDo}`;
 }
 
-/** Half of RAM is the pool that the guest keeps dirty: so many times it may be sent in about half a minute. */
-function roundsFor({ bandwidthMiBps, memoryMiB }: RoleOptions): number {
+/**
+ * Half of RAM is the pool that the guest keeps dirty: so many times it may be sent in about half a minute. A guest that is
+ * slowed down gets more, since its rounds become shorter.
+ */
+function roundsFor({ bandwidthMiBps, memoryMiB, autoConverge }: RoleOptions): number {
+  if (autoConverge) return throttledRounds;
   const passesInTime = Math.floor((30 * bandwidthMiBps) / (memoryMiB / 2));
   return Math.min(Math.max(passesInTime, 1), 8);
 }

@@ -63,8 +63,7 @@ export async function moveByPostcopy(
       requests++;
       push(page(out, source, start));
     }
-    if (feeding.random() < feeding.unasked)
-      push(page(out, source, Math.floor(feeding.random() * pages) * pageBytes));
+    if (feeding.random() < feeding.unasked) push(page(out, source, Math.floor(feeding.random() * pages) * pageBytes));
     setImmediate(turn);
   };
   setImmediate(turn);

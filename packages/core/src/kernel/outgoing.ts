@@ -1,6 +1,13 @@
 // One attempt to send the machine: setup, iterate, and complete or post-copy, in QEMU's order on the wire (wire reference
 // 4, 9.3).
-import type { IterableInit, OutgoingAttempt, OutgoingInit, Pending, SectionSummary, StreamCommand } from "../contract.ts";
+import type {
+  IterableInit,
+  OutgoingAttempt,
+  OutgoingInit,
+  Pending,
+  SectionSummary,
+  StreamCommand,
+} from "../contract.ts";
 import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import type { Configuration } from "../stream/configuration.ts";
@@ -201,9 +208,14 @@ export class Outgoing implements OutgoingAttempt {
     for (const entry of this.#iterables(postcopy)) {
       this.#refuseRunning();
       const from = this.#continue(entry, "end");
-      while (!this.#completes(entry)) {
-        yield* this.#flush();
-        this.#refuseRunning();
+      try {
+        while (!this.#completes(entry)) {
+          yield* this.#flush();
+          this.#refuseRunning();
+        }
+      } finally {
+        // Also where nobody wants the rest: in post-copy another connection begins anew.
+        this.#inSection = false;
       }
       this.#close(entry, "end", from);
       yield* this.#flush();

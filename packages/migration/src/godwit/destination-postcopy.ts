@@ -10,7 +10,7 @@ import type { ControlMessage } from "./control.ts";
 import { Conversation } from "./conversation.ts";
 import type { Digests, StreamDigest } from "./digest.ts";
 import { type PageOpening, readPageChannel } from "./page-channel.ts";
-import { type ChannelSum, compareSums, sumsOf } from "./stream-sum.ts";
+import { type ChannelSum, compareSums, mainSumOf, sumsOf } from "./stream-sum.ts";
 
 /** A piece of a bitmap: a frame of it passes a slow link well before the peer counts as silent. Bytes. */
 const pieceBytes = 256 * 1024;
@@ -32,7 +32,7 @@ export class PackageSums {
 
   /** Called with every message, at its place. */
   hear(message: ControlMessage, sums: ReadonlyMap<number, StreamDigest>): void {
-    if (message.kind === "package-end") this.#sums = sumsOf(sums);
+    if (message.kind === "package-end") this.#sums = mainSumOf(sums);
   }
 
   get sums(): readonly ChannelSum[] | undefined {

@@ -128,13 +128,16 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
         // The answer to a version that is not spoken here is the one that is.
         inBackground(peer.link.sendMagic());
         await peer.close();
-      } else if (!peer.isOpen || peer.peerGaveUp || isRefused || farewell.kind === "completed") await peer.close();
+      } else if (!peer.isOpen || peer.peerGaveUp || isRefused || quiet.includes(farewell.kind)) await peer.close();
       else if (farewell.kind === "failed") {
         await peer.close({ kind: "failed", error: farewell.error.toJSON(), ...neverOf(farewell) });
       } else await peer.close({ kind: "cancelled", ...(farewell.kind === "cancelled" ? neverOf(farewell) : {}) });
     },
   };
 }
+
+/** What is no end of the machine's, and is not said. */
+const quiet: readonly Farewell["kind"][] = ["completed", "in-doubt", "lost"];
 
 function neverOf({ never }: { readonly never?: boolean }): { never?: true } {
   return never === true ? { never } : {};

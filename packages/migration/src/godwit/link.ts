@@ -1,8 +1,8 @@
 // One connection to a peer engine: opening, frames, heartbeats, and the watch over a peer that falls silent.
 import { isMigrationError, type MigrationError, type Side } from "@godwit/core";
+import { BufferedBytes, type ChannelBytes, mostMainBytes } from "../buffered.ts";
 import { migrationError } from "../codes.ts";
 import type { Channel, HostClock } from "../host.ts";
-import { BufferedBytes, type ChannelBytes, mostMainBytes } from "../buffered.ts";
 import { type ControlMessage, decodeControl, encodeControl } from "./control.ts";
 import type { Digests, StreamDigest } from "./digest.ts";
 import { FrameReader, FrameWriter, frameType, maxStreamFrameBytes } from "./framing.ts";

@@ -21,7 +21,8 @@ export function optionalText(from: Fields, key: string, path: string): string | 
 /** A copy: the message's own buffer is not to be kept. */
 export function bytes(from: Fields, key: string, path: string): Uint8Array {
   const value = from[key];
-  if (value instanceof Uint8Array) return Uint8Array.prototype.slice.call(value);
+  // Not what the decoder gives where there is one: a view of the message, of a class of its own.
+  if (value instanceof Uint8Array) return new Uint8Array(value);
   throw wrong(`${path}.${key}`, "bytes", value);
 }
 

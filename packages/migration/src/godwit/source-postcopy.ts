@@ -10,7 +10,7 @@ import type { ControlMessage } from "./control.ts";
 import { Conversation } from "./conversation.ts";
 import type { Digests, StreamDigest } from "./digest.ts";
 import { openPageChannel } from "./page-channel.ts";
-import { compareSums, sumsOf } from "./stream-sum.ts";
+import { compareSums, mainSumOf, sumsOf } from "./stream-sum.ts";
 
 /** The bitmap of 2 TiB in pages of 4 KiB. Bytes. */
 const longestBitmapBytes = 64 * 1024 * 1024;
@@ -92,7 +92,7 @@ export function sourcePostcopy(shared: SourceShared, { peer, sums }: SourceTalk)
       shared.handler = handler;
     },
     async packaged() {
-      const sent = sumsOf(sums);
+      const sent = mainSumOf(sums);
       await peer.say({ kind: "package-end", sums: sent });
       compareSums(sent, (await peer.expect("prepared")).sums, "source");
     },

@@ -167,6 +167,7 @@ export class DestinationOwnership {
   #offered: OwnershipOffer | undefined;
   #hasAsked = false;
   #hasAccepted = false;
+  #hasOwned = false;
 
   constructor(options: IncomingOwnershipOptions | undefined, host: HolderHost) {
     this.#options = options;
@@ -211,8 +212,8 @@ export class DestinationOwnership {
   /** Resolves when `owned` is durable: the machine may run. `OWNERSHIP_CONFLICT` where "never" was answered meanwhile. */
   async own(): Promise<void> {
     const offer = this.#offered;
-    if (offer === undefined) return;
-    await this.#record?.step(offer.machine, (found) => rules.own(found, offer.epoch));
+    if (offer !== undefined) await this.#record?.step(offer.machine, (found) => rules.own(found, offer.epoch));
+    this.#hasOwned = true;
   }
 
   /**
@@ -221,6 +222,7 @@ export class DestinationOwnership {
    */
   async refuse(): Promise<"refused" | "owned" | "never-accepted"> {
     const offer = this.#offered;
+    if (this.#hasOwned) return "owned";
     if (this.#record === undefined) return "refused";
     if (offer === undefined || !this.#hasAccepted) return "never-accepted";
     await this.#record.settled();

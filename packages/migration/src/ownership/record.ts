@@ -33,7 +33,9 @@ import { migrationError } from "../codes.ts";
  *
  * Why e+2, when a source takes its machine back: e+1 is the destination's for ever, `refused` there. Going on as e would
  * be a step back, a late `released e+1` would look as if it were of the present, and the next destination would be
- * promised e+1 again. As e+2 the source's ownership is newer than anything that the destination can ever have had.
+ * promised e+1 again. As e+2 the source's ownership is newer than anything that the destination can ever have had, and the
+ * epoch of a machine that runs stands in no other host's record: which of two records counts is told by their numbers
+ * alone.
  *
  * ```mermaid
  * stateDiagram-v2

@@ -79,7 +79,10 @@ export async function resolveOwnership(options: ResolveOptions): Promise<Ownersh
 
 export type AnswerOptions = CommonOptions &
   OwnershipConnection & {
-    /** Whether this process has the machine, running or not: one that was restarted has not, unless it has saved it. */
+    /**
+     * Whether this process has the machine, running or not: one that was restarted has not, unless it has saved it, and
+     * neither has one that has given up pages which are still at the source, after a post-copy that broke off.
+     */
     holds(machine: string): boolean;
   };
 

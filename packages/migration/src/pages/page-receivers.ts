@@ -1,4 +1,5 @@
 // multifd at the destination: connections beside the main one, which meet it at each synchronisation.
+import { type BufferedBytes, mostChannelBytes } from "../buffered.ts";
 import { asMigrationError, migrationError } from "../codes.ts";
 import type { Channel, HostClock, MultifdInputs } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
@@ -7,6 +8,8 @@ export interface PageReceiversOptions {
   readonly interrupt: Interrupt;
   readonly clock: HostClock;
   readonly peerTimeoutMs: number;
+  /** Where what is held of the connections is counted. */
+  readonly buffered: BufferedBytes;
   /** The ram handler's receiver, once the stream has begun. */
   inputs(): MultifdInputs | undefined;
   /** The bytes that a connection brings, as the wire has verified them. */
@@ -73,14 +76,17 @@ export class PageReceivers {
     let receiver = inputs();
     for (; receiver === undefined; receiver = inputs()) await interrupt.wait(this.#change());
     const input = receiver.accept();
+    const held = this.#options.buffered.channel(mostChannelBytes);
     for await (const bytes of read(channel)) {
       this.#heardMs = this.#options.clock.nowMs();
+      held.add(bytes.length);
       input.push(bytes);
       if (receiver.isAwaited && receiver.isSynced) {
         synced();
         this.moved();
       }
       while (input.isHeld && interrupt.reason === undefined) await interrupt.wait(this.#change());
+      held.remove(bytes.length);
     }
     input.end();
     // A main stream that waits for this one must hear that it waits in vain.

@@ -51,6 +51,10 @@ export class PageSenders {
     return this.#outboxes.map((outbox) => (bytes) => outbox.put(bytes));
   }
 
+  get takenBytes(): number {
+    return this.#outboxes.reduce((sum, { takenBytes }) => sum + takenBytes, 0);
+  }
+
   /** Resolves when every channel has room for more. `PEER_SILENT`. */
   room(): Promise<void> {
     return this.#each((outbox) => outbox.room());

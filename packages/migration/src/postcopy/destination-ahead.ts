@@ -15,6 +15,8 @@ export interface DestinationAheadOptions {
   readonly peerTimeoutMs: number;
   /** The capability postcopy-preempt. */
   readonly hasUrgent: boolean;
+  /** The connection behind the main one. */
+  accept(): Promise<Channel>;
   move(event: DestinationEvent): void;
 }
 
@@ -44,6 +46,7 @@ export class DestinationAhead {
   readonly #recovery: Recovery;
   #wire: DestinationPagesWire;
   #interrupt: Interrupt;
+  #isUrgentAwaited = false;
   #missingPages: number | undefined;
   #recoveries = 0;
 
@@ -58,16 +61,17 @@ export class DestinationAhead {
 
   /** A command of the stream; false: it is not of post-copy. */
   command(command: WireCommand & { readonly name: string; readonly offset: number }): boolean {
-    return this.#pages.command(command);
+    const isOurs = this.#pages.command(command);
+    if (this.#options.hasUrgent && !this.#isUrgentAwaited && this.#pages.isListening) {
+      this.#isUrgentAwaited = true;
+      void this.#takeUrgent(() => this.#options.accept(), this.#interrupt);
+    }
+    return isOurs;
   }
 
   /** The package has come whole. */
   get mayRun(): boolean {
     return this.#pages.mayRun;
-  }
-
-  takePages(channel: Channel): void {
-    this.#pages.takeUrgent(channel);
   }
 
   /** The machine is about to run. */

@@ -41,6 +41,11 @@ export class DestinationPages {
     this.#options = options;
   }
 
+  /** From here on connections beside the main one may bring pages. */
+  get isListening(): boolean {
+    return this.#phase === "listening" || this.mayRun;
+  }
+
   /** The stream has let this side run the machine. */
   get mayRun(): boolean {
     return this.#phase === "running";

@@ -20,6 +20,7 @@ export interface SourceAheadOptions {
   parameters(): MigrationParameters;
   yieldToHost(): Promise<void>;
   connect(): Promise<Channel>;
+  sentBytes(): number;
   /** Sends stream bytes, and adds them to what was sent. */
   send(wire: SourcePagesWire, chunks: Iterable<Uint8Array>): Promise<void>;
   move(event: SourceEvent): void;
@@ -49,11 +50,11 @@ export class SourceAhead {
 
   /** The machine stands. Gives what lets the destination run it, where that is for the wire to hold back. */
   async sendPackage(wire: SourceWire): Promise<Uint8Array | undefined> {
-    const last = await this.#pages.sendPackage(this.#connected, wire.runsOnLast);
+    const last = await this.#pages.sendPackage(this.#connected, wire.runsOnLast, talkOf(wire).commands);
     if (last !== undefined) return last;
     await this.#openUrgent(this.#connected.interrupt);
     // Before the machine is given away: checks over there may need pages.
-    this.#send();
+    void this.#send();
     return undefined;
   }
 

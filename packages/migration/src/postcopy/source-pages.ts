@@ -5,12 +5,11 @@ import { asMigrationError, migrationError } from "../codes.ts";
 import type { HostClock, MigratableRam } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
 import type { MigrationParameters } from "../parameters.ts";
-import { ping, postcopyListen, postcopyRun, ramDiscards } from "../qemu/commands.ts";
+import { postcopyListen, postcopyRun, ramDiscards } from "../qemu/commands.ts";
 import type { PageChannel } from "../wire.ts";
 import type { PageMessage } from "./messages.ts";
+import type { SourcePostcopyWire } from "./wire.ts";
 
-/** PINGs that QEMU puts around and into the package; a destination answers them. */
-const pings = { before: 2, packaged: 3, behind: 4 } as const;
 /** Of a record beside its page: its word and a block's name, and a share of the section around it. Bytes. */
 const recordBytes = 300;
 /** What goes out between two looks at what is asked for: more of it would stand in a request's way. Bytes. */
@@ -23,6 +22,8 @@ export interface SourcePagesOptions {
   /** As they are now: they may change while this runs. */
   parameters(): MigrationParameters;
   yieldToHost(): Promise<void>;
+  /** Of the stream, so far. */
+  sentBytes(): number;
 }
 
 /** A connection that pages go over: another one after each recovery. */
@@ -54,14 +55,18 @@ export class SourcePages {
    * The machine stands: what the destination must drop, and the package, which lets it run the machine. With
    * `holdsBack` the package is not sent, but given out.
    */
-  async sendPackage(connection: SourceConnection, holdsBack: boolean): Promise<Uint8Array | undefined> {
+  async sendPackage(
+    connection: SourceConnection,
+    holdsBack: boolean,
+    commands: NonNullable<SourcePostcopyWire["commands"]> = { before: [], inside: [] },
+  ): Promise<Uint8Array | undefined> {
     const { attempt, ram } = this.#options;
     await connection.send(attempt.switchOver());
     for (const { idstr, ranges } of ram.postcopySource.discards()) {
       for (const command of ramDiscards(idstr, ranges)) await connection.send([attempt.command(command)]);
     }
-    await connection.send([attempt.command(ping(pings.before))]);
-    const packaged = attempt.package([postcopyListen], [ping(pings.packaged), postcopyRun]);
+    for (const command of commands.before) await connection.send([attempt.command(command)]);
+    const packaged = attempt.package([postcopyListen], [...commands.inside, postcopyRun]);
     if (holdsBack) return packaged;
     await connection.send([packaged]);
     return undefined;
@@ -99,7 +104,7 @@ export class SourcePages {
 
   /** Sends pages until all have gone; those that are asked for first. The answer ends with the connection. */
   async send(connection: SourceConnection): Promise<void> {
-    const { attempt, clock, ram, yieldToHost } = this.#options;
+    const { attempt, clock, ram, yieldToHost, sentBytes } = this.#options;
     this.#connection = connection;
     try {
       this.#sendUrgent();
@@ -112,16 +117,14 @@ export class SourcePages {
           continue;
         }
         const background = this.#limit.budgetBytes(backgroundBytes, clock.nowMs());
-        const chunks = [...attempt.iterate(requestedBytes > 0 ? requestedBytes : background)];
-        await connection.send(chunks);
+        const fromBytes = sentBytes();
+        await connection.send(attempt.iterate(requestedBytes > 0 ? requestedBytes : background));
         // Pages that somebody waits for are not held back, and hold back nothing.
-        const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
-        if (requestedBytes === 0) this.#limit.sent(bytes, clock.nowMs());
+        if (requestedBytes === 0) this.#limit.sent(sentBytes() - fromBytes, clock.nowMs());
         await connection.interrupt.wait(yieldToHost());
       }
       await this.#endUrgent(connection);
-      // All of it at once: a section that was begun for one connection must not be ended on another.
-      await connection.send([...attempt.finish()]);
+      await connection.send(attempt.finish());
     } finally {
       this.#connection = undefined;
     }

@@ -1,7 +1,7 @@
 // What a wire adds where post-copy was agreed on.
 import type { Channel } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
-import type { PageChannel, Resumed } from "../wire.ts";
+import type { PageChannel, Resumed, WireCommand } from "../wire.ts";
 import type { PageMessage } from "./messages.ts";
 
 /**
@@ -18,6 +18,8 @@ import type { PageMessage } from "./messages.ts";
  * ```
  */
 export interface SourcePostcopyWire {
+  /** Commands of the wire's own (QEMU's PINGs): before the package, and in it behind the devices. */
+  readonly commands?: { readonly before: readonly WireCommand[]; readonly inside: readonly WireCommand[] } | undefined;
   /** From now on page messages go to this function; what it throws is the destination's fault. */
   hear(handler: (message: PageMessage) => void): void;
   /** The package was sent, as far as it is not held back. Resolves when the destination is ready to own the machine. */

@@ -89,27 +89,34 @@ export function recvBitmap(idstr: string): QemuCommand {
 
 /** As many commands as it takes. `LENGTH_BOUND` for a name longer than 255 bytes. */
 export function* ramDiscards(idstr: string, ranges: Iterable<ByteRange>): Generator<QemuCommand> {
+  let held: ByteRange[] = [];
+  for (const range of ranges) {
+    held.push(range);
+    if (held.length < mostRanges) continue;
+    yield ramDiscard(idstr, held);
+    held = [];
+  }
+  if (held.length > 0) yield ramDiscard(idstr, held);
+}
+
+/**
+ * A discard of no bytes, in a range, which QEMU wants at least one of. QEMU 7.2 gets ready for post-copy at the first discard; one that hears LISTEN before any has
+ * forgotten it at RUN ("wrong postcopy state").
+ */
+export const ramDiscardNothing = (idstr: string): QemuCommand => ramDiscard(idstr, [{ start: 0, length: 0 }]);
+
+function ramDiscard(idstr: string, ranges: readonly ByteRange[]): QemuCommand {
   const name = nameBytes(idstr, "ram-discard.idstr");
-  const begin = (): Writer => {
-    const out = new Writer(3 + name.length + mostRanges * rangeBytes);
-    out.u8(discardVersion);
-    out.u8(name.length);
-    out.raw(name);
-    out.u8(0);
-    return out;
-  };
-  let out: Writer | undefined;
-  let held = 0;
+  const out = new Writer(3 + name.length + ranges.length * rangeBytes);
+  out.u8(discardVersion);
+  out.u8(name.length);
+  out.raw(name);
+  out.u8(0);
   for (const { start, length } of ranges) {
-    out ??= begin();
     out.u64(BigInt(start));
     out.u64(BigInt(length));
-    if (++held < mostRanges) continue;
-    yield { command: commandNumber.ramDiscard, payload: out.flush() };
-    out = undefined;
-    held = 0;
   }
-  if (out !== undefined) yield { command: commandNumber.ramDiscard, payload: out.flush() };
+  return { command: commandNumber.ramDiscard, payload: out.flush() };
 }
 
 /**

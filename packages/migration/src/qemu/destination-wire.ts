@@ -1,11 +1,16 @@
 // The destination's side towards a QEMU: reads its stream, answers on the return path that QEMU opened.
 import type { MigrationError } from "@godwit/core";
+import { BufferedBytes, mostMainBytes } from "../buffered.ts";
 import { asMigrationError, migrationError } from "../codes.ts";
+import type { Channel } from "../host.ts";
+import type { Interrupt } from "../interrupt.ts";
 import { closingGraceMs } from "../options.ts";
-import type { DestinationWire, DestinationWireOptions, Farewell } from "../wire.ts";
-import { commandNumber, decodeCommand } from "./commands.ts";
+import type { PageMessage } from "../postcopy/messages.ts";
+import type { DestinationPagesWire, DestinationPostcopyWire } from "../postcopy/wire.ts";
+import type { DestinationWire, DestinationWireOptions, WireCommand } from "../wire.ts";
+import { decodeCommand } from "./commands.ts";
 import { type ReturnMessage, ReturnPathWriter } from "./return-path.ts";
-import { deferred } from "./waiting.ts";
+import { type Deferred, deferred } from "./waiting.ts";
 
 /** How far a stream has come. `eof`: nothing more must come, but its own description may. */
 export type StreamEnd = "open" | "eof" | "whole";
@@ -17,163 +22,295 @@ export interface QemuDestinationWireOptions extends DestinationWireOptions {
   readonly afterEofMs?: number;
 }
 
-export interface QemuDestinationWire extends DestinationWire {
-  /** Says something on the return path: pages that are waited for, a bitmap. `PROTOCOL_ORDER` before QEMU opened it. */
-  say(message: ReturnMessage): Promise<void>;
-}
-
 const defaultAfterEofMs = 2000;
 /** OPEN_RETURN_PATH stands behind the configuration, and that is short. Bytes. */
 const openedWithinBytes = 64 * 1024;
-/** Answers that QEMU has not taken: it never has more than a few PINGs under way. */
-const mostAnswers = 1024;
+/** Messages that QEMU has not taken: a guest has no more processors that wait for a page. */
+const mostMessages = 4096;
 
 /**
  * QEMU gives its machine away with the stream's EOF and takes it back unless it hears SHUT(0): that is said only when the
  * machine is here and complete. Where the word does not get through, QEMU runs its machine again, and so it is said
- * whether it did (`resumed` rejects).
+ * whether it did (`resumed` rejects). In post-copy it gives it away with the package, and takes nothing back.
  */
-export function qemuDestinationWire(options: QemuDestinationWireOptions): QemuDestinationWire {
-  const { channel, clock, interrupt, peerTimeoutMs } = options;
-  const writer = new ReturnPathWriter();
-  const ended = deferred<void>();
-  const gone = deferred<MigrationError | undefined>();
-  let receivedBytes = 0;
-  let isOpen = false;
-  let isEnded = false;
-  let isClosed = false;
-  let isPostcopy = false;
-  let answers = 0;
-  let heardMs = clock.nowMs();
-  let stopAfterEof: (() => void) | undefined;
+export function qemuDestinationWire(options: QemuDestinationWireOptions): DestinationWire {
+  return new QemuDestination(options).wire();
+}
 
-  const raise = (error: unknown): void => interrupt.raise(broken(error));
+/** What all connections of a migration have in common: after the first, each follows one that was lost. */
+class QemuDestination {
+  readonly #options: QemuDestinationWireOptions;
+  readonly #buffered: BufferedBytes;
+  readonly #ended = deferred<"whole" | "package">();
+  #whole = deferred<void>();
+  #connection: Connection;
+  #isOpen = false;
+  #isEnded = false;
+  #mayRun = false;
+  #stopAfterEof: (() => void) | undefined;
+  /** What QEMU has asked for, in a recovery: nothing is said before. */
+  readonly #bitmapAsked = new Map<string, Deferred<void>>();
+  #resumeAsked = deferred<void>();
 
-  const say = async (message: ReturnMessage): Promise<void> => {
-    if (!isOpen) {
-      throw migrationError("PROTOCOL_ORDER", "QEMU has not opened the return path", {
-        side: "destination",
-        found: message.kind,
-      });
+  constructor(options: QemuDestinationWireOptions) {
+    this.#options = options;
+    this.#buffered = options.buffered ?? new BufferedBytes();
+    this.#connection = this.#connect(options.channel, options.interrupt);
+  }
+
+  wire(): DestinationWire {
+    const destination = this;
+    const first = this.#connection;
+    return {
+      get receivedBytes() {
+        return destination.#connection.receivedBytes;
+      },
+      // QEMU sends no manifest: what does not fit is found where it comes.
+      agree: async () => [],
+      readPages: (pages) => pages.receive(),
+      command: (command) => this.#command(command),
+      async accept() {
+        first.begin();
+      },
+      ended: async () => {
+        const how = await first.interrupt.wait(this.#ended.promise);
+        if (!this.#isOpen) throw withoutReturnPath();
+        return how;
+      },
+      // QEMU's machine stands since before its EOF, and waits for our word. One that is gone by now runs it, or nobody does.
+      prepared: async () => first.interrupt.check(),
+      resumed: () => this.#shut(first),
+      postcopy: this.#postcopy(first),
+      close: async ({ kind }) => {
+        this.#stopAfterEof?.();
+        const isOver = kind === "completed" || kind === "lost";
+        await first.close(this.#isOpen && !isOver ? { kind: "shut", status: 1 } : undefined);
+      },
+    };
+  }
+
+  #postcopy(connection: Connection): DestinationPostcopyWire {
+    return {
+      say: (message) => this.#say(connection, message),
+      // QEMU takes its run for granted.
+      running: async () => {},
+      finished: async (channelsEnded) => {
+        await connection.interrupt.wait(this.#whole.promise);
+        await channelsEnded();
+      },
+      complete: () => this.#shut(connection),
+      resume: async (channel, interrupt) => this.#resume(channel, interrupt),
+    };
+  }
+
+  async #say(connection: Connection, message: PageMessage): Promise<void> {
+    switch (message.kind) {
+      case "page-request":
+        return connection.say({ ...message, kind: "request-pages" });
+      case "received-bitmap":
+        await connection.interrupt.wait(this.#askedFor(message.idstr).promise);
+        return connection.say(message);
+      case "resume-ack":
+        await connection.interrupt.wait(this.#resumeAsked.promise);
+        return connection.say({ kind: "resume-ack", value: 1 });
     }
-    if (++answers > mostAnswers) {
-      throw migrationError("PEER_SILENT", "QEMU asks and does not read the answers", { side: "destination" });
-    }
-    try {
-      await channel.send(writer.write(message));
-    } finally {
-      answers--;
-    }
-  };
+  }
 
-  const end = (): void => {
-    stopAfterEof?.();
-    isEnded = true;
-    ended.resolve();
-  };
+  #resume(channel: Channel, interrupt: Interrupt): DestinationPagesWire {
+    this.#bitmapAsked.clear();
+    this.#resumeAsked = deferred();
+    this.#whole = deferred();
+    this.#isEnded = false;
+    const connection = this.#connect(channel, interrupt);
+    this.#connection = connection;
+    connection.begin();
+    return {
+      postcopy: this.#postcopy(connection),
+      readPages: (pages) => pages.receive(),
+      close: () => connection.close(undefined),
+    };
+  }
 
-  const looked = (): void => {
-    const at = options.streamEnd();
-    stopAfterEof?.();
+  #askedFor(idstr: string): Deferred<void> {
+    const known = this.#bitmapAsked.get(idstr) ?? deferred<void>();
+    this.#bitmapAsked.set(idstr, known);
+    return known;
+  }
+
+  /** SHUT(0); QEMU hangs up when it has heard it. */
+  async #shut(connection: Connection): Promise<void> {
+    const { clock, peerTimeoutMs } = this.#options;
+    connection.mayEnd = true;
+    await connection.say({ kind: "shut", status: 0 });
+    const silent = deferred<MigrationError>();
+    const stop = clock.after(peerTimeoutMs, () => {
+      silent.resolve(migrationError("PEER_SILENT", "QEMU does not hang up", { side: "destination" }));
+    });
+    const problem = await Promise.race([connection.gone.promise, silent.promise]);
+    stop();
+    if (problem !== undefined) throw problem;
+  }
+
+  #command(command: WireCommand & { readonly offset: number }): boolean {
+    const live = decodeCommand(command, command.offset);
+    const connection = this.#connection;
+    switch (live.kind) {
+      case "open-return-path":
+        this.#isOpen = true;
+        return true;
+      case "ping":
+        if (!this.#isOpen) throw withoutReturnPath();
+        connection.say({ kind: "pong", value: live.value }).catch((error) => connection.interrupt.raise(broken(error)));
+        return true;
+      case "recv-bitmap":
+        this.#askedFor(live.idstr).resolve();
+        return true;
+      case "postcopy-resume":
+        this.#resumeAsked.resolve();
+        return true;
+      // A gate for device loaders that there are none of here.
+      case "switchover-start":
+        return true;
+      case "postcopy-run":
+        this.#mayRun = true;
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  #connect(channel: Channel, interrupt: Interrupt): Connection {
+    return new Connection({ ...this.#options, channel, interrupt, buffered: this.#buffered }, (chunk, connection) =>
+      this.#take(chunk, connection),
+    );
+  }
+
+  async #take(chunk: Uint8Array, connection: Connection): Promise<void> {
+    if (this.#isEnded) {
+      throw migrationError("PROTOCOL_ORDER", "QEMU sends more than its stream", { found: `${chunk.length} bytes` });
+    }
+    const kept = this.#options.stream(chunk);
+    if (kept !== undefined) await connection.interrupt.wait(kept);
+    if (!this.#isOpen && connection.receivedBytes > openedWithinBytes) throw withoutReturnPath();
+    this.#look(connection);
+  }
+
+  #look(connection: Connection): void {
+    const { clock, streamEnd, afterEofMs = defaultAfterEofMs } = this.#options;
+    if (this.#mayRun) this.#ended.resolve("package");
+    const at = streamEnd();
+    this.#stopAfterEof?.();
     if (at === "open") return;
-    if (at === "whole" || isPostcopy) end();
-    else stopAfterEof = clock.after(options.afterEofMs ?? defaultAfterEofMs, end);
-  };
+    const end = (): void => {
+      this.#isEnded = true;
+      connection.isQuiet = true;
+      this.#ended.resolve("whole");
+      this.#whole.resolve();
+    };
+    if (at === "whole" || this.#mayRun) end();
+    else this.#stopAfterEof = clock.after(afterEofMs, end);
+  }
+}
 
-  const read = async (): Promise<void> => {
+/** One connection: read from `begin` on, watched over, and spoken to. */
+class Connection {
+  readonly interrupt: Interrupt;
+  /** Of the stream, by this connection. */
+  receivedBytes = 0;
+  /** It has ended: why, where not in good order. */
+  readonly gone = deferred<MigrationError | undefined>();
+  /** SHUT(0) is said: the machine is this side's, and QEMU may hang up. */
+  mayEnd = false;
+  /** QEMU waits for us, and says nothing meanwhile. */
+  isQuiet = false;
+  readonly #options: DestinationWireOptions;
+  readonly #held: ReturnType<BufferedBytes["channel"]>;
+  readonly #take: (chunk: Uint8Array, connection: Connection) => Promise<void>;
+  readonly #writer = new ReturnPathWriter();
+  #messages = 0;
+  #isClosed = false;
+  #heardMs: number;
+  #stopWatch: (() => void) | undefined;
+
+  constructor(
+    options: DestinationWireOptions & { readonly buffered: BufferedBytes },
+    take: (chunk: Uint8Array, connection: Connection) => Promise<void>,
+  ) {
+    this.#options = options;
+    this.interrupt = options.interrupt;
+    this.#held = options.buffered.channel(mostMainBytes);
+    this.#take = take;
+    this.#heardMs = options.clock.nowMs();
+    this.#watch(options.peerTimeoutMs);
+  }
+
+  begin(): void {
+    void this.#read();
+  }
+
+  async say(message: ReturnMessage): Promise<void> {
+    if (++this.#messages > mostMessages) {
+      throw migrationError("PEER_SILENT", "QEMU does not read what it is told", { side: "destination" });
+    }
     try {
-      for await (const chunk of channel.receive()) {
-        if (isClosed) return;
-        heardMs = clock.nowMs();
-        receivedBytes += chunk.length;
-        if (isEnded)
-          throw migrationError("PROTOCOL_ORDER", "QEMU sends more than its stream", { found: `${chunk.length} bytes` });
-        const kept = options.stream(chunk);
-        if (kept !== undefined) await interrupt.wait(kept);
-        heardMs = clock.nowMs();
-        if (!isOpen && receivedBytes > openedWithinBytes) throw withoutReturnPath();
-        looked();
+      await this.#options.channel.send(this.#writer.write(message));
+    } finally {
+      this.#messages--;
+    }
+  }
+
+  async close(lastWord: ReturnMessage | undefined): Promise<void> {
+    const { channel, clock } = this.#options;
+    this.#stopWatch?.();
+    this.#isClosed = true;
+    const stop = clock.after(closingGraceMs, () => channel.abort(broken(undefined)));
+    try {
+      if (lastWord !== undefined) await this.say(lastWord);
+      await channel.close();
+    } catch {
+      channel.abort(broken(undefined));
+    } finally {
+      stop();
+    }
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const chunk of this.#options.channel.receive()) {
+        if (this.#isClosed) return;
+        this.#heardMs = this.#options.clock.nowMs();
+        this.receivedBytes += chunk.length;
+        this.#held.add(chunk.length);
+        try {
+          await this.#take(chunk, this);
+        } finally {
+          this.#held.remove(chunk.length);
+        }
+        this.#heardMs = this.#options.clock.nowMs();
       }
-      if (!isEnded && !isClosed) {
+      if (!this.mayEnd && !this.#isClosed) {
         throw migrationError("PEER_CLOSED", "QEMU closed the connection before the migration was over", {});
       }
-      gone.resolve(undefined);
+      this.gone.resolve(undefined);
     } catch (error) {
-      if (isClosed) return;
-      gone.resolve(broken(error));
-      raise(error);
+      if (this.#isClosed) return;
+      this.gone.resolve(broken(error));
+      this.interrupt.raise(broken(error));
     }
-  };
+  }
 
-  const watch = (delayMs: number): (() => void) => {
-    let stop = clock.after(delayMs, () => {
-      const silentMs = clock.nowMs() - heardMs;
-      if (isEnded || isClosed) return;
-      if (silentMs >= peerTimeoutMs) {
-        raise(migrationError("PEER_SILENT", `QEMU has sent nothing for ${Math.round(silentMs)} ms`, {}));
-        return;
-      }
-      stop = watch(peerTimeoutMs - silentMs);
+  #watch(delayMs: number): void {
+    const { clock, peerTimeoutMs } = this.#options;
+    this.#stopWatch = clock.after(delayMs, () => {
+      const silentMs = clock.nowMs() - this.#heardMs;
+      if (this.isQuiet || this.#isClosed || this.interrupt.reason !== undefined) return;
+      if (silentMs < peerTimeoutMs) this.#watch(peerTimeoutMs - silentMs);
+      else
+        this.interrupt.raise(
+          broken(migrationError("PEER_SILENT", `QEMU has sent nothing for ${Math.round(silentMs)} ms`)),
+        );
     });
-    return () => stop();
-  };
-  const stopWatch = watch(peerTimeoutMs);
-
-  return {
-    get receivedBytes() {
-      return receivedBytes;
-    },
-    say,
-    // QEMU sends no manifest: what does not fit is found where it comes.
-    agree: async () => [],
-    readPages: (pages) => pages.receive(),
-    command(command) {
-      const live = decodeCommand(command, command.offset);
-      if (live.kind === "open-return-path") isOpen = true;
-      else if (live.kind === "ping") say({ kind: "pong", value: live.value }).catch(raise);
-      else {
-        if (command.command === commandNumber.postcopyListen) isPostcopy = true;
-        // A gate for device loaders that there are none of here.
-        return live.kind === "switchover-start";
-      }
-      return true;
-    },
-    async accept() {
-      void read();
-    },
-    async ended() {
-      await interrupt.wait(ended.promise);
-      if (!isOpen) throw withoutReturnPath();
-      return "whole";
-    },
-    // QEMU's machine stands since before its EOF, and waits for our word.
-    prepared: async () => interrupt.check(),
-    async resumed() {
-      await say({ kind: "shut", status: 0 });
-      // QEMU hangs up when it has heard it.
-      const silent = deferred<MigrationError>();
-      const stop = clock.after(peerTimeoutMs, () => {
-        silent.resolve(migrationError("PEER_SILENT", "QEMU does not hang up", { side: "destination" }));
-      });
-      const problem = await Promise.race([gone.promise, silent.promise]);
-      stop();
-      if (problem !== undefined) throw problem;
-    },
-    async close(farewell: Farewell) {
-      stopWatch();
-      stopAfterEof?.();
-      isClosed = true;
-      const stop = clock.after(closingGraceMs, () => channel.abort(broken(undefined)));
-      try {
-        if (isOpen && farewell.kind !== "completed") await say({ kind: "shut", status: 1 });
-        await channel.close();
-      } catch {
-        channel.abort(broken(undefined));
-      } finally {
-        stop();
-      }
-    },
-  };
+  }
 }
 
 function withoutReturnPath(): MigrationError {

@@ -48,6 +48,35 @@ describe("a log in a folder", () => {
     expect((await readdir(folder)).length).toBe(1);
   });
 
+  it("refuses a writer so slow that its place came and went", async () => {
+    await log.write(owned, undefined);
+    let isAway: () => void = () => {};
+    const away = new Promise<void>((resolve) => {
+      isAway = resolve;
+    });
+    let comeBack: () => void = () => {};
+    const back = new Promise<void>((resolve) => {
+      comeBack = resolve;
+    });
+    const slow = {
+      ...fs,
+      link: async (existing: string, added: string) => {
+        isAway();
+        await back;
+        return fs.link(existing, added);
+      },
+    };
+    const writing = fileOwnershipLog({ fs: slow, folder }).write(released, owned);
+    writing.catch(() => {});
+    await away;
+    await log.write(offered, owned);
+    const later: OwnershipRecord = { machine, epoch: 3, state: "owned" };
+    await log.write(later, offered);
+    comeBack();
+    await expect(writing).rejects.toMatchObject({ code: "OWNERSHIP_CONFLICT", found: "owned 3" });
+    expect(await log.read(machine)).toEqual(later);
+  });
+
   it("refuses who has read something else", async () => {
     await log.write(owned, undefined);
     await expect(log.write(released, undefined)).rejects.toMatchObject({ code: "OWNERSHIP_CONFLICT" });

@@ -122,7 +122,7 @@ describe("the hand-over", () => {
     },
   );
 
-  it.each(["fail", "fail-done", "hang"] as const)(
+  it.each(["fail", "fail-done", "slow", "hang"] as const)(
     "ends with exactly one machine when a disk does this at any write: %s",
     async (what) => {
       const outcomes = await each(what, async (world, { at }) => {
@@ -133,9 +133,13 @@ describe("the hand-over", () => {
           expect((await world.resolve()).outcome).toBe("taken");
           expect(await world.running()).toEqual([]);
           expect(await world.mayRun()).toEqual(["destination"]);
+          expect(world.destinationState).toMatchObject({ ownership: what === "hang" ? "unknown" : "taken" });
           return "taken and standing still";
         }
-        return settle(world);
+        const how = await settle(world);
+        // Who was only slow was waited for, and knows what it may do when it starts again.
+        if (what !== "hang") expect(await world.mayRun(), world.struck).toEqual(await world.running());
+        return how;
       });
       expect(outcomes["failed"]).toBeGreaterThan(1);
       if (what !== "fail") expect(outcomes["taken and standing still"]).toBe(1);

@@ -30,9 +30,10 @@ export interface Fault {
   readonly deed: number;
   /**
    * The process dies before the deed, or when it is done; a message is lost, or sent twice; the connection breaks; a
-   * write of the record fails without effect, fails although it is there, or hangs and is there later.
+   * write of the record fails without effect, fails although it is there, is slower than anybody waits, or comes back when
+   * nobody thinks of it any more.
    */
-  readonly what: "die-before" | "die-after" | "lose" | "twice" | "cut" | "fail" | "fail-done" | "hang";
+  readonly what: "die-before" | "die-after" | "lose" | "twice" | "cut" | "fail" | "fail-done" | "slow" | "hang";
 }
 
 class Process {
@@ -96,9 +97,11 @@ class Process {
     if (isMessage && what === "lose") return Promise.resolve() as T;
     if (isMessage && what === "twice") act();
     if (isWrite && what === "fail") return Promise.reject(new Error("the disk is full")) as T;
-    if (isWrite && what === "hang") {
-      this.#world.clock.after(3.5 * peerTimeoutMs, () => void (act() as Promise<void>).catch(() => {}));
-      return never as T;
+    if (isWrite && (what === "slow" || what === "hang")) {
+      return new Promise<void>((resolve, reject) => {
+        const delayMs = (what === "slow" ? 1.5 : 3.5) * peerTimeoutMs;
+        this.#world.clock.after(delayMs, () => void (act() as Promise<void>).then(resolve, reject));
+      }) as T;
     }
     const done = act();
     if (what === "die-after") {

@@ -64,8 +64,18 @@ const canaries: readonly (readonly [string, string, Partial<Search> & { readonly
     },
   ],
   [
+    "a source takes back as e+1, which was the destination's",
+    "an epoch is shared",
+    {
+      rules: {
+        ...rules,
+        takeBack: (record, epoch) => ({ ...rules.takeBack(record, epoch), epoch }),
+      },
+    },
+  ],
+  [
     "an epoch is promised twice",
-    "two may run|an old copy runs",
+    "two may run|an old copy runs|an epoch is shared",
     {
       hosts: 3,
       rules: {

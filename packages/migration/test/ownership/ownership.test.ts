@@ -282,45 +282,56 @@ describe("a question", () => {
   });
 
   it("that is answered while the machine comes in keeps it from being taken, however late the word is", async () => {
-    const clock = new ManualClock();
-    const log = logOf();
-    const [here, there] = memoryPair();
-    const destination = new Rig({ source: { pages: 1 } }).destination;
-    const incoming = incomingMigration({ machine: destination, clock, accept: async () => there, ownership: { log } });
-    const peer = new ScriptedPeer(here);
-    peer.read();
-    const running = incoming.run();
-    const source = new Rig({ source: { pages: 1 } });
-    await drive(
-      (async () => {
-        await peer.magic();
-        await peer.say({
-          kind: "offer",
-          manifest: source.source.manifest(),
-          ownership: { machine, epoch: 2 },
-          modes: {},
-          session: "0".repeat(16),
-          digest: "xxh64-frames",
-          heartbeatMs: 7500,
-        });
-        await peer.hear("accepted");
-      })(),
-      clock,
-    );
-    expect(await log.read(machine)).toEqual(at("accepted", 2));
-    const { resolution } = await question({}, log);
-    expect(resolution.outcome).toBe("owned");
-    // What was sent long ago arrives now: the whole stream, and the word.
-    const attempt = source.source.outgoing();
-    source.source.pause();
-    for (const chunk of [...attempt.setup()].map((bytes) => bytes.slice())) await peer.sendStream(chunk);
-    for (const chunk of attempt.complete()) await peer.sendStream(chunk.slice());
-    await drive(peer.say({ kind: "stream-end", sums: peer.sums() }), clock);
-    await drive(peer.hear("prepared"), clock);
-    await peer.say({ kind: "released", epoch: 2 });
-    const { state } = await drive(running, clock);
+    const { state, isRunning, record } = await hearWord({ epoch: 2, asked: true });
     expect(state).toMatchObject({ status: "failed", ownership: "none", error: { code: "OWNERSHIP_CONFLICT" } });
-    expect(destination.isRunning).toBe(false);
-    expect(await log.read(machine)).toEqual(at("refused", 2));
+    expect([isRunning, record]).toEqual([false, at("refused", 2)]);
   });
 });
+
+describe("the word", () => {
+  it("gives the machine in the epoch that was offered", async () => {
+    const { state, isRunning, record } = await hearWord({ epoch: 2 });
+    expect([state, isRunning, record]).toEqual([{ status: "completed" }, true, at("owned", 2)]);
+  });
+
+  it.each([1, 3, undefined])("in another one is none: %s", async (epoch) => {
+    const { state, isRunning, record } = await hearWord({ epoch });
+    expect(state).toMatchObject({ status: "failed", ownership: "none", error: { code: "PROTOCOL_ORDER" } });
+    expect([isRunning, record]).toEqual([false, at("refused", 2)]);
+  });
+});
+
+/** A destination that is offered a machine in epoch 2, gets all of it, and hears `released` in the epoch given. */
+async function hearWord({ epoch, asked = false }: { readonly epoch: number | undefined; readonly asked?: boolean }) {
+  const clock = new ManualClock();
+  const log = logOf();
+  const [here, there] = memoryPair();
+  const { source, destination } = new Rig({ source: { pages: 1 } });
+  const peer = new ScriptedPeer(here);
+  peer.read();
+  const incoming = incomingMigration({ machine: destination, clock, accept: async () => there, ownership: { log } });
+  const running = incoming.run();
+  await peer.magic();
+  await peer.say({
+    kind: "offer",
+    manifest: source.manifest(),
+    ownership: { machine, epoch: 2 },
+    modes: {},
+    session: "0".repeat(16),
+    digest: "xxh64-frames",
+    heartbeatMs: 7500,
+  });
+  await drive(peer.hear("accepted"), clock);
+  expect(await log.read(machine)).toEqual(at("accepted", 2));
+  if (asked) expect((await question({}, log)).resolution.outcome).toBe("owned");
+  // What was sent long ago arrives now: the whole stream, and the word.
+  const attempt = source.outgoing();
+  source.pause();
+  for (const chunk of attempt.setup()) await peer.sendStream(chunk.slice());
+  for (const chunk of attempt.complete()) await peer.sendStream(chunk.slice());
+  await peer.say({ kind: "stream-end", sums: peer.sums() });
+  await drive(peer.hear("prepared"), clock);
+  await peer.say({ kind: "released", ...(epoch === undefined ? {} : { epoch }) });
+  const { state } = await drive(running, clock);
+  return { state, isRunning: destination.isRunning, record: await log.read(machine) };
+}

@@ -160,6 +160,9 @@ function violationOf({ hosts }: World): string | undefined {
   if (hosts.some(({ step }) => step === "broken")) return "an old copy runs";
   const able = hosts.filter(({ record, step }) => step === "running" || mayRun(record));
   if (able.length > 1) return "two may run";
+  const [owner] = hosts.filter(({ record }) => mayRun(record));
+  const sharing = hosts.filter(({ record }) => owner !== undefined && record?.epoch === owner.record?.epoch);
+  if (sharing.length > 1) return "an epoch is shared";
   const wild = hosts.find(({ record, step, late }) => step === "running" && !mayRun(record) && !late);
   return wild === undefined ? undefined : "one runs that may not";
 }

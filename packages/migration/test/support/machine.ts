@@ -197,6 +197,22 @@ class TestOutgoing implements OutgoingAttempt {
     yield* this.#section("full", [word(record.device, this.#machine.ticks), word(record.end, 0)]);
   }
 
+  command(): Uint8Array {
+    throw new Error("this machine's stream has no commands");
+  }
+
+  switchOver(): Iterable<Uint8Array> {
+    throw new Error("this machine knows no post-copy");
+  }
+
+  package(): Uint8Array {
+    throw new Error("this machine knows no post-copy");
+  }
+
+  finish(): Iterable<Uint8Array> {
+    throw new Error("this machine knows no post-copy");
+  }
+
   end(completed: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -256,6 +272,14 @@ class TestIncoming implements IncomingAttempt {
     for (let size = this.#next(at); size > 0; size = this.#next(at)) at += size;
     this.#held = this.#held.slice(at);
     chunk.fill(0xee);
+  }
+
+  get streamEnd(): "open" | "whole" {
+    return this.#isWhole ? "whole" : "open";
+  }
+
+  restart(): void {
+    throw new Error("this machine knows no post-copy");
   }
 
   end(): void {

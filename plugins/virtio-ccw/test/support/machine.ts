@@ -1,6 +1,6 @@
 // A machine of real parts for tests: kernel, RAM and one virtio device on a subchannel.
 import { createKernel, type Kernel, virtualClock } from "@godwit/core";
-import { barrierTracker, directDma, ram, ramBlock } from "@godwit/ram-dirty-tracker";
+import { barrierTracker, type Dma, directDma, ram, ramBlock } from "@godwit/ram-dirty-tracker";
 import { type VirtioCcwOffer, type VirtioCcwOptions, virtioCcw } from "../../src/index.ts";
 import { type Echo, echo } from "./echo.ts";
 
@@ -20,7 +20,12 @@ export type Options = Partial<
   Omit<VirtioCcwOptions<never, never>, "model" | "dma" | "ioInterrupt" | "adapterInterrupt" | "schidChanged">
 >;
 
-export function ccwMachine(options: Options = {}, model: Echo = echo()): CcwMachine {
+/** `through`: what the device sees memory by. */
+export function ccwMachine(
+  options: Options = {},
+  model: Echo = echo(),
+  through: (dma: Dma) => Dma = (dma) => dma,
+): CcwMachine {
   let memory = new Uint8Array(ramBytes);
   const log: string[] = [];
   let time = 0n;
@@ -43,7 +48,7 @@ export function ccwMachine(options: Options = {}, model: Echo = echo()): CcwMach
       busId: "fe.0.0001",
       ...options,
       model,
-      dma: directDma(kernel.use(ram({ blocks: [block] }))),
+      dma: through(directDma(kernel.use(ram({ blocks: [block] })))),
       ioInterrupt: ({ schid, intparm, isc }) => log.push(`io ${schid} ${intparm} ${isc}`),
       adapterInterrupt: (isc) => log.push(`adapter ${isc}`),
       schidChanged: (from, to) => log.push(`schid ${from} ${to}`),

@@ -1,0 +1,269 @@
+// Each window of docs/live-migration.md in which a connection to a QEMU, or one from it, can break: what each side says
+// then, and where the guest runs.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { haveStreams } from "@godwit/testkit/streams";
+import { createVault, type Vault } from "godwit/vault";
+import { describe, expect, it } from "vitest";
+import { counts } from "../src/counts.ts";
+import { Qemu } from "../src/qemu.ts";
+import { cutting, endsVmdesc, isLast, type Moment, shutIn } from "./support/cut.ts";
+import { haveQemu } from "./support/live.ts";
+import { tinyBlocks, tinyOptions, tinyStream } from "./support/tiny.ts";
+import { endOf, type Giving, give, goodSoFar, stateOf, type Taking, take } from "./support/vault-run.ts";
+
+const target = "x86_64";
+const have = haveStreams() && haveQemu(target);
+const inRamBytes = 4 << 20;
+
+/** The windows that the page tells of, by their names in its tables. */
+const page = readFileSync(fileURLToPath(new URL("../../../docs/live-migration.md", import.meta.url)), "utf8");
+const documented = [...page.matchAll(/^\| `([a-z-]+)` /gm)].map(([, name]) => name as string);
+const tested = new Set<string>();
+
+/** The test of a window; the page must have it. */
+function inWindow(name: string, test: () => Promise<void>): void {
+  tested.add(name);
+  it(name, async () => {
+    expect(documented).toContain(name);
+    await test();
+  });
+}
+
+/** Takes from a QEMU; the connection breaks at `moment`, which must come. */
+async function brokenFrom(moment: Moment, taking: Taking & { capabilities?: readonly string[] } = {}) {
+  const source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+  const vault = createVault();
+  let cuts = 0;
+  await source.allow(["return-path", ...(taking.capabilities ?? [])], { "max-bandwidth": 1 << 30 });
+  const report = await take(vault, source, {
+    ...taking,
+    through: (channel) => cutting(channel, moment, () => cuts++),
+  });
+  expect(cuts, "the moment came once").toBe(1);
+  return { source, vault, report };
+}
+
+async function expectRunsOn(qemu: Qemu, migration: string): Promise<void> {
+  expect((await endOf(qemu)).migration).toBe(migration);
+  const before = counts(qemu.serial).length;
+  await qemu.until(() => counts(qemu.serial).length > before, "counting");
+  expect(await stateOf(qemu)).toEqual({ migration, guest: "running" });
+}
+
+const failedUnowned = { status: "failed", ownership: "none", error: { code: "PEER_CLOSED" } };
+
+describe.skipIf(!have)("from a QEMU, the connection breaks", () => {
+  inWindow("from-ram", async () => {
+    const { source, vault, report } = await brokenFrom({ beforeReading: (_, total) => total > inRamBytes });
+    await using qemu = source;
+    expect(report.state).toMatchObject(failedUnowned);
+    expect(vault.isEmpty).toBe(true);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-pre-switchover", async () => {
+    let isPaused = false;
+    let breakOff: (() => void) | undefined;
+    const source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await using qemu = source;
+    await qemu.allow(["return-path", "pause-before-switchover"], { "max-bandwidth": 1 << 30 });
+    const vault = createVault();
+    const report = await take(vault, qemu, {
+      through(channel) {
+        breakOff = () => channel.abort(new Error("cut by the test"));
+        return channel;
+      },
+      async act(migration) {
+        await qemu.until(async () => (await stateOf(qemu)).migration === "pre-switchover", "pre-switchover");
+        await goodSoFar(qemu, migration);
+        isPaused = true;
+        breakOff?.();
+        await qemu.qmp("migrate-continue", { state: "pre-switchover" });
+      },
+    });
+    expect(isPaused).toBe(true);
+    expect(report.state).toMatchObject({ status: "failed", ownership: "none" });
+    expect(vault.isEmpty).toBe(true);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-all-sent", async () => {
+    const { source, vault, report } = await brokenFrom({ beforeReading: endsVmdesc });
+    await using qemu = source;
+    expect(report.state).toMatchObject(failedUnowned);
+    expect(vault.isEmpty).toBe(true);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-shut-lost", async () => {
+    const { source, vault, report } = await brokenFrom({ beforeSending: (bytes) => shutIn(bytes) === 0 });
+    await using qemu = source;
+    expect(report.state).toEqual({ status: "completed" });
+    expect(report.sourceTold).toBe(false);
+    expect(vault.isEmpty).toBe(false);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-shut-heard", async () => {
+    const { source, vault, report } = await brokenFrom({ afterSending: (bytes) => shutIn(bytes) === 0 });
+    await using qemu = source;
+    expect(report.state).toEqual({ status: "completed" });
+    expect(report.sourceTold).toBe(false);
+    expect(vault.isEmpty).toBe(false);
+    expect(await endOf(qemu)).toEqual({ migration: "completed", guest: "postmigrate" });
+  });
+
+  inWindow("from-refused", async () => {
+    const source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await using qemu = source;
+    await qemu.allow(["return-path"], { "max-bandwidth": 1 << 30 });
+    const said: (number | undefined)[] = [];
+    const vault = createVault({ holdBytes: 10_000 });
+    const report = await take(vault, qemu, {
+      through: (channel) => ({
+        receive: () => channel.receive(),
+        close: () => channel.close(),
+        abort: (error) => channel.abort(error),
+        send(bytes) {
+          said.push(shutIn(bytes));
+          return channel.send(bytes);
+        },
+      }),
+    });
+    expect(report.state).toMatchObject({ status: "failed", ownership: "none", error: { code: "LENGTH_BOUND" } });
+    expect(said.at(-1)).toBe(1);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-killed", async () => {
+    const source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    const vault = createVault();
+    await source.allow(["return-path"], { "max-bandwidth": 1 << 20 });
+    const report = await take(vault, source, {
+      async act(migration) {
+        await source.until(() => migration.statistics().receivedBytes > 0, "the first bytes");
+        await source.stop();
+      },
+    });
+    expect(report.state).toMatchObject(failedUnowned);
+    expect(vault.isEmpty).toBe(true);
+  });
+});
+
+/** A vault with a machine in it that nobody runs. */
+async function fullVault(): Promise<Vault> {
+  const vault = createVault();
+  const attempt = vault.incoming();
+  attempt.push(tinyStream());
+  attempt.end();
+  await attempt.prepare();
+  await attempt.commit();
+  return vault;
+}
+
+async function waiting(words: readonly string[] = tinyOptions()): Promise<Qemu> {
+  return Qemu.start({ target, options: words, incoming: true });
+}
+
+/** Gives to a QEMU; the connection breaks at `moment`, which must come. */
+async function brokenTowards(moment: Moment, giving: Giving = {}) {
+  const [vault, qemu] = await Promise.all([fullVault(), waiting()]);
+  let cuts = 0;
+  const report = await give(vault, qemu, {
+    ...giving,
+    through: (channel) => cutting(channel, moment, () => cuts++),
+  });
+  expect(cuts, "the moment came once").toBe(1);
+  return { vault, qemu, report };
+}
+
+/** QEMU 7.2 ends when a machine does not come whole. */
+async function expectNeverRan(qemu: Qemu): Promise<void> {
+  await expect(qemu.until(async () => (await stateOf(qemu)).guest === "running", "a guest")).rejects.toThrow(
+    /gone|ended/,
+  );
+  expect(counts(qemu.serial)).toEqual([]);
+}
+
+/** What the vault has is whole: the next QEMU runs it. */
+async function expectGiven(vault: Vault): Promise<void> {
+  await using next = await waiting();
+  expect((await give(vault, next)).state).toEqual({ status: "completed" });
+  await next.until(() => counts(next.serial).length >= 1, "counting");
+}
+
+describe.skipIf(!have)("towards a QEMU, the connection breaks", () => {
+  inWindow("towards-ram", async () => {
+    const { vault, qemu, report } = await brokenTowards({ beforeSending: (_, total) => total > inRamBytes });
+    await using _ = qemu;
+    expect(report.state).toMatchObject({ status: "failed", error: { code: "PEER_CLOSED" } });
+    await expectNeverRan(qemu);
+    await expectGiven(vault);
+  });
+
+  inWindow("towards-all-but-eof", async () => {
+    const { vault, qemu, report } = await brokenTowards({
+      // The PING that stands behind the devices' sections.
+      beforeSending: (bytes) => bytes.length === 9 && bytes[0] === 8 && bytes[2] === 2 && (bytes[8] as number) > 0,
+    });
+    await using _ = qemu;
+    expect(report.state).toMatchObject({ status: "failed", error: { code: "PEER_CLOSED" } });
+    await expectNeverRan(qemu);
+    await expectGiven(vault);
+  });
+
+  inWindow("towards-refused", async () => {
+    const [vault, qemu] = await Promise.all([
+      fullVault(),
+      waiting(tinyOptions().map((word) => (word === String(tinyMegabytes()) ? String(tinyMegabytes() + 8) : word))),
+    ]);
+    await using _ = qemu;
+    const report = await give(vault, qemu);
+    expect(report.state).toMatchObject({ status: "failed" });
+    await expectNeverRan(qemu);
+    await expectGiven(vault);
+  });
+
+  inWindow("towards-cancelled", async () => {
+    const [vault, qemu] = await Promise.all([fullVault(), waiting()]);
+    await using _ = qemu;
+    const report = await give(vault, qemu, {
+      options: { parameters: { "max-bandwidth": 8 << 20 } },
+      async act(migration) {
+        await qemu.until(() => migration.statistics().ram.transferred > 1 << 20, "pages");
+        expect(migration.cancel()).toBe(true);
+      },
+    });
+    expect(report.state).toEqual({ status: "cancelled" });
+    await expectNeverRan(qemu);
+    await expectGiven(vault);
+  });
+
+  inWindow("towards-eof-lost", async () => {
+    const { qemu, report } = await brokenTowards({ beforeSending: isLast });
+    await using _ = qemu;
+    expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_CLOSED" } });
+    await expectNeverRan(qemu);
+  });
+
+  inWindow("towards-shut-lost", async () => {
+    const { qemu, report } = await brokenTowards({ beforeReading: (bytes) => shutIn(bytes) === 0 });
+    await using _ = qemu;
+    expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_CLOSED" } });
+    await qemu.until(() => counts(qemu.serial).length >= 1, "counting");
+    expect(await stateOf(qemu)).toEqual({ migration: "completed", guest: "running" });
+  });
+});
+
+describe("docs/live-migration.md", () => {
+  it("has a row for each window that is tested, and no other", () => {
+    expect([...documented].sort()).toEqual([...tested].sort());
+  });
+});
+
+/** The guest's memory, as its options say it. MiB. */
+function tinyMegabytes(): number {
+  const block = tinyBlocks().find(({ idstr }) => idstr === "pc.ram");
+  return (block?.bytes ?? 0) / (1 << 20);
+}

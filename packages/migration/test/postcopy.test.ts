@@ -1,0 +1,469 @@
+// Post-copy between two engines: the machine first, its pages behind it, over one connection or several.
+import { isMigrationError, type MigrationError } from "@godwit/core";
+import {
+  type DestinationReport,
+  type IncomingMigration,
+  type IncomingOptions,
+  incomingMigration,
+  type OutgoingMigration,
+  type OutgoingOptions,
+  outgoingMigration,
+  type SourceReport,
+} from "@godwit/migration";
+import { type Channel, memoryPair } from "@godwit/transport";
+import { describe, expect, it } from "vitest";
+import { drive, ManualClock, turn } from "./support/clock.ts";
+import { fillPages, type RamMachine, ramMachine } from "./support/ram-machine.ts";
+
+const pageBytes = 4096;
+const pages = 512;
+
+/** A connection that the test breaks. */
+interface Line {
+  readonly connect: () => Promise<Channel>;
+  readonly accept: () => Promise<Channel>;
+  /** Both ends are gone; what was under way is lost. */
+  cut(): void;
+  readonly sentBytes: number;
+}
+
+/** As many connections as are asked for, in their order. `onSend` sees every write of the source. */
+function line(onSend?: (bytes: Uint8Array, index: number) => void): Line {
+  const waiting: Channel[] = [];
+  const takers: ((channel: Channel) => void)[] = [];
+  const ends: Channel[] = [];
+  let connections = 0;
+  let sentBytes = 0;
+  return {
+    get sentBytes() {
+      return sentBytes;
+    },
+    async connect() {
+      const [here, there] = memoryPair({ bufferBytes: 256 * 1024 });
+      const index = connections++;
+      ends.push(here, there);
+      const taker = takers.shift();
+      if (taker === undefined) waiting.push(there);
+      else taker(there);
+      return {
+        send(bytes) {
+          sentBytes += bytes.length;
+          onSend?.(bytes, index);
+          return here.send(bytes);
+        },
+        receive: () => here.receive(),
+        close: () => here.close(),
+        abort: (error) => here.abort(error),
+      };
+    },
+    accept() {
+      const channel = waiting.shift();
+      return channel === undefined ? new Promise((resolve) => takers.push(resolve)) : Promise.resolve(channel);
+    },
+    cut() {
+      for (const end of ends.splice(0)) end.abort(new Error("the line is cut"));
+    },
+  };
+}
+
+class Rig {
+  readonly clock = new ManualClock();
+  readonly source: RamMachine;
+  readonly target: RamMachine;
+  readonly outgoing: OutgoingMigration;
+  readonly incoming: IncomingMigration;
+  line: Line;
+  /** What the guest does at the destination, a turn at a time. */
+  guest: (() => void) | undefined;
+  readonly statuses: { readonly source: string[]; readonly destination: string[] } = { source: [], destination: [] };
+
+  constructor(
+    options: {
+      readonly outgoing?: Partial<OutgoingOptions>;
+      readonly incoming?: Partial<IncomingOptions>;
+      readonly line?: Line;
+      readonly preempt?: boolean;
+      /** Post-copy begins after this many slices. */
+      readonly startAt?: number;
+    } = {},
+  ) {
+    this.source = ramMachine({ pages, pagesPerTick: 40 });
+    this.target = ramMachine({ pages, pagesPerTick: 0 });
+    fillPages(this.source.memory());
+    this.source.isRunning = true;
+    this.line = options.line ?? line();
+    const capabilities = { "postcopy-ram": true, "postcopy-preempt": options.preempt === true };
+    let slices = 0;
+    this.outgoing = outgoingMigration({
+      machine: this.source.kernel,
+      ram: this.source.ram,
+      clock: this.clock,
+      capabilities,
+      parameters: { "downtime-limit": 1 },
+      connect: () => this.line.connect(),
+      sliceBytes: 64 * 1024,
+      yieldToHost: async () => {
+        this.clock.advance(1);
+        this.source.tick();
+        if (++slices === (options.startAt ?? 60)) this.outgoing.startPostcopy();
+        if (this.target.isRunning) this.guest?.();
+        await turn();
+      },
+      ...options.outgoing,
+    });
+    this.incoming = incomingMigration({
+      machine: this.target.kernel,
+      ram: this.target.ram,
+      clock: this.clock,
+      capabilities,
+      accept: () => this.line.accept(),
+      ...options.incoming,
+    });
+    this.outgoing.events.on("status", ({ status }) => this.statuses.source.push(status));
+    this.incoming.events.on("status", ({ status }) => this.statuses.destination.push(status));
+  }
+
+  start(): Promise<[SourceReport, DestinationReport]> {
+    const both = Promise.all([this.outgoing.run(), this.incoming.run()]);
+    both.catch(() => {});
+    return both;
+  }
+
+  drive<T>(work: Promise<T>, stepMs = 0): Promise<T> {
+    return drive(work, this.clock, stepMs);
+  }
+
+  /** Turns until both engines are in this state. */
+  async until(status: string): Promise<void> {
+    for (let i = 0; i < 20_000; i++) {
+      if (this.outgoing.state.status === status && this.incoming.state.status === status) return;
+      await turn();
+    }
+    throw new Error(`${this.outgoing.state.status} and ${this.incoming.state.status}, never ${status}`);
+  }
+
+  /** Every byte is the source's, but where the guest has written since. */
+  expectMoved(written: ReadonlyMap<number, number> = new Map()): void {
+    expect([this.source.isRunning, this.target.isRunning]).toEqual([false, true]);
+    const wanted = this.source.memory().slice();
+    for (const [at, value] of written) wanted[at] = value;
+    expect(Buffer.compare(this.target.memory(), wanted)).toBe(0);
+    expect(this.target.ticks).toBe(this.source.ticks);
+    expect(this.target.ram.absent()).toBeUndefined();
+  }
+}
+
+const absent = (error: unknown): MigrationError => {
+  if (!isMigrationError(error) || error.code !== "PAGE_ABSENT") throw error;
+  return error;
+};
+
+interface Guest {
+  readonly written: Map<number, number>;
+  readonly left: number[];
+  /** All pages are there: it comes to its end. */
+  finish(): void;
+}
+
+/** A guest that writes one byte into each of these pages, waiting where one is absent. What it has written. */
+function writer(rig: Rig, order: readonly number[]): Guest {
+  const written = new Map<number, number>();
+  const left = [...order];
+  rig.guest = () => {
+    for (let steps = 0; left.length > 0 && steps < 4; steps++) {
+      const at = (left[0] as number) * pageBytes + 17;
+      try {
+        rig.target.ram.memory.write(at, Uint8Array.of(0xab));
+      } catch (error) {
+        absent(error);
+        return;
+      }
+      written.set(at, 0xab);
+      left.shift();
+    }
+  };
+  return {
+    written,
+    left,
+    finish() {
+      for (let turns = 0; left.length > 0 && turns < order.length; turns++) rig.guest?.();
+      expect(left).toEqual([]);
+    },
+  };
+}
+
+const everyThird = Array.from({ length: pages / 3 }, (_, i) => (i * 3 + 1) % pages);
+
+describe("post-copy", () => {
+  it.each([false, true])("runs the machine first, and brings all pages behind it; preempt %s", async (preempt) => {
+    const rig = new Rig({ preempt });
+    const dirtyAtPause: number[] = [];
+    const guest = writer(rig, [...everyThird].reverse());
+    rig.outgoing.events.on("status", ({ status }) => {
+      if (status === "verifying") dirtyAtPause.push(rig.outgoing.statistics().ram.remaining / pageBytes);
+    });
+    const [source, destination] = await rig.drive(rig.start());
+    expect([source.state.status, destination.state.status]).toEqual(["completed", "completed"]);
+    guest.finish();
+    rig.expectMoved(guest.written);
+    expect(rig.statuses.source.slice(-6)).toEqual([
+      "device",
+      "verifying",
+      "releasing",
+      "released",
+      "postcopy-active",
+      "completed",
+    ]);
+    expect(rig.statuses.destination.slice(-6)).toEqual([
+      "checking",
+      "prepared",
+      "committing",
+      "resuming",
+      "postcopy-active",
+      "completed",
+    ]);
+    const { postcopy } = destination;
+    // The guest's first instruction ran while nearly all that was dirty was still to come.
+    expect(dirtyAtPause[0]).toBeGreaterThan(50);
+    expect(postcopy?.missingPages).toBeGreaterThanOrEqual(0.9 * (dirtyAtPause[0] as number));
+    expect(postcopy?.requestedPages).toBeGreaterThan(5);
+    expect(postcopy?.faults).toBeGreaterThanOrEqual(postcopy?.requestedPages as number);
+    expect(postcopy?.latency.count).toBe(postcopy?.requestedPages);
+    expect(postcopy).toMatchObject({ ignoredPages: 0, recoveries: 0 });
+    expect(source.statistics.ram["postcopy-requests"]).toBe(postcopy?.requestedPages);
+    expect(destination.sourceTold).toBe(true);
+  });
+
+  it("can begin before the first round is over: what never went is no discard, and comes all the same", async () => {
+    const rig = new Rig({ startAt: 3 });
+    const guest = writer(rig, everyThird);
+    const [source, destination] = await rig.drive(rig.start());
+    expect([source.state.status, destination.state.status]).toEqual(["completed", "completed"]);
+    expect(destination.postcopy?.missingPages).toBeGreaterThan(pages / 2);
+    guest.finish();
+    rig.expectMoved(guest.written);
+  });
+
+  it("is not begun without the capability on both sides, nor before there is anything to begin with", async () => {
+    const rig = new Rig({ outgoing: { capabilities: {} } });
+    expect(() => rig.outgoing.startPostcopy()).toThrow(expect.objectContaining({ code: "CAPABILITY_CONFLICT" }));
+    const [source] = await rig.drive(rig.start());
+    expect(source.state.status).toBe("failed");
+    expect(source.misfits.map(({ subject }) => subject).join()).toContain("postcopy-ram");
+    expect(() => new Rig().outgoing.startPostcopy()).toThrow(expect.objectContaining({ code: "PROTOCOL_ORDER" }));
+  });
+
+  it("does not hold back what is asked for, and the rest to max-postcopy-bandwidth", async () => {
+    const rig = new Rig({ outgoing: { parameters: { "downtime-limit": 1, "max-postcopy-bandwidth": 1024 * 1024 } } });
+    const guest = writer(rig, [pages - 1, pages - 2]);
+    const begun: number[] = [];
+    rig.outgoing.events.on("status", ({ status }) => {
+      if (status === "postcopy-active" || status === "completed") begun.push(rig.clock.nowMs());
+    });
+    const ticking = setInterval(() => {
+      if (rig.target.isRunning) rig.guest?.();
+    }, 0);
+    const [source, destination] = await rig.drive(rig.start(), 5);
+    clearInterval(ticking);
+    const bytes = (destination.postcopy?.unaskedPages as number) * pageBytes;
+    const [fromMs, toMs] = begun as [number, number];
+    // A MiB a second, in slices of 100 ms, of which the first is free.
+    expect(toMs - fromMs).toBeGreaterThan((bytes / 1024 / 1024) * 1000 * 0.5 - 100);
+    expect(source.state.status).toBe("completed");
+    rig.expectMoved(guest.written);
+  });
+});
+
+describe("a connection that breaks", () => {
+  async function paused(preempt = false) {
+    const rig = new Rig({ preempt });
+    const guest = writer(rig, [...everyThird].reverse());
+    const over = rig.start();
+    let isCut = false;
+    const step = rig.guest as () => void;
+    rig.guest = () => {
+      step();
+      if (isCut || guest.left.length > everyThird.length - 8) return;
+      isCut = true;
+      rig.line.cut();
+    };
+    await rig.until("postcopy-paused");
+    return { rig, guest, over };
+  }
+
+  it.each([false, true])("pauses both, and another brings everything; preempt %s", async (preempt) => {
+    const { rig, guest, over } = await paused(preempt);
+    expect(rig.target.isRunning).toBe(true);
+    expect(rig.source.isRunning).toBe(false);
+    expect([rig.outgoing.cancel(), rig.incoming.cancel()]).toEqual([false, false]);
+    const missing = rig.target.ram.absent()?.pages as number;
+    expect(missing).toBeGreaterThan(0);
+    // While there is no connection, what is absent stays absent, and is asked for by the next one.
+    for (let i = 0; i < 5; i++) rig.guest?.();
+    rig.line = line();
+    const recovered = Promise.all([
+      rig.outgoing.recover(() => rig.line.connect()),
+      rig.incoming.recover(() => rig.line.accept()),
+    ]);
+    await rig.drive(recovered);
+    const [source, destination] = await rig.drive(over);
+    expect([source.state.status, destination.state.status]).toEqual(["completed", "completed"]);
+    expect(destination.postcopy?.recoveries).toBe(1);
+    guest.finish();
+    rig.expectMoved(guest.written);
+    expect(rig.statuses.source.slice(-4)).toEqual([
+      "postcopy-paused",
+      "postcopy-recover",
+      "postcopy-active",
+      "completed",
+    ]);
+  });
+
+  it("may break again, at any byte of the next connections, and a recovery that fails is told", async () => {
+    for (const cutAfter of [20, 200, 5_000, 60_000, 150_000]) {
+      const { rig, guest, over } = await paused();
+      const breaking: Line = line(() => {
+        if (breaking.sentBytes > cutAfter) breaking.cut();
+      });
+      rig.line = breaking;
+      const results = await rig.drive(
+        Promise.allSettled([
+          rig.outgoing.recover(() => breaking.connect()),
+          rig.incoming.recover(() => breaking.accept()),
+        ]),
+        cutAfter < 300 ? 50 : 0,
+      );
+      if (cutAfter < 100) expect(results.map(({ status }) => status)).toContain("rejected");
+      await rig.until("postcopy-paused");
+      rig.line = line();
+      await rig.drive(
+        Promise.all([rig.outgoing.recover(() => rig.line.connect()), rig.incoming.recover(() => rig.line.accept())]),
+      );
+      const [source, destination] = await rig.drive(over);
+      expect([source.state.status, destination.state.status]).toEqual(["completed", "completed"]);
+      guest.finish();
+      rig.expectMoved(guest.written);
+    }
+  });
+
+  it("may break in the middle of a section, whose rest comes by no other", async () => {
+    const rig = new Rig({ startAt: 3 });
+    const over = rig.start();
+    rig.guest = () => rig.line.cut();
+    await rig.until("postcopy-paused");
+    rig.guest = undefined;
+    // Somebody waits for every page: they come in one section, of many frames.
+    for (let page = 0; page < pages; page++) {
+      try {
+        rig.target.ram.memory.read(page * pageBytes, 1);
+      } catch (error) {
+        absent(error);
+      }
+    }
+    const missing = rig.target.ram.absent()?.pages as number;
+    const breaking: Line = line(() => {
+      if (breaking.sentBytes > 600_000) breaking.cut();
+    });
+    await rig.drive(
+      Promise.all([rig.outgoing.recover(() => breaking.connect()), rig.incoming.recover(() => breaking.accept())]),
+    );
+    await rig.until("postcopy-paused");
+    const left = rig.target.ram.absent()?.pages as number;
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(missing);
+    rig.line = line();
+    await rig.drive(
+      Promise.all([rig.outgoing.recover(() => rig.line.connect()), rig.incoming.recover(() => rig.line.accept())]),
+    );
+    const [source, destination] = await rig.drive(over);
+    expect([source.state.status, destination.state.status]).toEqual(["completed", "completed"]);
+    expect(destination.postcopy).toMatchObject({ recoveries: 2, ignoredPages: 0 });
+    rig.expectMoved();
+  });
+
+  it("may be given up: lost where the machine is, in doubt where its pages are, and nothing runs on", async () => {
+    const { rig, over } = await paused();
+    expect([rig.outgoing.abandon(), rig.incoming.abandon()]).toEqual([true, true]);
+    const [source, destination] = await rig.drive(over, 50);
+    expect([source.state.status, destination.state.status]).toEqual(["in-doubt", "lost"]);
+    expect([rig.source.isRunning, rig.target.isRunning]).toEqual([false, false]);
+    expect(() => rig.target.ram.memory.read(rig.target.ram.absent() === undefined ? -1 : 0, pages * pageBytes)).toThrow(
+      "PAGE_ABSENT",
+    );
+    expect([rig.outgoing.abandon(), rig.incoming.abandon()]).toEqual([false, false]);
+    await expect(rig.outgoing.recover(() => rig.line.connect())).rejects.toMatchObject({ code: "PROTOCOL_ORDER" });
+  });
+
+  it("before the machine is given away leaves it where it was", async () => {
+    let seen = 0;
+    const cutting: Line = line((bytes) => {
+      // POSTCOPY_RUN, the package's last bytes, is in one of the last writes before it is the destination's.
+      if (Buffer.from(bytes).includes(Buffer.from([8, 0, 5, 0, 0])) && seen++ === 0) cutting.cut();
+    });
+    const rig = new Rig({ line: cutting });
+    const [source, destination] = await rig.drive(rig.start(), 50);
+    expect(seen).toBeGreaterThan(0);
+    expect([source.state.status, destination.state.status]).toEqual(["failed", "failed"]);
+    expect([rig.source.isRunning, rig.target.isRunning]).toEqual([true, false]);
+    expect(rig.target.memory().every((byte) => byte === 0)).toBe(true);
+  });
+});
+
+describe("a destination that asks for what there is not", () => {
+  it.each([
+    ["RAM_BLOCK_UNKNOWN", { idstr: "no.ram", start: 0, length: pageBytes }],
+    ["RAM_OFFSET", { idstr: "pc.ram", start: pages * pageBytes, length: pageBytes }],
+    ["RAM_OFFSET", { idstr: "pc.ram", start: 5, length: pageBytes }],
+  ])("is refused by name: %s", async (code, request) => {
+    const { encodeControl } = await import("../src/godwit/control.ts");
+    const { FrameWriter } = await import("../src/godwit/framing.ts");
+    const { loadDigests } = await import("../src/godwit/digest.ts");
+    const digests = await loadDigests();
+    const plain = line();
+    let inject: (() => void) | undefined;
+    let told = false;
+    const rig = new Rig({
+      line: {
+        ...plain,
+        get sentBytes() {
+          return plain.sentBytes;
+        },
+        async accept() {
+          const channel = await plain.accept();
+          // Counts the destination's frames, so that one more can stand in their row.
+          let frames = 0;
+          return {
+            send(bytes) {
+              const isMagic = bytes.length < 24;
+              if (!isMagic) frames++;
+              inject = () => {
+                if (told) return;
+                told = true;
+                const counted = new FrameWriter(digests);
+                for (let i = 0; i < frames; i++) counted.head(1, Uint8Array.of(0));
+                void channel.send(counted.control(encodeControl({ kind: "page-request", ...request }))).catch(() => {});
+              };
+              return channel.send(bytes);
+            },
+            receive: () => channel.receive(),
+            close: () => channel.close(),
+            abort: (error) => channel.abort(error),
+          };
+        },
+      },
+    });
+    rig.guest = () => inject?.();
+    const over = rig.start();
+    await rig.until("postcopy-paused");
+    const { state } = rig.outgoing;
+    expect(state.status === "postcopy-paused" && state.error.code).toBe(code);
+    rig.guest = undefined;
+    rig.line = line();
+    await rig.drive(
+      Promise.all([rig.outgoing.recover(() => rig.line.connect()), rig.incoming.recover(() => rig.line.accept())]),
+    );
+    const [source] = await rig.drive(over);
+    expect(source.state.status).toBe("completed");
+    rig.expectMoved();
+  });
+});

@@ -1,0 +1,195 @@
+// Queues whose memory comes piece by piece (post-copy): what is popped is all there, and each request is done once.
+import { MigrationError } from "@godwit/core";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type AbsentMemory, feature, type Virtqueue, type VirtqueueElement } from "../src/index.ts";
+import { TestMemory } from "./support/memory.ts";
+import { hostFeatures, packedFeatures, rig } from "./support/rig.ts";
+
+/** Pages this small part a ring from its buffers, and one descriptor from the next. */
+const pageBytes = 32;
+
+class IncompleteMemory extends TestMemory {
+  readonly #absent = new Set<number>();
+  readonly #waiting = new Map<number, () => void>();
+  /** Pages that somebody waited for. */
+  waits = 0;
+
+  takeAway(): void {
+    for (let page = 0; page < this.bytes.length / pageBytes; page++) this.#absent.add(page);
+  }
+
+  give(page: number): void {
+    this.#absent.delete(page);
+    this.#waiting.get(page)?.();
+    this.#waiting.delete(page);
+  }
+
+  override read(address: number, length: number): Uint8Array {
+    this.#check(address, length);
+    return super.read(address, length);
+  }
+
+  override write(address: number, bytes: Uint8Array): void {
+    this.#check(address, bytes.length);
+    super.write(address, bytes);
+  }
+
+  readonly postcopy: AbsentMemory = (() => {
+    const memory = this;
+    return {
+      get active() {
+        return memory.#absent.size > 0;
+      },
+      demand: (address, length) => memory.#check(address, length),
+      whenPresent: ({ location }) =>
+        new Promise<void>((resolve) => {
+          memory.waits++;
+          const page = (location.offset ?? 0) / pageBytes;
+          const before = memory.#waiting.get(page);
+          memory.#waiting.set(page, () => {
+            before?.();
+            resolve();
+          });
+        }),
+    };
+  })();
+
+  #check(address: number, length: number): void {
+    for (let page = Math.floor(address / pageBytes); page * pageBytes < address + length; page++) {
+      if (!this.#absent.has(page)) continue;
+      throw new MigrationError("PAGE_ABSENT", "not yet", { path: "ram", offset: page * pageBytes });
+    }
+  }
+}
+
+interface Setup {
+  readonly memory: IncompleteMemory;
+  readonly done: string[];
+  readonly interrupts: () => number;
+  readonly broken: () => boolean;
+  kick(): void;
+}
+
+const memoryBytes = 0x8000;
+const pages = Array.from({ length: memoryBytes / pageBytes }, (_, page) => page);
+/** So many come between two turns of the event loop: a device is served with some of its pages there. */
+const together = 16;
+const requests = 5;
+const buffers = 0x6000;
+const tables = 0x7000;
+
+/** A driver has asked for so much; nothing has been taken. Each third request has its descriptors in a table. */
+function asked(packed: boolean): Setup {
+  const memory = new IncompleteMemory(memoryBytes);
+  const all = rig({ memory, parameters: { hostFeatures: packed ? packedFeatures : hostFeatures }, queueSizes: [32] });
+  const done: string[] = [];
+  const serve = (queue: Virtqueue, element: VirtqueueElement): void => {
+    const bytes = queue.read(element, 0, 99);
+    done.push(String.fromCharCode(...bytes));
+    expect(queue.write(element, 0, bytes.toReversed())).toBe(bytes.length);
+    queue.push(element, bytes.length);
+  };
+  Object.assign(all.model, {
+    kick(queue: Virtqueue) {
+      queue.setNotification(false);
+      let some = false;
+      for (let element = queue.pop(); element !== undefined; element = queue.pop()) {
+        serve(queue, element);
+        some = true;
+      }
+      queue.setNotification(true);
+      if (some) queue.notify();
+    },
+  });
+  all.start((packed ? packedFeatures : hostFeatures) & ~feature.RING_EVENT_IDX);
+  const [ring] = all.rings;
+  const [packedRing] = all.packedRings;
+  for (let i = 0; i < requests; i++) {
+    const at = buffers + 0x100 * i;
+    const text = `request ${i} of a length beyond one page`;
+    memory.bytes.set(
+      Array.from(text, (c) => c.charCodeAt(0)),
+      at,
+    );
+    const pieces = [
+      { address: at, length: 9 },
+      { address: at + 9, length: text.length - 9 },
+      { address: at + 0x80, length: 20, write: true },
+      { address: at + 0xc0, length: 60, write: true },
+    ];
+    const table = tables + 0x80 * i;
+    if (i % 3 !== 2 && packed) packedRing?.add(i, ...pieces.slice(0, 3), { ...(pieces[3] as (typeof pieces)[3]) });
+    else if (i % 3 !== 2) ring?.add(...pieces);
+    else if (packed) packedRing?.addIndirect(i, table, ...pieces);
+    else {
+      pieces.forEach(({ address, length, write }, slot) => {
+        ring?.descriptor(table, slot, address, length, (write ? 2 : 0) | (slot < 3 ? 1 : 0), slot + 1);
+      });
+      ring?.descriptor(ring.desc, 31, table, 64, 4);
+      ring?.offer(31);
+    }
+  }
+  return {
+    memory,
+    done,
+    interrupts: () => all.calls.filter(([what]) => what === "notifyQueue").length,
+    broken: () => all.device.broken,
+    kick: () => all.device.kick(0),
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe.each([
+  ["split", false],
+  ["packed", true],
+])("a %s ring whose memory comes piece by piece", (_, packed) => {
+  it("is served once, in order, as if all of it had been there", async () => {
+    const whole = asked(packed);
+    whole.kick();
+    expect(whole.done).toHaveLength(requests);
+    let waits = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
+        const { memory, done, broken, kick, interrupts } = asked(packed);
+        memory.takeAway();
+        kick();
+        expect(done).toEqual([]);
+        const content = memory.bytes.slice();
+        for (let at = 0; at < order.length; at += together) {
+          const served = done.length;
+          for (const page of order.slice(at, at + together)) memory.give(page);
+          await turn();
+          expect(broken()).toBe(false);
+          // A request that has not begun has left no trace.
+          if (served === 0 && done.length === 0 && !packed) expect(Buffer.compare(memory.bytes, content)).toBe(0);
+        }
+        await turn();
+        expect(done).toEqual(whole.done);
+        expect(Buffer.compare(memory.bytes, whole.memory.bytes)).toBe(0);
+        expect(interrupts()).toBeGreaterThan(0);
+        waits += memory.waits;
+      }),
+      { seed: 4, numRuns: 15, endOnFailure: true },
+    );
+    expect(waits).toBeGreaterThan(50);
+  });
+
+  it("is served so whichever page comes last", async () => {
+    const whole = asked(packed);
+    whole.kick();
+    const end = tables + 0x80 * requests;
+    for (const late of pages.slice(0x1000 / pageBytes, end / pageBytes)) {
+      const { memory, done, kick } = asked(packed);
+      memory.takeAway();
+      for (const page of pages) if (page !== late) memory.give(page);
+      kick();
+      await turn();
+      memory.give(late);
+      await turn();
+      expect([late, done]).toEqual([late, whole.done]);
+      expect(Buffer.compare(memory.bytes, whole.memory.bytes)).toBe(0);
+    }
+  });
+});
