@@ -4,7 +4,7 @@
 /** The bytes as 32-bit words, or undefined where they are not aligned to them. */
 function wordsOf(bytes: Uint8Array): Int32Array | undefined {
   if (((bytes.byteOffset | bytes.length) & 3) !== 0) return undefined;
-  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
 /** Memory, and the same as words where it is aligned: what one call of a handler looks at, made once for all pages. */
@@ -32,7 +32,7 @@ export function isEqual(a: WordView, b: WordView, offset: number, length: number
 }
 
 /** A shift of the offset itself would take 4 GiB for 0; and words that are not there read as zero. */
-const wordAt = (offset: number): number => offset >>> 2;
+const wordAt = (offset: number): number => (offset / 4) >>> 0;
 
 function wordsAreZero(w: Int32Array, from: number, to: number): boolean {
   for (let i = from; i < to; i += 8) {
