@@ -1,15 +1,26 @@
 // Each window of docs/live-migration.md in which a connection to a QEMU, or one from it, can break: what each side says
 // then, and where the guest runs.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { haveStreams } from "@godwit/testkit/streams";
+import type { Channel } from "@godwit/transport";
+import { unix } from "@godwit/transport/unix";
 import { createVault, type Vault } from "godwit/vault";
 import { describe, expect, it } from "vitest";
 import { counts } from "../src/counts.ts";
 import { Qemu } from "../src/qemu.ts";
 import { cutting, endsVmdesc, isLast, type Moment, shutIn } from "./support/cut.ts";
 import { haveQemu } from "./support/live.ts";
-import { tinyBlocks, tinyOptions, tinyStream } from "./support/tiny.ts";
+import {
+  differing,
+  guestPages,
+  memoryBytes,
+  pagesInPlace,
+  tinyBlocks,
+  tinyOptions,
+  tinyStream,
+} from "./support/tiny.ts";
 import { endOf, type Giving, give, goodSoFar, stateOf, type Taking, take } from "./support/vault-run.ts";
 
 const target = "x86_64";
@@ -151,6 +162,43 @@ describe.skipIf(!have)("from a QEMU, the connection breaks", () => {
   });
 });
 
+describe.skipIf(!have)("from a QEMU in post-copy, the connection breaks", () => {
+  inWindow("from-postcopy", async () => {
+    const source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await using qemu = source;
+    await qemu.allow(["return-path", "postcopy-ram"], { "max-bandwidth": 1 << 20, "max-postcopy-bandwidth": 2 << 20 });
+    const vault = createVault();
+    const first: Channel[] = [];
+    const again = await unix.listen(`unix:${join(qemu.folder, "again")}`);
+    const report = await take(vault, qemu, {
+      options: { capabilities: { "postcopy-ram": true } },
+      through(channel) {
+        first.push(channel);
+        return channel;
+      },
+      async act(migration) {
+        await qemu.until(() => migration.statistics().receivedBytes > 1 << 20, "the first pages");
+        await qemu.qmp("migrate-start-postcopy");
+        await qemu.until(() => migration.state.status === "postcopy-active", "the package");
+        first[0]?.abort(new Error("cut by the test"));
+        await qemu.until(() => migration.state.status === "postcopy-paused", "the pause here");
+        await qemu.until(async () => (await stateOf(qemu)).migration === "postcopy-paused", "the pause there");
+        expect((await stateOf(qemu)).guest).toBe("finish-migrate");
+        expect(() => vault.outgoing()).toThrow(/ATTEMPT_ACTIVE/);
+        const recovered = migration.recover(() => again.accept());
+        await qemu.qmp("migrate", { uri: `unix:${join(qemu.folder, "again")}`, resume: true });
+        await recovered;
+      },
+    });
+    await again.close();
+    expect(report.state).toEqual({ status: "completed" });
+    expect(report.postcopy).toMatchObject({ recoveries: 1 });
+    expect(await endOf(qemu)).toEqual({ migration: "completed", guest: "postmigrate" });
+    const ram = vault.memory.get("pc.ram") as Uint8Array;
+    expect(differing(ram, await qemu.memory(memoryBytes))).toEqual([]);
+  });
+});
+
 /** A vault with a machine in it that nobody runs. */
 async function fullVault(): Promise<Vault> {
   const vault = createVault();
@@ -253,6 +301,44 @@ describe.skipIf(!have)("towards a QEMU, the connection breaks", () => {
     expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_CLOSED" } });
     await qemu.until(() => counts(qemu.serial).length >= 1, "counting");
     expect(await stateOf(qemu)).toEqual({ migration: "completed", guest: "running" });
+  });
+});
+
+describe.skipIf(!have)("towards a QEMU in post-copy, the connection breaks", () => {
+  inWindow("towards-postcopy", async () => {
+    const [vault, qemu] = await Promise.all([
+      fullVault(),
+      Qemu.start({ target, options: tinyOptions(), incoming: true, capabilities: ["postcopy-ram"] }),
+    ]);
+    await using _ = qemu;
+    const first: Channel[] = [];
+    const report = await give(vault, qemu, {
+      options: {
+        capabilities: { "postcopy-ram": true },
+        parameters: { "max-bandwidth": 1 << 20, "max-postcopy-bandwidth": 2 << 20 },
+        sliceBytes: 64 * 1024,
+      },
+      through(channel) {
+        first.push(channel);
+        return channel;
+      },
+      async act(migration) {
+        await qemu.until(() => migration.state.status === "active", "the first pages");
+        migration.startPostcopy();
+        await qemu.until(() => migration.state.status === "postcopy-active", "the package");
+        first[0]?.abort(new Error("cut by the test"));
+        await qemu.until(() => migration.state.status === "postcopy-paused", "the pause here");
+        await qemu.until(async () => (await stateOf(qemu)).migration === "postcopy-paused", "the pause there");
+        expect((await stateOf(qemu)).guest).toBe("running");
+        const uri = `unix:${join(qemu.folder, "again")}`;
+        await qemu.qmp("migrate-recover", { uri });
+        await migration.recover(() => unix.connect(uri));
+      },
+    });
+    expect(report.state).toEqual({ status: "completed" });
+    await qemu.until(() => counts(qemu.serial).length >= 1, "counting");
+    expect(await endOf(qemu)).toEqual({ migration: "completed", guest: "running" });
+    expect(pagesInPlace(await qemu.memory(memoryBytes))).toBe(guestPages);
   });
 });
 

@@ -35,6 +35,8 @@ interface Way {
   readonly parameters?: Readonly<Record<string, unknown>>;
   readonly source?: Partial<QemuInit>;
   readonly destination?: Partial<QemuInit>;
+  /** Of the source alone. */
+  before?(source: Qemu): Promise<void>;
   readonly taking?: (qemu: Qemu) => Taking;
   readonly giving?: (qemu: Qemu, vault: Vault) => Giving;
   /** The machine is in the vault, the source stands. */
@@ -47,6 +49,7 @@ async function tinyHop(way: Way = {}): Promise<Vault> {
   const vault = createVault();
   await using source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream(), ...way.source });
   await source.allow([...waits, ...capabilities], { "max-bandwidth": 1 << 30, ...parameters });
+  await way.before?.(source);
   await source.until(() => counts(source.serial).length >= 1, "counting");
   const taking = way.taking?.(source);
   const taken = await take(vault, source, taking);
@@ -198,14 +201,23 @@ describe.skipIf(!have)("x86 through a vault, live", () => {
   });
 });
 
+/** Post-copy, with a connection of its own for urgent pages or without. */
+const ahead = [
+  ["on the main connection", ["postcopy-ram"]],
+  ["on a connection of their own: postcopy-preempt", ["postcopy-ram", "postcopy-preempt"]],
+] as const;
+
+const switchedOn = (names: readonly string[]): Record<string, true> =>
+  Object.fromEntries(names.map((name) => [name, true as const]));
+
 describe.skipIf(!have)("x86 through a vault, live, in post-copy", () => {
-  it("from QEMU: the devices first, the pages behind them", async () => {
+  it.each(ahead)("from QEMU, the devices first: urgent pages %s", async (_, names) => {
     let missingPages = 0;
     const vault = await tinyHop({
-      source: { capabilities: ["postcopy-ram"] },
+      before: (source) => source.allow(names),
       parameters: { "max-bandwidth": slow },
       taking: (qemu) => ({
-        options: { capabilities: { "postcopy-ram": true } },
+        options: { capabilities: switchedOn(names) },
         async act(migration) {
           await qemu.until(() => migration.statistics().receivedBytes > 1 << 20, "the first pages");
           await qemu.qmp("migrate-start-postcopy");
@@ -221,14 +233,14 @@ describe.skipIf(!have)("x86 through a vault, live, in post-copy", () => {
     expect(vault.held.map(({ how }) => how)).toEqual(["undelimited"]);
   });
 
-  it("to QEMU: its guest runs while most of its pages are still here", async () => {
+  it.each(ahead)("to QEMU, whose guest runs while most pages are still here: urgent pages %s", async (_, names) => {
     let left = 0;
     let requests = 0;
     await tinyHop({
-      destination: { capabilities: ["postcopy-ram"] },
+      destination: { capabilities: names },
       giving: (qemu, vault) => ({
         options: {
-          capabilities: { "postcopy-ram": true },
+          capabilities: switchedOn(names),
           parameters: { "max-bandwidth": 1 << 20, "max-postcopy-bandwidth": 2 << 20 },
           sliceBytes: 64 * 1024,
         },

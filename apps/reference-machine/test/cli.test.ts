@@ -131,7 +131,8 @@ describe("the program", () => {
     expect(out).toContain("Migrated while it ran: nothing lost, repeated or torn.");
   });
 
-  const busy = ["--json", "--busy", "--memory", "8", "--seed", "5"];
+  // So slow a transfer that the guest is too fast for it on any machine, however little of that it gets.
+  const busy = ["--json", "--busy", "--memory", "4", "--bandwidth", "2", "--downtime-limit", "200", "--seed", "5"];
   interface Round {
     readonly cpuThrottlePercentage: number;
     readonly expectedDowntimeMs?: number;
@@ -150,8 +151,8 @@ describe("the program", () => {
     const steps = [...new Set(taken)];
     expect(steps.length).toBeGreaterThan(1);
     expect([0, 40, 60, 80, 99].slice(0, steps.length)).toEqual(steps);
-    expect(rounds[0]?.expectedDowntimeMs).toBeGreaterThan(50);
-    expect(rounds.at(-1)?.expectedDowntimeMs).toBeLessThanOrEqual(50);
+    expect(rounds[0]?.expectedDowntimeMs).toBeGreaterThan(200);
+    expect(rounds.at(-1)?.expectedDowntimeMs).toBeLessThanOrEqual(200);
     expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
   });
 
@@ -164,7 +165,7 @@ describe("the program", () => {
     expect(rounds).toHaveLength(8);
     for (const { cpuThrottlePercentage, expectedDowntimeMs } of rounds) {
       expect(cpuThrottlePercentage).toBe(0);
-      expect(expectedDowntimeMs).toBeGreaterThan(50);
+      expect(expectedDowntimeMs).toBeGreaterThan(200);
     }
     expect(told.find((m) => m.event === "verdict").text).toMatch(/faster than it can be sent; .*would do/);
     expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
@@ -179,7 +180,7 @@ describe("the program", () => {
     for (const kind of ["blocks", "packets", "pool", "draws", "linesOut", "linesIn", "balloon", "scsiBlocks"])
       expect(evidence[kind].intact, kind).toBeGreaterThan(10);
     for (const kind of ["programs", "subchannelInterruptions", "adapterInterruptions", "reports"])
-      expect(found.channels[kind], kind).toBeGreaterThan(10);
+      expect(found.channels[kind], kind).toBeGreaterThan(5);
     const { load } = told.find((m) => m.event === "loaded");
     for (const section of ["s390_css/0", "/fe.0.0001/virtio-blk/0", "/fe.0.0006/0:0:0/scsi-disk/0"])
       expect(load.loadOrder).toContain(section);

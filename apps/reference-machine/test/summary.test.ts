@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Story, summary } from "../src/cli/summary.ts";
-import type { Message } from "../src/roles/messages.ts";
+import type { Mode } from "../src/cli/options.ts";
+import type { FollowedPages, Message } from "../src/roles/messages.ts";
 
 const clean = { intact: 5, missing: [], repeated: [], torn: [], unexpected: [] };
+const asked = { downtimeLimitMs: 50, channels: 2, autoConverge: true };
 const guest = { blocksCompleted: 300, errorCount: 0, errorCode: 0, iommuEnabled: true, remaps: 3 };
 
 function story(options: {
@@ -11,8 +13,10 @@ function story(options: {
   role?: "source" | "destination";
   missing?: number[];
   trouble?: string;
+  mode?: Mode;
+  followed?: FollowedPages;
 }): Story {
-  const told = new Story({ downtimeLimitMs: 50, mode: "precopy", channels: 2, autoConverge: true });
+  const told = new Story({ ...asked, mode: options.mode ?? "precopy" });
   const { sent, loaded, role = "destination", missing = [], trouble } = options;
   const statistics = {
     status: sent,
@@ -21,7 +25,11 @@ function story(options: {
     "setup-time": 1,
   };
   told.hear("source", { event: "sent", status: sent, statistics, sections: [] } as unknown as Message);
-  told.hear("destination", { event: "loaded", status: loaded });
+  told.hear("destination", {
+    event: "loaded",
+    status: loaded,
+    ...(options.followed && { followed: options.followed }),
+  });
   const pool = { ...clean, missing };
   const evidence = { blocks: clean, packets: clean, disk: clean, pool };
   told.hear(role, {
@@ -125,8 +133,52 @@ describe("the summary", () => {
     );
   });
 
+  const followed: FollowedPages = {
+    dirtyPages: 2000,
+    absentAtStart: 1900,
+    faults: 34,
+    requestedPages: 30,
+    unaskedPages: 1970,
+    latencyMs: { medianMs: 1.25, p95Ms: 20, maxMs: 120 },
+  };
+
+  it("tells what followed the guest in post-copy", () => {
+    const told = story({ sent: "completed", loaded: "completed", mode: "postcopy", followed });
+    expect(told.good).toBe(true);
+    expect(summary(told)).toEqual(
+      expect.arrayContaining([
+        "  1,900 of 2,000 dirty pages (95.0%) were absent at its first instruction there",
+        "  34 faults; 30 pages asked for, 1,970 came unasked",
+        "  from fault to page: median 1.3 ms, 95% within 20.0 ms, longest 120 ms",
+      ]),
+    );
+  });
+
+  it("does not call it post-copy where most pages were there before", () => {
+    const early = { ...followed, absentAtStart: 1799 };
+    expect(last(story({ sent: "completed", loaded: "completed", mode: "postcopy", followed: early }))).toEqual([
+      "Only 90.0% of the dirty pages were absent when the guest began to run.",
+    ]);
+    expect(last(story({ sent: "completed", loaded: "completed", mode: "postcopy" }))).toEqual([
+      "All pages were there before the guest ran: this was no post-copy.",
+    ]);
+  });
+
+  it("is not good over TLS unless each side has verified the other, by one authority", () => {
+    const told = story({ sent: "completed", loaded: "completed", mode: "tls" });
+    const refused = ["The two sides have not verified each other."];
+    expect(last(told)).toEqual(refused);
+    told.hear("source", { event: "verified", authority: "AA:01" });
+    expect(last(told)).toEqual(refused);
+    told.hear("destination", { event: "verified", authority: "BB:02" });
+    expect(last(told)).toEqual(refused);
+    told.hear("destination", { event: "verified", authority: "AA:01" });
+    expect(told.good).toBe(true);
+    expect(summary(told)).toContain("  the source has verified its peer: signed by AA:01");
+  });
+
   it("names the process that was killed, and never prints undefined", () => {
-    const told = new Story(50);
+    const told = new Story({ ...asked, mode: "precopy" });
     told.hear("destination", { event: "loaded", status: "failed" });
     told.ended("destination", 0);
     told.ended("source", -1);

@@ -18,8 +18,11 @@ import type { Random } from "./random.ts";
 import type { Trace } from "./trace.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** An operator's patience: a migration that goes on this long is cancelled; one that then does not end has hung. */
-const patienceMs = 5000;
+/**
+ * An operator's patience: a migration that goes on this long is cancelled; one that then does not end has hung. He has
+ * more of it where the migration will come to its end by itself.
+ */
+const patienceMs = { force: 20_000, fail: 20_000, continue: 5000 } as const;
 /** As machine types from QEMU 9.0 on have it. */
 const multifdForm = { sync: "round", zeroPages: "packets" } as const;
 
@@ -86,8 +89,9 @@ export class Attempt {
     for (const [index, strike] of strikes.entries()) this.#prime(strike, random.fork(`strike ${index}`));
     time.after(plan.destinationDelayMs, () => this.destination.process.run(() => this.#runIncoming()));
     time.after(0, () => this.source.process.run(() => this.#runOutgoing()));
-    time.after(patienceMs, () => this.#stop("source"));
-    time.after(2 * patienceMs, () => this.#stop("destination"));
+    const longMs = patienceMs[plan.whenNotConverging];
+    time.after(longMs, () => this.#stop("source"));
+    time.after(2 * longMs, () => this.#stop("destination"));
   }
 
   #makeOutgoing(): OutgoingMigration {
@@ -140,6 +144,7 @@ export class Attempt {
       trace.add(`${name} ${this.source.process.name}: ${state.status}${detail}`);
       if (state.status === "released") this.wasReleased = true;
       if (state.status === "active" && state.round === 1) this.#goAhead();
+      if (state.status === "pre-switchover") this.#continue();
       if (state.status === "postcopy-paused") this.#recover("source");
     });
     this.incoming.events.on("status", (state) => {
@@ -159,6 +164,14 @@ export class Attempt {
       if (this.outgoing.state.status !== "active") return;
       trace.add(`${name} ${this.source.process.name}: post-copy`);
       this.outgoing.startPostcopy();
+    });
+  }
+
+  /** `migrate-continue`: somebody has made sure of something. */
+  #continue(): void {
+    const { plan, trace, name } = this.#init;
+    this.source.process.clock.after(plan.recoverMs, () => {
+      trace.add(`${name} ${this.source.process.name}: continue: ${this.outgoing.continue()}`);
     });
   }
 

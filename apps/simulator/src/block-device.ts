@@ -21,7 +21,6 @@ export interface BlockDeviceInit {
   readonly machine: SimulatedMachine;
   readonly storage: Storage;
   readonly requestMs: () => number;
-  readonly violated: (text: string) => void;
 }
 
 type Phase = "idle" | "held" | "busy";
@@ -89,16 +88,13 @@ export class BlockDevice {
 
   /** All of DMA's reads come before the first effect, as in the guest's steps. */
   #finish(): void {
-    const { machine, storage, violated } = this.#init;
+    const { machine, storage } = this.#init;
     const { memory } = machine.ram;
     try {
       memory.read(answerOffset(this.#number), answerBytes);
       storage.request(this.#number, memory.read(this.#address, payloadBytes));
     } catch (error) {
-      machine.whenPresent(error).then(
-        () => this.#finish(),
-        (problem: unknown) => violated(`the device failed: ${String(problem)}`),
-      );
+      machine.whenPresent(error, () => this.#finish());
       return;
     }
     memory.write(answerOffset(this.#number), answerOf(this.#number));

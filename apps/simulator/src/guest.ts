@@ -65,19 +65,16 @@ export class Guest {
   }
 
   #run(): void {
-    const { machine, violated } = this.#init;
+    const { machine } = this.#init;
     if (!machine.isRunning) return;
     try {
       this.#step();
     } catch (error) {
       // An absent page: nothing of the step has happened, and it begins anew when the page is there.
       const period = this.#period;
-      machine.whenPresent(error).then(
-        () => {
-          if (period === this.#period) this.#run();
-        },
-        (problem: unknown) => violated(`the guest failed: ${String(problem)}`),
-      );
+      machine.whenPresent(error, () => {
+        if (period === this.#period) this.#run();
+      });
       return;
     }
     this.#next();

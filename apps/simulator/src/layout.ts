@@ -3,7 +3,7 @@ import { mix } from "./random.ts";
 
 export const pageBytes = 4096;
 /** 192 KiB. */
-export const pages = 48;
+const pages = 48;
 export const ramBytes = pages * pageBytes;
 
 /** Page 0: how many steps the guest has done (u32). */

@@ -120,9 +120,12 @@ export class SimulatedMachine {
     return found;
   }
 
-  /** An access was refused because its page is absent. Resolves when it is there; throws what is no such refusal. */
-  whenPresent(error: unknown): Promise<void> {
-    return this.ram.whenPresent(error);
+  /** An access was refused, because its page is absent: does it anew when the page is there. */
+  whenPresent(error: unknown, again: () => void): void {
+    this.ram.whenPresent(error).then(again, (problem: unknown) => {
+      // The pages of a machine that was given up never come, and it stands by then.
+      if (this.isRunning) this.#init.violated(`a page that was waited for does not come: ${String(problem)}`);
+    });
   }
 
   #register(): void {

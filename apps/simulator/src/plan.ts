@@ -236,7 +236,8 @@ function placeOf(isOn: boolean, connections: number, random: Random): Place | un
 
 function capabilitiesOf(random: Random): Partial<Capabilities> {
   const chosen = random.pick(["", "", "", "xbzrle", "auto-converge", "multifd", "postcopy", "postcopy"] as const);
-  if (chosen === "") return {};
-  if (chosen !== "postcopy") return { [chosen]: true };
-  return { "postcopy-ram": true, "postcopy-preempt": random.chance(0.3), xbzrle: random.chance(0.3) };
+  const held = { "pause-before-switchover": random.chance(0.1) };
+  if (chosen === "") return held;
+  if (chosen !== "postcopy") return { ...held, [chosen]: true };
+  return { ...held, "postcopy-ram": true, "postcopy-preempt": random.chance(0.3), xbzrle: random.chance(0.3) };
 }

@@ -214,12 +214,16 @@ class Destination implements IncomingMigration {
     const wire = await this.#connect();
     this.#move({ type: "connected" });
     const modes = agreedModes(this.capabilities, this.#parameters);
-    this.#misfits = await wire.agree(this.#options.machine.manifest(), modes, (offer) =>
-      this.#ownership.misfits(offer),
+    const { machine } = this.#options;
+    this.#misfits = await wire.agree(
+      machine.manifest(),
+      modes,
+      (offer) => this.#ownership.misfits(offer),
+      machine.misfits && ((offered) => machine.misfits?.(offered) ?? []),
     );
     if (this.#misfits.some((misfit) => misfit.refuses)) throw misfitError(this.#misfits);
     await this.#interrupt.wait(this.#ownership.accept());
-    const incoming = this.#options.machine.incoming({ onCommand: (command) => this.#hearCommand(wire, command) });
+    const incoming = machine.incoming({ onCommand: (command) => this.#hearCommand(wire, command) });
     this.#incoming = incoming;
     this.#takePages(wire);
     this.#move({ type: "accepted" });
@@ -258,6 +262,7 @@ class Destination implements IncomingMigration {
     } catch (error) {
       // Without its pages it can neither run on here nor anywhere else.
       this.#options.machine.pause();
+      incoming.discard();
       this.#move({ type: "abandon", error: asMigrationError(error, "destination") });
       return;
     }

@@ -1,5 +1,6 @@
 // What the engine needs of the program around it: a machine, a clock with timers, and a channel. Structural, all three.
 import type { IncomingAttempt, IncomingInit, Manifest, OutgoingAttempt, OutgoingInit, Writer } from "@godwit/core";
+import type { Misfit } from "./godwit/preamble.ts";
 
 /** A machine that can migrate. A kernel of `@godwit/core` is one. */
 export interface MigratableMachine {
@@ -7,6 +8,8 @@ export interface MigratableMachine {
   /** With `reuse`, a chunk is asked for when the one before is sent: the engine does not keep any. */
   outgoing(init?: OutgoingInit): OutgoingAttempt;
   incoming(init?: IncomingInit): IncomingAttempt;
+  /** What speaks against a machine that wants to come here. Without it, both manifests are compared; a vault takes any. */
+  readonly misfits?: ((offered: Manifest) => readonly Misfit[]) | undefined;
   /** Waits for what must not be cut in two, and holds back what would begin anew. The engine pauses right afterwards. */
   quiesce(): Promise<void>;
   pause(): void;
@@ -128,7 +131,7 @@ export interface PostcopyDestination {
   readonly missingPages: number;
   statistics(): PostcopyCounters;
   /** What takes the bytes of a channel of requested pages. */
-  urgent(): { push(bytes: Uint8Array): void; end(): void };
+  urgent(): { push(bytes: Uint8Array): void; end(): void; readonly isEnded: boolean };
 }
 
 /** What the engine needs of RAM, beyond its being a handler. The offer of `@godwit/ram-dirty-tracker` is one. */

@@ -119,7 +119,12 @@ export interface DestinationWire {
   /** Of the stream so far. Bytes. */
   readonly receivedBytes: number;
   /** Hears what the source wants to send; what does not fit, refusing or not. After a refusal the source knows. */
-  agree(manifest: Manifest, modes: AgreedModes, ownership?: OwnershipCheck): Promise<readonly Misfit[]>;
+  agree(
+    manifest: Manifest,
+    modes: AgreedModes,
+    ownership?: OwnershipCheck,
+    judge?: (offered: Manifest) => readonly Misfit[],
+  ): Promise<readonly Misfit[]>;
   /** What a connection of pages brings, as far as it is what was sent. */
   readPages(channel: Channel): AsyncIterable<Uint8Array>;
   /**

@@ -13,9 +13,11 @@ interface Setting {
   readonly pages?: number;
   readonly outgoing?: Partial<OutgoingOptions>;
   wrap?(channel: Channel, index: number): Channel;
+  /** Connections of pages as the destination sees them. */
+  wrapHere?(channel: Channel): Channel;
 }
 
-async function migrate({ channels, receiverChannels = channels, pages = 600, wrap, outgoing = {} }: Setting) {
+async function migrate({ channels, receiverChannels = channels, pages = 600, wrap, wrapHere, outgoing = {} }: Setting) {
   const clock = new ManualClock();
   const transport = memoryTransport({ bufferBytes: 64 * 1024 });
   const listener = await transport.listen("memory:here");
@@ -24,6 +26,7 @@ async function migrate({ channels, receiverChannels = channels, pages = 600, wra
   fillPages(source.memory());
   source.kernel.resume();
   let connections = 0;
+  let accepted = 0;
   let mostHeldBytes = 0;
   const sending = outgoingMigration({
     machine: source.kernel,
@@ -53,7 +56,10 @@ async function migrate({ channels, receiverChannels = channels, pages = 600, wra
     ram: destination.ram,
     capabilities: { multifd: true },
     parameters: { "multifd-channels": receiverChannels },
-    accept: () => listener.accept(),
+    accept: async () => {
+      const channel = await listener.accept();
+      return accepted++ > 0 && wrapHere !== undefined ? wrapHere(channel) : channel;
+    },
     peerTimeoutMs: 5000,
   });
   const [from, to] = await drive(Promise.all([sending.run(), receiving.run()]), clock, 50);
@@ -90,6 +96,29 @@ describe("multifd", () => {
       "CAPABILITY_MISMATCH capability multifd",
     ]);
     expect(source.isRunning).toBe(true);
+  });
+
+  it("waits for a channel whose last bytes come after the main connection's last word", async () => {
+    const { from, to, source, destination } = await migrate({
+      channels: 2,
+      // The synchronisation that ends all: what the stream needs is through, and this is late.
+      wrapHere: (channel) => ({
+        ...channel,
+        receive: () => {
+          const reader = channel.receive()[Symbol.asyncIterator]();
+          return {
+            [Symbol.asyncIterator]: () => ({
+              async next() {
+                for (let i = 0; i < 25; i++) await turn();
+                return reader.next();
+              },
+            }),
+          };
+        },
+      }),
+    });
+    expect([from.state, to.state]).toEqual([{ status: "completed" }, { status: "completed" }]);
+    expect(Buffer.compare(destination.memory(), source.memory())).toBe(0);
   });
 
   it("finds a bit that was flipped on a channel, and the machine goes on where it is", async () => {

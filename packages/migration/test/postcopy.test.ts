@@ -12,6 +12,11 @@ import {
 } from "@godwit/migration";
 import { type Channel, memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
+import { pageHearing, type SourceShared } from "../src/godwit/source-postcopy.ts";
+import { Interrupt } from "../src/interrupt.ts";
+import { checkedParameters } from "../src/parameters.ts";
+import type { PageMessage } from "../src/postcopy/messages.ts";
+import { SourcePages } from "../src/postcopy/source-pages.ts";
 import { drive, ManualClock, turn } from "./support/clock.ts";
 import { fillPages, type RamMachine, ramMachine } from "./support/ram-machine.ts";
 
@@ -234,7 +239,7 @@ describe("post-copy", () => {
     expect(destination.sourceTold).toBe(true);
   });
 
-  it("can begin before the first round is over: what never went is no discard, and comes all the same", async () => {
+  it("can begin before the first round is over: what never went comes all the same", async () => {
     const rig = new Rig({ startAt: 3 });
     const guest = writer(rig, everyThird);
     const [source, destination] = await rig.drive(rig.start());
@@ -406,6 +411,64 @@ describe("a connection that breaks", () => {
     expect([source.state.status, destination.state.status]).toEqual(["failed", "failed"]);
     expect([rig.source.isRunning, rig.target.isRunning]).toEqual([true, false]);
     expect(rig.target.memory().every((byte) => byte === 0)).toBe(true);
+  });
+});
+
+describe("what a destination says of pages", () => {
+  const piece = (at: number, bytes: number, of: number, idstr = "pc.ram") =>
+    ({ kind: "received-bitmap", idstr, at, of, bitmap: new Uint8Array(bytes).fill(at + 1) }) as const;
+
+  it("is put together from its pieces, in their order and of the length that was told", () => {
+    const heard: PageMessage[] = [];
+    const shared = { handler: (message: PageMessage) => heard.push(message) } as unknown as SourceShared;
+    const hear = pageHearing(shared);
+    expect(hear({ kind: "alive" })).toBe(false);
+    expect([hear(piece(0, 3, 8)), hear(piece(3, 4, 8))]).toEqual([true, true]);
+    expect(heard).toEqual([]);
+    hear(piece(7, 1, 8));
+    hear(piece(0, 2, 2, "rom"));
+    expect(heard).toEqual([
+      { kind: "received-bitmap", idstr: "pc.ram", bitmap: Uint8Array.of(1, 1, 1, 4, 4, 4, 4, 8) },
+      { kind: "received-bitmap", idstr: "rom", bitmap: Uint8Array.of(1, 1) },
+    ]);
+    for (const wrong of [
+      [piece(0, 2, 8), piece(3, 2, 8)],
+      [piece(0, 2, 8), piece(2, 2, 8, "rom")],
+      [piece(0, 9, 8)],
+      [piece(0, 0, 8)],
+      [piece(0, 8, 2 ** 40)],
+    ]) {
+      const again = pageHearing(shared);
+      expect(() => wrong.map(again)).toThrow(expect.objectContaining({ code: "PROTOCOL_MESSAGE" }));
+    }
+    shared.handler = undefined;
+    expect(() => hear({ kind: "resume-ack" })).toThrow(expect.objectContaining({ code: "PROTOCOL_ORDER" }));
+  });
+
+  it("is of every block, once, and only where it was asked", () => {
+    const { kernel, ram } = ramMachine({ pages: 8 });
+    const attempt = kernel.outgoing();
+    for (const chunk of [...attempt.setup(), ...attempt.switchOver()]) expect(chunk.length).toBeGreaterThan(0);
+    for (const { idstr } of ram.postcopySource.discards()) expect(idstr).toBe("pc.ram");
+    const source = new SourcePages({
+      clock: new ManualClock(),
+      ram,
+      attempt,
+      parameters: () => checkedParameters({}),
+      yieldToHost: async () => {},
+      sentBytes: () => 0,
+    });
+    const bitmap = { kind: "received-bitmap", idstr: "pc.ram", bitmap: new Uint8Array(8).fill(0x0f) } as const;
+    const refused = expect.objectContaining({ code: "PROTOCOL_ORDER" });
+    expect(() => source.hear(bitmap)).toThrow(refused);
+    const resumed = source.resumed(new Interrupt());
+    expect(() => source.hear({ kind: "resume-ack" })).toThrow(refused);
+    source.hear(bitmap);
+    expect(() => source.hear(bitmap)).toThrow(refused);
+    expect(attempt.pending(false).canPostcopyBytes).toBe(4 * pageBytes);
+    source.hear({ kind: "resume-ack" });
+    attempt.end(false);
+    return resumed;
   });
 });
 

@@ -31,44 +31,26 @@ interface Bun {
 export const bun = (globalThis as { readonly Bun?: Bun }).Bun;
 
 export async function bunSocket({ connect }: Bun, fd: number): Promise<Duplex> {
+  let native: NativeSocket | undefined;
   let waiting: { rest: Uint8Array; done(error?: Error | null): void } | undefined;
-  let flush = (): void => {};
-  let pausing = (): void => {};
   const stream = new Duplex({
     allowHalfOpen: true,
-    read: () => native.resume(),
+    read: () => native?.resume(),
     write(bytes: Uint8Array, _encoding, done) {
       waiting = { rest: bytes, done };
       flush();
     },
     final(done) {
-      native.shutdown();
+      native?.shutdown();
       done();
     },
     destroy(error, done) {
-      native.terminate();
+      native?.terminate();
       done(error);
     },
   });
-  const native = await connect({
-    fd,
-    allowHalfOpen: true,
-    socket: {
-      binaryType: "uint8array",
-      open() {},
-      data(_, bytes) {
-        // Bun's buffer is used again.
-        if (!stream.push(bytes.slice())) pausing();
-      },
-      drain: () => flush(),
-      end: () => void stream.push(null),
-      close: () => void stream.destroy(),
-      error: (_, error) => void stream.destroy(error),
-    },
-  });
-  pausing = () => native.pause();
-  flush = () => {
-    if (waiting === undefined) return;
+  const flush = (): void => {
+    if (waiting === undefined || native === undefined) return;
     const { rest, done } = waiting;
     const taken = native.write(rest);
     if (taken < 0) {
@@ -81,5 +63,24 @@ export async function bunSocket({ connect }: Bun, fd: number): Promise<Duplex> {
       done();
     }
   };
+  await connect({
+    fd,
+    allowHalfOpen: true,
+    socket: {
+      binaryType: "uint8array",
+      open(socket) {
+        // Here, and not from the promise: bytes may come before that goes on.
+        native = socket;
+      },
+      data(socket, bytes) {
+        // Bun's buffer is used again.
+        if (!stream.push(bytes.slice())) socket.pause();
+      },
+      drain: () => flush(),
+      end: () => void stream.push(null),
+      close: () => void stream.destroy(),
+      error: (_, error) => void stream.destroy(error),
+    },
+  });
   return stream;
 }

@@ -42,6 +42,10 @@ async function commandChannel(uri: string, outgoing: boolean): Promise<Channel> 
   }
   // A process group of its own, so that the shell's children can be ended with it.
   const child = spawn("/bin/sh", ["-c", command], { detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  let over = false;
+  child.once("close", () => {
+    over = true;
+  });
   const ended = endOf(child);
   await new Promise<void>((resolve, reject) => {
     child.once("spawn", resolve);
@@ -53,7 +57,10 @@ async function commandChannel(uri: string, outgoing: boolean): Promise<Channel> 
     ended,
     waitForEnd: outgoing,
     lingerMs,
-    break: () => killGroup(child.pid),
+    break: () => {
+      // When the shell has ended and nobody holds its pipes, the number of its group may be another's.
+      if (!over) killGroup(child.pid);
+    },
   });
 }
 
@@ -70,6 +77,8 @@ function endOf(child: ChildProcessByStdio<Writable, Readable, Readable>): Promis
       const outcome = signal === null ? `exit code ${code}` : `signal ${signal}`;
       // What it said last may lie in the pipe still.
       const tell = (): void => {
+        // Its children may hold this one, too, and this process does not wait for them.
+        (child.stderr as { unref?(): void }).unref?.();
         const said = lastWords.trim();
         resolve(code === 0 ? {} : { failure: failedCommand(said === "" ? outcome : `${outcome}: ${said}`) });
       };

@@ -16,10 +16,12 @@ export interface OpenFile {
     position: number | null,
   ): Promise<{ readonly bytesWritten: number }>;
   sync(): Promise<void>;
+  /** Closes it; again, does nothing. */
   close(): Promise<void>;
 }
 
 export function openFileOf(fd: number): OpenFile {
+  let closed = false;
   return {
     read: (bytes, offset, length, position) =>
       new Promise((resolve, reject) => {
@@ -34,6 +36,11 @@ export function openFileOf(fd: number): OpenFile {
         );
       }),
     sync: () => new Promise((resolve, reject) => fsync(fd, (error) => (error ? reject(error) : resolve()))),
-    close: () => new Promise((resolve, reject) => close(fd, (error) => (error ? reject(error) : resolve()))),
+    close() {
+      // Once: the number may be another file's by the second time.
+      if (closed) return Promise.resolve();
+      closed = true;
+      return new Promise((resolve, reject) => close(fd, (error) => (error ? reject(error) : resolve())));
+    },
   };
 }

@@ -22,6 +22,7 @@ export class FileWriter implements Channel {
   #queued = 0;
   #failure: { readonly error: unknown } | undefined;
   #aborted = false;
+  #completed = false;
   #closing: Promise<void> | undefined;
   #discarding: Promise<void> | undefined;
   #stopReading: () => void = () => {};
@@ -41,12 +42,18 @@ export class FileWriter implements Channel {
     return this.#enqueue(() => this.#write(bytes));
   }
 
-  /** Calls `now` at once, or, while sends wait, behind them, with a copy. */
+  /** Calls `now` at once, or, while sends wait, behind them, with a copy. Where that throws, the channel fails. */
   write(bytes: Uint8Array, now: (bytes: Uint8Array) => void): void {
     if (this.#failure !== undefined) throw this.#failure.error;
     if (this.#closing !== undefined) throw closedError();
     if (this.#queued === 0) {
-      now(bytes);
+      try {
+        now(bytes);
+      } catch (cause) {
+        // What lacks these bytes must not get the file's name, whether or not the caller minds.
+        this.#fail(unwritable(cause));
+        throw this.#failure?.error;
+      }
       return;
     }
     const copy = bytes.slice();
@@ -69,7 +76,7 @@ export class FileWriter implements Channel {
   }
 
   abort(error: unknown): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#completed) return;
     this.#aborted = true;
     this.#fail(error);
     this.#discard().catch(() => {});
@@ -85,6 +92,7 @@ export class FileWriter implements Channel {
         if (this.#failure === undefined) {
           await this.#init.handle.close();
           await this.#init.complete();
+          this.#completed = true;
           return;
         }
       } catch (cause) {
@@ -114,7 +122,7 @@ export class FileWriter implements Channel {
         try {
           await work();
         } catch (cause) {
-          this.#fail(transportError("TRANSPORT_CLOSED", "the file cannot be written", { cause }));
+          this.#fail(unwritable(cause));
         }
       }
       this.#queued--;
@@ -142,5 +150,8 @@ export class FileWriter implements Channel {
 function unlessNoFile(error: NodeJS.ErrnoException): void {
   if (error.code !== "EINVAL" && error.code !== "ENOTSUP") throw error;
 }
+
+const unwritable = (cause: unknown): unknown =>
+  transportError("TRANSPORT_CLOSED", "the file cannot be written", { cause });
 
 const closedError = (): unknown => transportError("TRANSPORT_CLOSED", "this side has closed the channel");

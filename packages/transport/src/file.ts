@@ -1,7 +1,7 @@
 // file:PATH and file:PATH,offset=N, as QEMU writes them: connecting writes the file, listening reads it. What is written
 // becomes the file of that name when the channel is closed, and not before, so that no part of a stream looks whole.
 import { randomBytes } from "node:crypto";
-import { readSync, writeSync } from "node:fs";
+import { fstatSync, readSync, writeSync } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { arrivalQueue } from "./arrivals.ts";
@@ -19,8 +19,9 @@ export interface FileChannel extends Channel {
   /** Where in the file the channel's first byte stands: what `offset=` said. Bytes. */
   readonly fileOffset: number;
   /**
-   * Writes at an offset of the file, behind all that was handed to `send` before: what `ram-dirty-tracker` calls `place`.
-   * Synchronous; throws what the operating system says.
+   * Writes at an offset of the file (bytes), behind all that was handed to `send` before: what `ram-dirty-tracker` calls
+   * `place`. Synchronous while no send waits. `TRANSPORT_CLOSED` where it cannot be written: then the channel has failed,
+   * and so does `close`.
    */
   place(offset: number, bytes: Uint8Array): void;
 }
@@ -28,7 +29,7 @@ export interface FileChannel extends Channel {
 /** A channel that reads, and knows places. */
 export interface FileReadChannel extends Channel {
   readonly fileOffset: number;
-  /** What stands at an offset of the file; shorter where the file ends. Synchronous. */
+  /** What stands at an offset of the file (bytes); shorter where the file ends. Synchronous. `TRANSPORT_CLOSED`. */
   readAt(offset: number, length: number): Uint8Array;
 }
 
@@ -51,7 +52,11 @@ export async function connect(uri: string): Promise<FileChannel> {
     // The guest's memory is nobody else's business.
     const handle = await open(partial, "wx+", before === undefined ? 0o600 : before.mode & 0o777);
     try {
-      if (before !== undefined) await copyHead(target, handle, Math.min(offset, before.size));
+      if (before !== undefined) {
+        // What the process's mask took from it.
+        await handle.chmod(before.mode & 0o777);
+        await copyHead(target, handle, Math.min(offset, before.size));
+      }
     } catch (cause) {
       await handle.close();
       await rm(partial, { force: true });
@@ -87,12 +92,11 @@ export async function listen(uri: string): Promise<FileListener> {
   const channel: FileReadChannel = Object.assign(new FileReader(handle, offset), {
     fileOffset: offset,
     readAt(at: number, length: number): Uint8Array {
-      const bytes = new Uint8Array(length);
-      let got = 0;
-      for (let read = -1; read !== 0 && got < length; got += read) {
-        read = readSync(handle.fd, bytes, got, length - got, at + got);
+      try {
+        return readFrom(handle.fd, at, length);
+      } catch (cause) {
+        throw transportError("TRANSPORT_CLOSED", "the file cannot be read", { cause });
       }
-      return bytes.subarray(0, got);
     },
   });
   const arrivals = arrivalQueue<FileReadChannel>(uri);
@@ -121,7 +125,24 @@ function sizeOf(text: string): number {
   return Number(match[1]) * 1024 ** " kmgt".indexOf((match[2] || " ").toLowerCase());
 }
 
+/** The system takes a negative offset for wherever the descriptor stands. */
+function requireOffset(offset: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0) throw new RangeError(`${offset} is no offset in a file`);
+}
+
+function readFrom(fd: number, offset: number, length: number): Uint8Array {
+  requireOffset(offset);
+  // A length may come from a stream: no more is allocated than the file has.
+  const bytes = new Uint8Array(Math.max(0, Math.min(length, fstatSync(fd).size - offset)));
+  let got = 0;
+  for (let read = -1; read !== 0 && got < bytes.length; got += read) {
+    read = readSync(fd, bytes, got, bytes.length - got, offset + got);
+  }
+  return bytes.subarray(0, got);
+}
+
 function writeAt(fd: number, offset: number, bytes: Uint8Array): void {
+  requireOffset(offset);
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }
 

@@ -119,12 +119,16 @@ class Pipe {
 }
 
 function channel(incoming: Pipe, outgoing: Pipe): Channel {
+  let closing: Promise<void> | undefined;
   return {
     send: (bytes) => outgoing.send(bytes),
     receive: () => ({ [Symbol.asyncIterator]: () => ({ next: () => incoming.next() }) }),
     close() {
-      incoming.ignore();
-      return outgoing.end();
+      if (closing === undefined) {
+        incoming.ignore();
+        closing = outgoing.end();
+      }
+      return closing;
     },
     abort(error) {
       const broken = transportError("TRANSPORT_CLOSED", "the peer has broken the channel");

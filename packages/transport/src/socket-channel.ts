@@ -3,26 +3,20 @@ import type net from "node:net";
 import type { MigrationError } from "@godwit/core";
 import { arrivalQueue } from "./arrivals.ts";
 import type { Channel, Listener } from "./channel.ts";
-import { type TransportErrorCode, transportError } from "./errors.ts";
+import { transportError } from "./errors.ts";
 
 /** How long a closed channel may go without a byte moving before the rest is given up. Milliseconds. */
 const lingerMs = 10_000;
 /** A machine that is gone says nothing, and neither does one that is only slow: after so long the network asks. Milliseconds. */
 export const keepAliveMs = 60_000;
 
-/** A channel over `socket` once that is connected; `codeOf` tells what its error means. */
-export async function connected(
-  socket: net.Socket,
-  uri: string,
-  codeOf: (error: NodeJS.ErrnoException) => TransportErrorCode,
-): Promise<Channel> {
-  await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve);
-    socket.once("error", (error) => {
-      reject(transportError(codeOf(error), "no connection", { found: uri, cause: error }));
-    });
+/** A channel over `socket` once that is connected; `errorOf` says what its error means. */
+export function connected(socket: net.Socket, errorOf: (error: NodeJS.ErrnoException) => unknown): Promise<Channel> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", (error) => reject(errorOf(error)));
+    // In the event itself: an error that follows at once must find the channel listening.
+    socket.once("connect", () => resolve(new SocketChannel(socket)));
   });
-  return new SocketChannel(socket);
 }
 
 /** What is known of a socket beyond its being one. */
@@ -42,9 +36,13 @@ export function channelOver(socket: net.Socket, traits: SocketTraits = {}): Chan
   return new SocketChannel(socket, traits);
 }
 
-export function isUnknownHost({ code }: NodeJS.ErrnoException): boolean {
-  return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "EINVAL";
+/** What the network says of a host and port that were not reached. */
+export function connectError(error: NodeJS.ErrnoException, uri: string): MigrationError {
+  const code = unknownHost.has(error.code ?? "") ? "TRANSPORT_ADDRESS" : "TRANSPORT_REFUSED";
+  return transportError(code, "no connection", { found: uri, cause: error });
 }
+
+const unknownHost: ReadonlySet<string> = new Set(["ENOTFOUND", "EAI_AGAIN", "EINVAL"]);
 
 /** Begins to listen; the operating system's error where it does not. */
 export function listening(server: net.Server, address: net.ListenOptions): Promise<void> {

@@ -118,7 +118,7 @@ class StreamChannel implements Channel {
   }
 
   async #finish(): Promise<void> {
-    const { input, output, ended, waitForEnd, lingerMs } = this.#ends;
+    const { input, output, waitForEnd } = this.#ends;
     this.#arrived.length = 0;
     this.#wake();
     if (this.#failure !== undefined) return;
@@ -132,13 +132,28 @@ class StreamChannel implements Channel {
     // What nobody wants is read all the same: whoever writes it must not be kept from ending.
     input?.resume();
     if (waitForEnd) {
-      const { failure } = await ended;
+      const { failure } = await this.#ends.ended;
+      // Its children may write on for as long as they like, and would keep this process with them.
+      input?.destroy();
       if (failure !== undefined && !this.#aborted) throw failure;
       return;
     }
-    const timer = setTimeout(() => this.#ends.break(), lingerMs);
+    this.#linger();
+  }
+
+  /** What nobody wants may go on for so long: what is behind the streams, and whoever else has hold of them. */
+  #linger(): void {
+    const { input, ended, lingerMs } = this.#ends;
+    const timer = setTimeout(() => {
+      this.#ends.break();
+      input?.destroy();
+    }, lingerMs);
     timer.unref();
-    void ended.then(() => clearTimeout(timer));
+    const closed = new Promise<void>((resolve) => {
+      if (input === undefined || this.#inputEnded) resolve();
+      else input.once("close", resolve).once("end", resolve);
+    });
+    void Promise.all([ended, closed]).then(() => clearTimeout(timer));
   }
 
   /** Whoever stops reading has mostly ended, and how it ended says more. */

@@ -2,14 +2,14 @@
 import net from "node:net";
 import type { Channel, Listener, Transport } from "./channel.ts";
 import { transportError } from "./errors.ts";
-import { connected, isUnknownHost, listenerOf, listening } from "./socket-channel.ts";
+import { connectError, connected, listenerOf, listening } from "./socket-channel.ts";
 import { addressOf, formatHostAndPort, parseHostAndPort } from "./uri.ts";
 
 /** Connects to `tcp:host:port`. `TRANSPORT_REFUSED`, `TRANSPORT_ADDRESS`, `TRANSPORT_UNSUPPORTED`. */
 export async function connect(uri: string): Promise<Channel> {
   const address = parseHostAndPort(addressOf(uri, "tcp"));
   const socket = net.connect({ ...address, allowHalfOpen: true, noDelay: true });
-  return connected(socket, uri, (error) => (isUnknownHost(error) ? "TRANSPORT_ADDRESS" : "TRANSPORT_REFUSED"));
+  return connected(socket, (error) => connectError(error, uri));
 }
 
 /** Listens on `tcp:host:port`; port 0 takes a free one. `TRANSPORT_ADDRESS`, `TRANSPORT_UNSUPPORTED`. */

@@ -20,11 +20,11 @@ export interface TlsOptions {
   readonly cert?: Pem;
   readonly key?: Pem;
   readonly passphrase?: string;
-  /** Whether a listener demands a certificate of each client, signed by `ca`. The default is whether `ca` is given. */
+  /** Whether a listener demands a certificate of each client, signed by `ca`, which it then needs. The default is whether `ca` is given. */
   readonly verifyPeer?: boolean;
   /** The name that the server's certificate must carry, where it is not the address's host (QEMU's `tls-hostname`). */
   readonly hostname?: string;
-  /** Instead of certificates. Node only: elsewhere `TRANSPORT_UNSUPPORTED`, before anything is connected. */
+  /** Instead of certificates, which are then neither shown nor trusted. Node only: elsewhere `TRANSPORT_UNSUPPORTED`, before anything is connected. */
   readonly psk?: PreSharedKey;
   /** The oldest and the newest version that is spoken. The defaults are the runtime's. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
@@ -62,6 +62,18 @@ export function credentialsError(error: unknown, uri: string): MigrationError | 
   const peers = code.includes("ALERT") || message.includes("fatal alert");
   const detail = peers ? "the peer refuses our credentials" : "the peer's credentials are not the right ones";
   return transportError("TRANSPORT_CREDENTIALS", detail, { found: `${uri}: ${code || message}`, cause: error });
+}
+
+export function unusable(uri: string, cause: unknown): MigrationError {
+  return transportError("TRANSPORT_CREDENTIALS", "the certificate, key or CA cannot be used", { found: uri, cause });
+}
+
+export function brokenOff(
+  uri: string,
+  cause?: unknown,
+  detail = "the handshake did not come to its end",
+): MigrationError {
+  return transportError("TRANSPORT_CLOSED", detail, { found: uri, ...(cause !== undefined && { cause }) });
 }
 
 /** The runtimes have one vocabulary: OpenSSL's reasons, and the verdicts on a certificate. */

@@ -14,7 +14,10 @@ const pathLimitBytes = 107;
 export async function connect(uri: string): Promise<Channel> {
   const path = pathOf(uri);
   const socket = net.connect({ path, allowHalfOpen: true });
-  return connected(socket, uri, ({ code }) => (code === "ENOTDIR" ? "TRANSPORT_ADDRESS" : "TRANSPORT_REFUSED"));
+  return connected(socket, (cause: NodeJS.ErrnoException) => {
+    const code = cause.code === "ENOTDIR" ? "TRANSPORT_ADDRESS" : "TRANSPORT_REFUSED";
+    return transportError(code, "no connection", { found: uri, cause });
+  });
 }
 
 /**

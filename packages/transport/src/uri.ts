@@ -18,7 +18,7 @@ export function addressOf(uri: string, scheme: string): string {
 
 /** Reads `host:port` and `[v6::address]:port`. `TRANSPORT_ADDRESS` where it is neither. */
 export function parseHostAndPort(address: string): HostAndPort {
-  const match = /^(?:\[([^[\]]+)\]|([^[\]:/]+)):(\d{1,5})$/.exec(address);
+  const match = /^(?:\[([^[\]\s\0]+)\]|([^[\]:/\s\0]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || !(port <= 65535)) {

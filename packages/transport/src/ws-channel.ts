@@ -2,10 +2,12 @@
 // more than the receiver has given it credit for.
 //
 // Binary messages are the channel's bytes. Text messages are about them:
-//   "credit N"  N bytes more may be sent; the first one comes when the connection is open
+//   "credit N"  N bytes more may be sent, 1 at least; the first one comes when the connection is open, and never may more
+//               be sent than 1 MiB at a time: a peer that grants more wants our memory
 //   "end"       no more binary messages come this way
 // Each side closes the WebSocket when both ends have gone over; one that closes before is broken.
 import type { Channel } from "./channel.ts";
+import { ChunkQueue } from "./chunk-queue.ts";
 import { transportError } from "./errors.ts";
 
 /** What is used of a WebSocket: the browser's, Deno's, Bun's and that of the package ws have it. */
@@ -30,7 +32,7 @@ export interface WebSocketEventLike {
 const windowBytes = 1024 * 1024;
 /** Bigger sends are cut: others' limits on a message are of megabytes. Bytes. */
 const messageBytes = 64 * 1024;
-/** How long a side that has closed waits for the other to say its end. Milliseconds. */
+/** How long a side that has closed waits for the other to go on, to say its end, or to go. Milliseconds. */
 const lingerMs = 10_000;
 /** Of the range that is left to applications. */
 const abortedCode = 4000;
@@ -50,7 +52,7 @@ export function webSocketChannel(socket: WebSocketLike): Channel {
 class WebSocketChannel implements Channel {
   readonly #socket: WebSocketLike;
   readonly #sends: Sending[] = [];
-  readonly #arrived: Uint8Array[] = [];
+  readonly #arrived = new ChunkQueue();
   /** What may be sent, and what the peer may send still. Bytes. */
   #credit = 0;
   #granted = windowBytes;
@@ -63,6 +65,7 @@ class WebSocketChannel implements Channel {
   #closing: Promise<void> | undefined;
   #wakeReader: (() => void) | undefined;
   #wakeCloser: (() => void) | undefined;
+  #patience: ReturnType<typeof setTimeout> | undefined;
 
   constructor(socket: WebSocketLike) {
     this.#socket = socket;
@@ -73,6 +76,7 @@ class WebSocketChannel implements Channel {
     );
     socket.addEventListener("close", ({ code }) => {
       this.#gone = true;
+      clearTimeout(this.#patience);
       if (!this.#peerEnded || !this.#endSent) this.#fail(broken(`the connection is gone (code ${code})`));
       this.#wake();
     });
@@ -98,11 +102,8 @@ class WebSocketChannel implements Channel {
   }
 
   abort(error: unknown): void {
-    this.#arrived.length = 0;
-    this.#fail(error);
-    if (this.#gone) return;
-    if (this.#socket.terminate !== undefined) this.#socket.terminate();
-    else this.#socket.close(abortedCode, "aborted");
+    this.#arrived.clear();
+    this.#breakOff(error);
   }
 
   async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
@@ -136,6 +137,7 @@ class WebSocketChannel implements Channel {
       this.#refuse("the peer sends more than it was given credit for");
     } else if (this.#closing !== undefined) {
       this.#took(chunk.length);
+      this.#wait();
     } else if (chunk.length > 0) {
       this.#arrived.push(chunk);
       this.#wake();
@@ -143,10 +145,11 @@ class WebSocketChannel implements Channel {
   }
 
   #told(text: string): void {
-    const credit = /^credit (\d{1,10})$/.exec(text)?.[1];
+    const credit = /^credit ([1-9]\d{0,9})$/.exec(text)?.[1];
     if (credit !== undefined) {
       this.#credit += Number(credit);
-      this.#flush();
+      if (this.#credit > windowBytes) this.#refuse("the peer grants more than a window");
+      else this.#flush();
     } else if (text === "end") {
       this.#peerEnded = true;
       this.#wake();
@@ -171,6 +174,7 @@ class WebSocketChannel implements Channel {
         // Not every implementation has copied by the time that it returns.
         this.#tell(sending.bytes.slice(sending.at, sending.at + length));
         sending.at += length;
+        if (this.#closing !== undefined) this.#wait();
       }
       this.#sends.shift();
       sending.resolve();
@@ -179,8 +183,9 @@ class WebSocketChannel implements Channel {
   }
 
   async #finish(): Promise<void> {
-    for (const chunk of this.#arrived.splice(0)) this.#took(chunk.length);
+    this.#took(this.#arrived.clear());
     this.#wake();
+    this.#wait();
     while (this.#sends.length > 0 && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
         this.#wakeCloser = resolve;
@@ -194,15 +199,28 @@ class WebSocketChannel implements Channel {
 
   /** The peer may have much to say still, which must not reset the connection under our last words. */
   async #linger(): Promise<void> {
-    const timer = setTimeout(() => this.#fail(broken("the peer did not end")), lingerMs);
-    (timer as { unref?(): void }).unref?.();
+    this.#wait();
     while (!this.#peerEnded && !this.#gone && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
         this.#wakeReader = resolve;
       });
     }
-    clearTimeout(timer);
-    if (!this.#gone) this.#socket.close(1000);
+    if (this.#failure === undefined && !this.#gone) this.#socket.close(1000);
+  }
+
+  /** A peer that does not go on, or does not answer the close, is not waited for any longer. */
+  #wait(): void {
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => this.#breakOff(broken("the peer does not go on")), lingerMs);
+    (this.#patience as { unref?(): void }).unref?.();
+  }
+
+  #breakOff(error: unknown): void {
+    clearTimeout(this.#patience);
+    this.#fail(error);
+    if (this.#gone) return;
+    if (this.#socket.terminate !== undefined) this.#socket.terminate();
+    else this.#socket.close(abortedCode, "aborted");
   }
 
   #tell(message: string | Uint8Array): void {
@@ -216,6 +234,7 @@ class WebSocketChannel implements Channel {
   #refuse(detail: string): void {
     this.#fail(broken(detail));
     this.#socket.close(abortedCode, detail);
+    this.#wait();
   }
 
   #fail(error: unknown): void {

@@ -8,6 +8,9 @@ import { listenOnBun, listenOnDeno, type WebSocketServer } from "./ws-listen.ts"
 
 export type { WebSocketEventLike, WebSocketLike } from "./ws-channel.ts";
 
+/** How long a peer may take for its handshake. Milliseconds. */
+const handshakeTimeoutMs = 30_000;
+
 export interface WebSocketOptions {
   /** Makes connections: `globalThis.WebSocket`, or what has its shape. */
   readonly WebSocket: new (
@@ -71,10 +74,23 @@ async function connect(uri: string, { WebSocket }: WebSocketOptions): Promise<Ch
     throw transportError("TRANSPORT_ADDRESS", "the address cannot be used", { found: uri, cause });
   }
   return await new Promise((resolve, reject) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(transportError("TRANSPORT_REFUSED", "the peer does not answer the handshake", { found: uri }));
+      if (socket.terminate !== undefined) socket.terminate();
+      else socket.close();
+    }, handshakeTimeoutMs);
     // In the event itself: the first message may come before any promise goes on.
-    socket.addEventListener("open", () => resolve(webSocketChannel(socket)));
-    const refused = ({ error, message }: { readonly error?: unknown; readonly message?: unknown }): void =>
+    socket.addEventListener("open", () => {
+      clearTimeout(timer);
+      if (late) socket.close();
+      else resolve(webSocketChannel(socket));
+    });
+    const refused = ({ error, message }: { readonly error?: unknown; readonly message?: unknown }): void => {
+      clearTimeout(timer);
       reject(transportError("TRANSPORT_REFUSED", "no connection", { found: uri, cause: error ?? message }));
+    };
     socket.addEventListener("error", refused);
     socket.addEventListener("close", refused);
   });

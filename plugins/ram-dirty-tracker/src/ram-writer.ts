@@ -85,8 +85,6 @@ const wordBytes = 8;
 interface SourceBlock {
   readonly block: RamBlock;
   readonly dirty: DirtyBitmap;
-  /** Pages that have gone at least once. */
-  readonly gone: DirtyBitmap;
   readonly number: number;
   /** str8 idstr. */
   readonly name: Uint8Array;
@@ -266,8 +264,8 @@ class PageWriter implements StreamRamWriter {
     const blocks = this.#blocks.map((block, number): SourceBlock => {
       const { pages } = block.tracker;
       const ignored = block.shared && this.#format.ignoreShared === true;
-      const [dirty, gone] = [dirtyBitmap(pages), dirtyBitmap(pages)];
-      const source = { block, dirty, gone, number, name: encodeName(block.idstr), firstPage, ignored };
+      const dirty = dirtyBitmap(pages);
+      const source = { block, dirty, number, name: encodeName(block.idstr), firstPage, ignored };
       firstPage += pages;
       return source;
     });
@@ -454,7 +452,6 @@ class PageWriter implements StreamRamWriter {
   ): void {
     const offset = page * this.#pageBytes;
     source.dirty.clear(page);
-    source.gone.set(page);
     attempt.requests?.sent(source.number, page);
     if (attempt.requests !== undefined) attempt.postcopyPages++;
     if (isZero(memory, offset, this.#pageBytes)) {

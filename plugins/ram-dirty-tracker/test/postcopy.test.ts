@@ -80,7 +80,7 @@ const same = (a: PostcopyMachine, b: PostcopyMachine): boolean =>
   a.blocks.every(({ memory }, at) => Buffer.compare(memory(), b.blocks[at]?.memory() as Uint8Array) === 0);
 
 describe("what is discarded", () => {
-  it("is what went before and is dirty again, in whole ranges, and nothing that never went", () => {
+  it("is what went before and is dirty again, and what has not gone, in whole ranges", () => {
     const source = postcopyMachine();
     fill(source, 0, numbers(0, 64));
     const attempt = source.kernel.outgoing();
@@ -90,16 +90,18 @@ describe("what is discarded", () => {
     fill(source, 100, [1, 2, 3, 5, went - 1, went]);
     expect(sent.length).toBeGreaterThan(0);
     expect([...attempt.switchOver()]).toEqual([]);
-    expect([...source.offer.postcopySource.discards()]).toEqual([
-      {
-        idstr: "mach.ram",
-        ranges: [
-          { start: page, length: 3 * page },
-          { start: 5 * page, length: page },
-          { start: (went - 1) * page, length: page },
-        ],
-      },
-    ]);
+    const [ram, ...others] = [...source.offer.postcopySource.discards()];
+    const blockBytes = source.offer.blocks.map(({ length }) => length);
+    expect(ram).toEqual({
+      idstr: "mach.ram",
+      ranges: [
+        { start: page, length: 3 * page },
+        { start: 5 * page, length: page },
+        // What has not gone: the other side may have content of its own there, as a QEMU has in its ROMs.
+        { start: (went - 1) * page, length: (blockBytes[0] as number) - (went - 1) * page },
+      ],
+    });
+    expect(others.map(({ ranges }) => ranges)).toEqual(blockBytes.slice(1).map((length) => [{ start: 0, length }]));
     expect(codeOf(() => [...source.offer.postcopySource.discards()])).toBe("RAM_ORDER");
     attempt.end(false);
   });

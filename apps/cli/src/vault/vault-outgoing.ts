@@ -63,6 +63,7 @@ export class VaultOutgoing implements OutgoingAttempt {
   }
 
   pending(exact: boolean): Pending {
+    if (this.#step === "completed") return { mustPrecopyBytes: 0, canPostcopyBytes: 0 };
     this.#expect("set-up", "switched", "packaged");
     const { mustPrecopyBytes, canPostcopyBytes } = this.#ram.pending(exact);
     let carriedBytes = 0;

@@ -44,6 +44,8 @@ export interface Vault {
   /** For the engine's option `ram`: of the machine that is here, or is coming. */
   readonly ram: VaultRamOffer;
   manifest(): Manifest;
+  /** None: it takes whatever comes. */
+  misfits(): readonly [];
   incoming(init?: IncomingInit): VaultAttempt;
   /** `VAULT_EMPTY`, `ATTEMPT_ACTIVE`. */
   outgoing(): OutgoingAttempt;
@@ -115,6 +117,10 @@ class MachineVault implements Vault {
       ramBlocks: content?.ram.memory.blocks.map(({ idstr, length }) => ({ idstr, bytes: length })) ?? [],
       plugins: [],
     };
+  }
+
+  misfits(): readonly [] {
+    return [];
   }
 
   incoming(init: IncomingInit = {}): VaultAttempt {

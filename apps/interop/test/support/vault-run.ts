@@ -138,7 +138,8 @@ export async function goodSoFar(qemu: Qemu, migration: IncomingMigration): Promi
 /** QEMU's word for its migration when that is over, and whether its guest runs. */
 export async function endOf(qemu: Qemu): Promise<{ readonly migration: string; readonly guest: string }> {
   // Its last words come a moment after the last byte.
-  await qemu.until(async () => !["setup", "active", "device"].includes((await stateOf(qemu)).migration), "an end");
+  const ends = ["completed", "failed", "cancelled", "none"];
+  await qemu.until(async () => ends.includes((await stateOf(qemu)).migration), "an end");
   return stateOf(qemu);
 }
 

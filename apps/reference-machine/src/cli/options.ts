@@ -54,8 +54,8 @@ const mib = 1024 * 1024;
 /** A busy guest shall dirty memory so much faster than it can be sent; its hart may manage less, and that is enough. */
 const busyFactor = 8;
 /** As slow as the transfer may be, and a pool that it passes in a second. MiB/s, MiB. */
-const busyBandwidth = 8;
-const busyMemory = 16;
+const busyBandwidth = 4;
+const busyMemory = 8;
 
 const numbers = {
   memory: {
@@ -72,7 +72,7 @@ const numbers = {
       text: `all RAM in a second; busy: ${busyBandwidth}`,
       of: ({ memory, busy }) => (busy ? busyBandwidth : Math.max(64, memory())),
     },
-    low: 8,
+    low: 1,
     high: 65_536,
   },
   "dirty-rate": {

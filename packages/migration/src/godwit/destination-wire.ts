@@ -10,7 +10,7 @@ import { admitting, type DestinationShared, destinationPostcopy, PackageSums } f
 import { type Digests, digestAlgorithm, type StreamDigest } from "./digest.ts";
 import { readPageChannel } from "./page-channel.ts";
 import { type Misfit, misfits, modeMisfits } from "./preamble.ts";
-import { compareSums, sumsOf } from "./stream-sum.ts";
+import { type ChannelSum, compareSums, sumsOf } from "./stream-sum.ts";
 
 /** The source is told of received bytes at each round's end, and whenever so many came since. Bytes. */
 const receivedEveryBytes = 1024 * 1024;
@@ -73,20 +73,46 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
   const packaged = new PackageSums();
   const shared: DestinationShared = { options, digests, session: "" };
   let epoch: number | undefined;
+  let pagesMoved = (): void => {};
+
+  /** The main connection may be ahead of those of pages, whose last frame holds nothing that the stream waits for. */
+  const caughtUp = async (sent: readonly ChannelSum[]): Promise<void> => {
+    const isBehind = ({ channel, bytes }: ChannelSum): boolean => (sums.get(channel)?.bytes ?? 0) < bytes;
+    while (sent.some(isBehind)) {
+      const stop = options.clock.after(peerTimeoutMs, () => {
+        const detail = `no channel has brought what was sent over it for ${peerTimeoutMs} ms`;
+        interrupt.raise(migrationError("PEER_SILENT", detail, { side: "destination" }));
+      });
+      try {
+        await interrupt.race<void>((resolve) => {
+          pagesMoved = () => resolve();
+          return undefined;
+        });
+      } finally {
+        stop();
+      }
+    }
+  };
 
   return {
     command: () => false,
-    readPages: (channel) => readPageChannel(channel, digests, admitting(shared, sums)),
+    async *readPages(channel) {
+      for await (const bytes of readPageChannel(channel, digests, admitting(shared, sums))) {
+        pagesMoved();
+        yield bytes;
+      }
+      pagesMoved();
+    },
     postcopy: destinationPostcopy(shared, { peer, sums }),
     get receivedBytes() {
       return peer.link.received.bytes;
     },
-    async agree(manifest: Manifest, modes: AgreedModes, ownership?: OwnershipCheck) {
+    async agree(manifest: Manifest, modes: AgreedModes, ownership?: OwnershipCheck, judge = misfitsOf(manifest)) {
       const offer = await peer.expectSoon("offer");
       sourceHeartbeatMs = offer.heartbeatMs;
       shared.session = offer.session;
       epoch = offer.ownership?.epoch;
-      const found: Misfit[] = [...modeMisfits(offer.modes, modes), ...misfits(offer.manifest, manifest)];
+      const found: Misfit[] = [...modeMisfits(offer.modes, modes), ...judge(offer.manifest)];
       if (offer.digest !== digestAlgorithm) {
         const digestMisfit = {
           subject: "stream digest",
@@ -109,6 +135,7 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
     },
     async ended() {
       const end = await peer.expect("stream-end", "package-end");
+      if (end.kind === "stream-end") await caughtUp(end.sums);
       compareSums(end.sums, packaged.sums ?? sumsOf(sums), "destination");
       return end.kind === "package-end" ? "package" : "whole";
     },
@@ -135,6 +162,11 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
     },
   };
 }
+
+const misfitsOf =
+  (manifest: Manifest) =>
+  (offered: Manifest): readonly Misfit[] =>
+    misfits(offered, manifest);
 
 /** What is no end of the machine's, and is not said. */
 const quiet: readonly Farewell["kind"][] = ["completed", "in-doubt", "lost"];

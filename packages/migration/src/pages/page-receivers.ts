@@ -66,6 +66,22 @@ export class PageReceivers {
     for (const channel of this.#channels) channel.abort(error);
   }
 
+  /** What comes is heard before it is a whole frame: on a slow connection that takes its time. */
+  #heard(channel: Channel): Channel {
+    const chunks = async function* (this: PageReceivers): AsyncGenerator<Uint8Array> {
+      for await (const chunk of channel.receive()) {
+        this.#heardMs = this.#options.clock.nowMs();
+        yield chunk;
+      }
+    };
+    return {
+      send: (bytes) => channel.send(bytes),
+      receive: () => chunks.call(this),
+      close: () => channel.close(),
+      abort: (error) => channel.abort(error),
+    };
+  }
+
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -77,8 +93,7 @@ export class PageReceivers {
     for (; receiver === undefined; receiver = inputs()) await interrupt.wait(this.#change());
     const input = receiver.accept();
     const held = this.#options.buffered.channel(mostChannelBytes);
-    for await (const bytes of read(channel)) {
-      this.#heardMs = this.#options.clock.nowMs();
+    for await (const bytes of read(this.#heard(channel))) {
       held.add(bytes.length);
       input.push(bytes);
       if (receiver.isAwaited && receiver.isSynced) {

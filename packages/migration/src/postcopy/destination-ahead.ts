@@ -92,7 +92,7 @@ export class DestinationAhead {
       try {
         if (!isTold) await talkOf(this.#wire).running(times);
         isTold = true;
-        await talkOf(this.#wire).finished(() => this.#urgentEnded());
+        await talkOf(this.#wire).finished((atLastRecord) => this.#urgentEnded(atLastRecord));
         incoming.end();
         return;
       } catch (error) {
@@ -170,10 +170,10 @@ export class DestinationAhead {
     }
   }
 
-  async #urgentEnded(): Promise<void> {
+  async #urgentEnded(atLastRecord = false): Promise<void> {
     if (!this.#options.hasUrgent) return;
     const detail = "the connection for pages that are asked for does not come to its end";
-    await this.#recovery.soon(this.#pages.urgentEnded(), this.#interrupt, detail);
+    await this.#recovery.soon(this.#pages.urgentEnded(atLastRecord), this.#interrupt, detail);
   }
 
   /** The connection for pages that are asked for comes behind the main one. */

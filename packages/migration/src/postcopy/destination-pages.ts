@@ -36,6 +36,9 @@ export class DestinationPages {
   #urgent: Promise<void> | undefined;
   #urgentChannel: Channel | undefined;
   #onUrgent: (() => void) | undefined;
+  /** The last record has come by it. */
+  #isLastRead = false;
+  #onLast: (() => void) | undefined;
 
   constructor(options: DestinationPagesOptions) {
     this.#options = options;
@@ -110,20 +113,27 @@ export class DestinationPages {
     this.#urgent.catch((error: unknown) => connection.interrupt.raise(asMigrationError(error, "destination")));
   }
 
-  /** Resolves when the connection for pages that were asked for has come, and come to its end. */
-  async urgentEnded(): Promise<void> {
+  /** Resolves when the connection for pages that were asked for has come, and come to its end, or its last record has. */
+  async urgentEnded(atLastRecord = false): Promise<void> {
     if (this.#urgent === undefined) {
       await new Promise<void>((resolve) => {
         this.#onUrgent = resolve;
       });
     }
-    await this.#urgent;
+    if (!atLastRecord) await this.#urgent;
+    else await Promise.race([this.#urgent, new Promise<void>((resolve) => this.#whenLast(resolve))]);
+  }
+
+  #whenLast(resolve: () => void): void {
+    if (this.#isLastRead) resolve();
+    else this.#onLast = resolve;
   }
 
   /** Over the new connection: what is here, and, when the source knows, what somebody waits for. */
   async resume(connection: DestinationConnection): Promise<void> {
     const { blocks, postcopyDestination } = this.#options.ram;
     this.#urgent = undefined;
+    this.#isLastRead = false;
     for (const { idstr } of blocks) {
       await connection.say({ kind: "received-bitmap", idstr, bitmap: postcopyDestination.received(idstr) });
     }
@@ -161,6 +171,9 @@ export class DestinationPages {
     for await (const bytes of readPages(channel)) {
       interrupt.check();
       input.push(bytes);
+      if (!input.isEnded) continue;
+      this.#isLastRead = true;
+      this.#onLast?.();
     }
     input.end();
   }

@@ -51,8 +51,9 @@ export class SourceAhead {
   /** The machine stands. Gives what lets the destination run it, where that is for the wire to hold back. */
   async sendPackage(wire: SourceWire): Promise<Uint8Array | undefined> {
     const last = await this.#pages.sendPackage(this.#connected, wire.runsOnLast, talkOf(wire).commands);
-    if (last !== undefined) return last;
+    // Before the package has gone: a QEMU reads on only when that connection is there.
     await this.#openUrgent(this.#connected.interrupt);
+    if (last !== undefined) return last;
     // Before the machine is given away: checks over there may need pages.
     void this.#send();
     return undefined;
@@ -91,11 +92,10 @@ export class SourceAhead {
   }
 
   async #followOver(last: Uint8Array | undefined): Promise<void> {
-    const { wire, interrupt } = this.#connected;
+    const { wire } = this.#connected;
     if (!this.#isRunning) {
       const resumed = await talkOf(wire).running(last);
       this.#runs(resumed);
-      if (last !== undefined) await this.#openUrgent(interrupt);
     }
     await (this.#sending ?? this.#send());
     await talkOf(wire).finished();

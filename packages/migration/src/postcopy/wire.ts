@@ -50,8 +50,11 @@ export interface DestinationPostcopyWire {
   say(message: PageMessage): Promise<void>;
   /** The machine runs here, and pages are still to come. */
   running(times: { readonly prepareMs: number; readonly commitMs: number }): Promise<void>;
-  /** Resolves when the stream has come to its end, and is what was sent; `channelsEnded`: so have those beside it. */
-  finished(channelsEnded: () => Promise<void>): Promise<void>;
+  /**
+   * Resolves when the stream has come to its end, and is what was sent; `channelsEnded`: so have those beside it, or
+   * their last record has, where such a connection stays open (QEMU).
+   */
+  finished(channelsEnded: (atLastRecord?: boolean) => Promise<void>): Promise<void>;
   /** Everything is here. */
   complete(): Promise<void>;
   /** Another connection, by which the source goes on. Resolves when it has said so, and waits for what is missing. */

@@ -96,7 +96,8 @@ class QemuDestination {
       running: async () => {},
       finished: async (channelsEnded) => {
         await connection.interrupt.wait(this.#whole.promise);
-        await channelsEnded();
+        // QEMU keeps it open until it has heard SHUT.
+        await channelsEnded(true);
       },
       complete: () => this.#shut(connection),
       resume: async (channel, interrupt) => this.#resume(channel, interrupt),
