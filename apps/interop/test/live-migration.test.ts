@@ -90,10 +90,10 @@ async function dirtySyncs(qemu: Qemu): Promise<number> {
   return ram?.["dirty-sync-count"] ?? 0;
 }
 
-/** The guest writes all its pages at least once. */
+/** The guest writes many of its pages: the end of one pass, at least. */
 async function nextPass(qemu: Qemu): Promise<void> {
   const before = counts(qemu.serial).length;
-  await qemu.until(() => counts(qemu.serial).length >= before + 2, "a pass");
+  await qemu.until(() => counts(qemu.serial).length > before, "a pass");
 }
 
 describe.skipIf(!have)("x86 through a vault, live", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Story, summary } from "../src/cli/summary.ts";
 import type { Mode } from "../src/cli/options.ts";
+import { Story, summary } from "../src/cli/summary.ts";
 import type { FollowedPages, Message } from "../src/roles/messages.ts";
 
 const clean = { intact: 5, missing: [], repeated: [], torn: [], unexpected: [] };

@@ -62,6 +62,8 @@ export class Attempt {
   wasRecovered = false;
   wasAbandoned = false;
   readonly #init: AttemptInit;
+  /** What strikes when a record of this state begins to be written. */
+  readonly #atHandOver: Record<string, () => void> = {};
   readonly #recoveries = { source: 0, destination: 0 };
 
   constructor(init: AttemptInit) {
@@ -101,7 +103,7 @@ export class Attempt {
       machine: kernel,
       clock: process.clock,
       connect: () => network.connect(process, this.destination.process, "migration"),
-      ...(ownership && { ownership: { machine: machineId, log: ownership.source } }),
+      ...(ownership && { ownership: { machine: machineId, log: this.#watched(ownership.source, "released") } }),
       yieldToHost: () => new Promise((resolve) => process.clock.after(0.05, resolve)),
       peerTimeoutMs: plan.peerTimeoutMs,
       switchoverTimeoutMs: plan.switchoverTimeoutMs,
@@ -129,7 +131,7 @@ export class Attempt {
       machine: kernel,
       clock: process.clock,
       accept: () => network.accept(process, "migration"),
-      ...(ownership && { ownership: { log: ownership.destination } }),
+      ...(ownership && { ownership: { log: this.#watched(ownership.destination, "owned") } }),
       peerTimeoutMs: plan.peerTimeoutMs,
       ram,
       capabilities: plan.capabilities,
@@ -228,12 +230,25 @@ export class Attempt {
     process.run(() => trace.add(`${name} ${process.name}: cancel: ${migration.cancel()}`));
   }
 
+  #watched(log: OwnershipLog, state: string): OwnershipLog {
+    return {
+      read: (machine) => log.read(machine),
+      write: (record, previous) => {
+        if (record.state === state) this.#atHandOver[state]?.();
+        return log.write(record, previous);
+      },
+    };
+  }
+
   #prime(strike: Strike, random: Random): void {
     const { time } = this.#init;
     const { when } = strike;
     const act = (): void => this.#strike(strike.what, random);
     if (when.at === "time") time.after(when.ms, act);
-    else if (when.at === "step") {
+    else if (when.at === "write") {
+      const state = strike.what === "kill-source" ? "released" : "owned";
+      this.#atHandOver[state] = () => time.after(when.delayMs, act);
+    } else if (when.at === "step") {
       (strike.what === "kill-source" ? this.source : this.destination).process.killIn(when.steps);
     } else {
       let isDone = false;

@@ -7,6 +7,7 @@ import type { SimulatedMachine } from "./machine.ts";
  * - `run-when-prepared`: a destination runs the machine as soon as it could, and not when it was released.
  * - `forget-dirty-page`: the guest writes to a page that nobody then knows to be dirty.
  * - `skip-released`, `skip-owned`: an ownership log that does not write this record, and says that it is durable.
+ * - `run-before-owned`: a destination runs the machine while its record is still being written.
  */
 export const canaries = [
   "resume-in-doubt",
@@ -14,6 +15,7 @@ export const canaries = [
   "forget-dirty-page",
   "skip-released",
   "skip-owned",
+  "run-before-owned",
 ] as const;
 
 export type Canary = (typeof canaries)[number];
@@ -47,6 +49,19 @@ export function skipsRecord(canary: Canary | undefined, log: OwnershipLog): Owne
       const isOffer = previous === undefined || previous.state === "owned";
       if (record.state === skipped && !(skipped === "owned" && isOffer)) return;
       await log.write(record, previous);
+    },
+  };
+}
+
+/** What this machine's engine is given as its ownership log. */
+export function runsEarly(canary: Canary | undefined, log: OwnershipLog, { kernel }: SimulatedMachine): OwnershipLog {
+  if (canary !== "run-before-owned") return log;
+  return {
+    read: (machine) => log.read(machine),
+    write: (record, previous) => {
+      const writing = log.write(record, previous);
+      if (record.state === "owned" && previous?.state === "accepted") kernel.resume();
+      return writing;
     },
   };
 }

@@ -29,6 +29,8 @@ export type Disturbance = (typeof disturbances)[number];
 export type Trigger =
   | { readonly at: "time"; readonly ms: number }
   | { readonly at: "step"; readonly steps: number }
+  /** While its last record, of the hand-over itself, is being written; or shortly after. */
+  | { readonly at: "write"; readonly delayMs: number }
   | { readonly at: "source" | "destination"; readonly status: string; readonly delayMs: number };
 
 export interface Strike {
@@ -103,6 +105,9 @@ const sourceStatuses = [
   "released",
   "completed",
 ];
+/** Around the hand-over, where the windows are. */
+const lateSource = ["verifying", "releasing", "released", "released"];
+const lateDestination = ["prepared", "committing", "committing", "resuming"];
 const aheadStatuses = ["postcopy-active", "postcopy-active", "postcopy-paused", "postcopy-recover"];
 const destinationStatuses = [
   "waiting",
@@ -185,7 +190,7 @@ export function planOf(seed: number, random: Random): Plan {
     maxPostcopyBandwidth: shape.pick([0, 200_000, 1_000_000, 4_000_000]),
     recoverMs: shape.between(1, shape.pick([20, 600])),
     hasRecords: shape.chance(0.85),
-    writeMs: shape.pick([0.2, 5, 50]),
+    writeMs: shape.pick([0.2, 10, 50]),
     restartMs: shape.chance(0.75) ? shape.between(1, shape.pick([50, 2000])) : undefined,
     triesAgain: shape.chance(0.5),
   };
@@ -202,10 +207,13 @@ function strikesOf(kinds: ReadonlySet<Disturbance>, isAhead: boolean, random: Ra
 }
 
 function triggerOf(random: Random, isKill: boolean, isAhead: boolean): Trigger {
+  if (isKill && random.chance(0.5)) return { at: "write", delayMs: random.between(0, random.pick([5, 20, 60])) };
   if (isKill && random.chance(0.4)) return { at: "step", steps: 1 + random.below(random.pick([10, 60, 250])) };
   if (random.chance(0.25)) return { at: "time", ms: random.between(0, 400) };
   const at = random.pick(["source", "destination"] as const);
-  const before = at === "source" ? sourceStatuses : destinationStatuses;
+  const isLate = random.chance(0.4);
+  const late = at === "source" ? lateSource : lateDestination;
+  const before = isLate ? late : at === "source" ? sourceStatuses : destinationStatuses;
   const status = random.pick(isAhead && random.chance(0.75) ? aheadStatuses : before);
   // Mostly in the very moment, for the windows that matter are short.
   return { at, status, delayMs: random.chance(0.5) ? 0 : random.between(0, random.pick([0.5, 5, 60])) };

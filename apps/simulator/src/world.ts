@@ -1,7 +1,7 @@
 // One seed's world: it is built, disturbed, driven to its end, and judged.
 import { createOwnership } from "@godwit/migration";
 import { Attempt } from "./attempt.ts";
-import { type Canary, runWhenPrepared, skipsRecord } from "./canary.ts";
+import { type Canary, runsEarly, runWhenPrepared, skipsRecord } from "./canary.ts";
 import { mostOpeningBytes } from "./frame-splitter.ts";
 import { Host, machineId } from "./host.ts";
 import { SimulatedMachine } from "./machine.ts";
@@ -155,8 +155,10 @@ class World {
 
   #attempt(name: string, source: SimulatedMachine, destination: SimulatedMachine, isDisturbed: boolean): Attempt {
     const calm = { whenNotConverging: "force", maxRounds: 3, maxBandwidthBytesPerSecond: undefined } as const;
-    const logOf = (machine: SimulatedMachine) =>
-      (this.#hosts.find(({ process }) => process === machine.process) as Host).log();
+    const logOf = (machine: SimulatedMachine) => {
+      const host = this.#hosts.find(({ process }) => process === machine.process) as Host;
+      return runsEarly(this.#options.canary, host.log(), machine);
+    };
     const attempt = new Attempt({
       name,
       time: this.#time,

@@ -55,6 +55,7 @@ describe("a broken rule", () => {
     "forget-dirty-page": "memory differs",
     "skip-released": "two machines run",
     "skip-owned": "two machines run",
+    "run-before-owned": "was shown after step",
   } as const;
 
   it.each(canaries)("is caught: %s", { timeout: longMs }, async (canary) => {

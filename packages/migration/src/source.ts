@@ -308,6 +308,7 @@ class Source implements OutgoingMigration {
     this.#interrupt.check();
     this.#move({ type: "released" });
     await (this.#ahead?.follow(last) ?? this.#release(wire, last));
+    this.#recorder.endMs = this.#now();
     this.#recorder.pendingBytes = 0;
     this.#move({ type: "resumed" });
     this.#endAttempt(true);
@@ -493,7 +494,6 @@ class Source implements OutgoingMigration {
   async #release(wire: SourceWire, last: Uint8Array | undefined): Promise<void> {
     if (last !== undefined) this.#recorder.sentBytes += last.length;
     this.#runsThere(await wire.release(last));
-    this.#recorder.endMs = this.#now();
   }
 
   #runsThere({ prepareMs, commitMs }: Partial<Resumed> = {}): void {

@@ -9,8 +9,10 @@ import {
   openReturnPath,
   ping,
   postcopyListen,
+  postcopyResume,
   postcopyRun,
   type QemuCommand,
+  recvBitmap,
 } from "../src/qemu/commands.ts";
 import { qemuDestinationWire, type StreamEnd } from "../src/qemu/destination-wire.ts";
 import { type ReturnMessage, ReturnPathReader, ReturnPathWriter } from "../src/qemu/return-path.ts";
@@ -228,6 +230,59 @@ describe("a source towards QEMU", () => {
     expect(interrupt.reason).toMatchObject({ code: "PROTOCOL_FRAME", location: { offset: 4 + 12 + 7 } });
   });
 
+  it("in post-copy: the package behind a PING, running on the PING in it, over on SHUT(0)", async () => {
+    const { wire, say, received } = source();
+    const talk = wire.postcopy ?? expect.unreachable();
+    const { before = [], inside = [] } = talk.commands ?? {};
+    expect(before.map((command) => decodeCommand(command))).toEqual([
+      { kind: "ram-discard", idstr: "pc.ram", ranges: [{ start: 0, length: 0 }] },
+      { kind: "ping", value: 2 },
+    ]);
+    expect(inside.map((command) => decodeCommand(command))).toEqual([{ kind: "ping", value: 3 }]);
+    const packaged = talk.packaged();
+    await say({ kind: "pong", value: 2 });
+    await packaged;
+    let isRunning = false;
+    const running = talk.running(Uint8Array.of(8, 0, 7)).then(() => {
+      isRunning = true;
+    });
+    await turns();
+    expect(received).toEqual([8, 0, 7]);
+    expect(isRunning).toBe(false);
+    await say({ kind: "pong", value: 3 });
+    await running;
+    const finished = talk.finished();
+    await say({ kind: "shut", status: 0 });
+    await finished;
+  });
+
+  it("after a lost connection asks for what QEMU has, block by block, and lets it go on when all is told", async () => {
+    const first = source();
+    first.wire.postcopy?.hear((message) => void first.heard.push(message));
+    const [ours, qemus] = memoryPair();
+    const interrupt = new Interrupt();
+    const received: number[] = [];
+    void (async () => {
+      for await (const chunk of qemus.receive()) received.push(...chunk);
+    })();
+    await first.wire.postcopy?.resume(ours, interrupt);
+    await turns();
+    expect(received).toEqual([8, 0, 10, 0, 7, 6, ...Buffer.from("pc.ram")]);
+    const writer = new ReturnPathWriter();
+    const bitmap = new Uint8Array(16).fill(0x5a);
+    await qemus.send(writer.write({ kind: "received-bitmap", idstr: "pc.ram", bitmap }));
+    await turns();
+    expect(received.slice(12)).toEqual([8, 0, 9, 0, 0]);
+    await qemus.send(writer.write({ kind: "resume-ack", value: 1 }));
+    await turns();
+    expect(first.heard).toEqual([{ kind: "received-bitmap", idstr: "pc.ram", bitmap }, { kind: "resume-ack" }]);
+    expect(interrupt.reason).toBeUndefined();
+    // Told once more, and by a length that is not the block's.
+    await qemus.send(writer.write({ kind: "received-bitmap", idstr: "pc.ram", bitmap }));
+    await turns();
+    expect(interrupt.reason).toMatchObject({ code: "PROTOCOL_ORDER" });
+  });
+
   it("closes without a word", async () => {
     const one = source();
     await one.wire.close({ kind: "cancelled" });
@@ -386,6 +441,32 @@ describe("a destination of a QEMU", () => {
     expect(isOver).toBe(false);
     await arrive("eof");
     await finished;
+  });
+
+  it("after a lost connection tells what QEMU asks for, and nothing before it asks", async () => {
+    const { wire, command } = destination();
+    command(openReturnPath);
+    const [ours, qemus] = memoryPair();
+    const interrupt = new Interrupt();
+    const next = (await wire.postcopy?.resume(ours, interrupt)) ?? expect.unreachable();
+    const said: ReturnMessage[] = [];
+    const reader = new ReturnPathReader({ message: (message) => void said.push(message) });
+    void (async () => {
+      for await (const chunk of qemus.receive()) reader.push(chunk);
+    })();
+    const bitmap = new Uint8Array(8).fill(3);
+    const told = next.postcopy?.say({ kind: "received-bitmap", idstr: "pc.ram", bitmap });
+    const acknowledged = next.postcopy?.say({ kind: "resume-ack" });
+    await turns();
+    expect(said).toEqual([]);
+    expect(command(recvBitmap("pc.ram"))).toBe(true);
+    await told;
+    await turns();
+    expect(said).toEqual([{ kind: "received-bitmap", idstr: "pc.ram", bitmap }]);
+    expect(command(postcopyResume)).toBe(true);
+    await acknowledged;
+    await turns();
+    expect(said.slice(1)).toEqual([{ kind: "resume-ack", value: 1 }]);
   });
 
   it("refuses a QEMU without a return path: it would give its machine away unasked", async () => {

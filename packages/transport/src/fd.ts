@@ -3,9 +3,9 @@
 import { spawn } from "node:child_process";
 import { closeSync, createWriteStream, fstatSync, type Stats } from "node:fs";
 import net from "node:net";
-import { Readable, type Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { arrivalQueue } from "./arrivals.ts";
-import { bun, bunSocket } from "./bun-socket.ts";
+import { bun, bunPipe, bunSocket } from "./bun-streams.ts";
 import type { Channel, Listener, Transport } from "./channel.ts";
 import { transportError } from "./errors.ts";
 import { openFileOf } from "./file-handle.ts";
@@ -65,7 +65,7 @@ async function socketChannel(fd: number): Promise<Channel> {
 }
 
 function readablePipe(fd: number): Readable {
-  if (bun !== undefined) return Readable.from(bun.file(fd).stream(), { objectMode: false });
+  if (bun !== undefined) return bunPipe(bun, fd);
   return new net.Socket({ fd, readable: true, writable: false });
 }
 

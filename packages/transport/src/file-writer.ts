@@ -51,8 +51,9 @@ export class FileWriter implements Channel {
         now(bytes);
       } catch (cause) {
         // What lacks these bytes must not get the file's name, whether or not the caller minds.
-        this.#fail(unwritable(cause));
-        throw this.#failure?.error;
+        const error = unwritable(cause);
+        this.#fail(error);
+        throw error;
       }
       return;
     }

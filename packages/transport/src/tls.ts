@@ -33,9 +33,13 @@ async function connect(uri: string, options: TlsOptions): Promise<Channel> {
   requireUsable(options, uri);
   const { channel, protocol } = await new Promise<Secured>((resolve, reject) => {
     const raw = net.connect({ ...address, allowHalfOpen: true, noDelay: true });
-    raw.once("error", (error) => reject(connectError(error, uri)));
+    const refused = (error: Error): void => reject(connectError(error, uri));
+    raw.once("error", refused);
     // Each step in the event itself: an error that follows at once must find its listener.
-    raw.once("connect", () => secured(raw, address, uri, options).then(resolve, reject));
+    raw.once("connect", () => {
+      raw.off("error", refused);
+      secured(raw, address, uri, options).then(resolve, reject);
+    });
   });
   return protocol === acceptance.protocol ? accepted(channel, uri, handshakeTimeoutMs) : channel;
 }
@@ -84,7 +88,9 @@ function secured(raw: net.Socket, address: HostAndPort, uri: string, options: Tl
     const timer = setTimeout(() => {
       failed(brokenOff(uri, undefined, "the peer does not answer the handshake"));
     }, handshakeTimeoutMs);
-    socket.on("error", (error) => failed(credentialsError(error, uri) ?? brokenOff(uri, error)));
+    const broken = (error: Error): void => failed(credentialsError(error, uri) ?? brokenOff(uri, error));
+    raw.on("error", broken);
+    socket.on("error", broken);
     socket.once("close", () => failed(brokenOff(uri)));
     socket.once("secureConnect", () => {
       if (done) return;

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,6 +147,53 @@ describe("an inherited file", () => {
     const out = await connect(`fd:${openSync("/dev/null", "w")}`);
     await out.send(pattern(100_000));
     await out.close();
+  });
+});
+
+describe("a descriptor that was taken over", () => {
+  const isOpen = (fd: number): boolean => {
+    try {
+      fstatSync(fd);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  async function closed(fd: number): Promise<void> {
+    while (isOpen(fd)) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  it("is closed with its channel, or broken with it", async () => {
+    for (const end of ["close", "abort"] as const) {
+      const { readFd, writeFd } = pipe();
+      const written = openSync(fresh(), "w");
+      const [a, b, c] = [
+        await connect(`fd:${writeFd}`),
+        await accepted(`fd:${readFd}`),
+        await connect(`fd:${written}`),
+      ];
+      for (const channel of [a, c]) await channel.send(Uint8Array.of(1));
+      for (const channel of [a, b, c]) {
+        if (end === "close") await channel.close();
+        else channel.abort(new Error("enough"));
+      }
+      for (const fd of [readFd, writeFd, written]) await closed(fd);
+    }
+  });
+
+  it("is closed once: by then the number may be another file's", async () => {
+    const number = openSync(fresh(), "w");
+    const channel = await connect(`fd:${number}`);
+    await channel.send(Uint8Array.of(1));
+    await channel.close();
+    const others = Array.from({ length: 20 }, () => openSync(fresh(), "w"));
+    expect(others).toContain(number);
+    channel.abort(new Error("too late"));
+    await channel.close();
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(others.map(isOpen)).toEqual(others.map(() => true));
+    for (const other of others) closeSync(other);
   });
 });
 

@@ -58,13 +58,14 @@ describe("file channels", () => {
     const path = fresh();
     const link = fresh();
     writeFileSync(path, "x".repeat(1000));
-    chmodSync(path, 0o640);
+    // More than a process's mask lets a new file have.
+    chmodSync(path, 0o666);
     symlinkSync(path, link);
     const channel = await connect(`file:${link}`);
     await channel.send(Uint8Array.of(5));
     await channel.close();
     expect(Array.from(readFileSync(path))).toEqual([5]);
-    expect(statSync(path).mode & 0o777).toBe(0o640);
+    expect(statSync(path).mode & 0o777).toBe(0o666);
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
   });
 
@@ -107,6 +108,45 @@ describe("file channels", () => {
       ...[8, 8, 8, 2, 2, 2, 2, 2, 2, 2, 3],
       ...[0, 0, 0, 0, 0, 0, 0, 9],
     ]);
+  });
+
+  it("do not take their name where a place could not be written", async () => {
+    for (const offset of [-5, -1, 1.5, Number.NaN, 2 ** 53]) {
+      const path = fresh();
+      const channel = await connect(`file:${path}`);
+      await channel.send(Uint8Array.of(1, 2, 3));
+      const broken = expect.objectContaining({ code: "TRANSPORT_CLOSED" });
+      expect(() => channel.place(offset, Uint8Array.of(9)), String(offset)).toThrow(broken);
+      await expect(channel.send(Uint8Array.of(4))).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+      await expect(channel.close()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+      expect(existsSync(path)).toBe(false);
+    }
+    expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it("read at places no more than there is, and none that is no place", async () => {
+    const path = fresh();
+    writeFileSync(path, "abc");
+    const reading = await (await listen(`file:${path}`)).accept();
+    // A length that a stream names: it is not allocated before the file is known to have it.
+    expect(new TextDecoder().decode(reading.readAt(1, 2 ** 40))).toBe("bc");
+    expect(reading.readAt(100, 10).length).toBe(0);
+    for (const offset of [-5, -1, 1.5, Number.NaN, 2 ** 60]) {
+      const broken = expect.objectContaining({ code: "TRANSPORT_CLOSED" });
+      expect(() => reading.readAt(offset, 2), String(offset)).toThrow(broken);
+    }
+    await reading.close();
+    expect(() => reading.readAt(0, 1)).toThrow(expect.objectContaining({ code: "TRANSPORT_CLOSED" }));
+  });
+
+  it("keep their file when they are aborted after they were closed", async () => {
+    const path = fresh();
+    const channel = await connect(`file:${path}`);
+    await channel.send(Uint8Array.of(1));
+    await channel.close();
+    channel.abort(new Error("too late"));
+    await channel.close();
+    expect(Array.from(readFileSync(path))).toEqual([1]);
   });
 
   it("fail at close where the file cannot take its name, and leave nothing", async () => {

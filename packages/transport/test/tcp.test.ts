@@ -31,6 +31,17 @@ describe("tcp addresses", () => {
     const four = await listen("tcp:127.0.0.1:0");
     expect(four.uri).toMatch(/^tcp:127\.0\.0\.1:[1-9]\d*$/);
     await four.close();
+    const six = await listen("tcp:[::1]:0").catch((error: { cause?: { code?: string } }) => {
+      // The only excuse: a machine without IPv6.
+      expect(error.cause?.code).toMatch(/^(EADDRNOTAVAIL|EAFNOSUPPORT)$/);
+    });
+    if (six === undefined) return;
+    expect(six.uri).toMatch(/^tcp:\[::1\]:[1-9]\d*$/);
+    const [client, server] = await Promise.all([connect(six.uri), six.accept()]);
+    await client.send(Uint8Array.of(6));
+    expect((await server.receive()[Symbol.asyncIterator]().next()).value).toEqual(Uint8Array.of(6));
+    for (const channel of [client, server]) channel.abort(new Error("the test is over"));
+    await six.close();
   });
 
   it("are refused when they cannot be read or found", async () => {

@@ -66,6 +66,50 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       expect(opened.refused.length).toBe(2);
     });
 
+    it("that have expired, or are for the other side, are refused on either side", async () => {
+      const opened = await listener({ ca, ...versions });
+      const expired = { cert: pem("expired-client"), key: pem("expired-client-key") };
+      for (const wrong of [expired, server]) {
+        const connecting = tls({ ca, hostname: "localhost", ...wrong, ...versions }).connect(opened.uri);
+        await expect(connecting).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+      }
+      await vi.waitUntil(() => opened.refused.length === 2);
+      expect(opened.refused).toEqual(["TRANSPORT_CREDENTIALS", "TRANSPORT_CREDENTIALS"]);
+      const shown = [
+        { cert: pem("expired-server"), key: pem("expired-server-key"), hostname: "localhost" },
+        { ...client, hostname: "client.example" },
+      ];
+      for (const { hostname, ...wrong } of shown) {
+        const { uri } = await listener({ ...wrong, ...versions });
+        const connecting = tls({ ca, hostname, ...versions }).connect(uri);
+        await expect(connecting, hostname).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+      }
+    });
+
+    it("that are refused let no byte in, whatever the client sends with its handshake", async () => {
+      const opened = await listener({ ca, ...versions });
+      const accepting = opened.listener.accept();
+      const pushing = nodeTls.connect({
+        host: "127.0.0.1",
+        port: portOf(opened.uri),
+        ca,
+        ...stranger,
+        servername: "localhost",
+        ...versions,
+      });
+      pushing.on("error", () => {});
+      pushing.write("a machine of a stranger's");
+      await vi.waitUntil(() => opened.refused.length === 1);
+      const [here, there] = await Promise.all([
+        tls({ ca, hostname: "localhost", ...client, ...versions }).connect(opened.uri),
+        accepting,
+      ]);
+      await here.send(Uint8Array.of(5));
+      expect(Array.from((await there.receive()[Symbol.asyncIterator]().next()).value ?? [])).toEqual([5]);
+      for (const channel of [here, there]) channel.abort(new Error("the test is over"));
+      pushing.destroy();
+    });
+
     it("of a client are not asked for where nobody is said to sign them", async () => {
       const opened = await listener(versions);
       await talk({ ca, hostname: "localhost", ...versions }, opened);
@@ -86,6 +130,11 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       await talk({ ca, ...versions }, await listener(versions));
       const elsewhere = await listener({ cert: pem("elsewhere"), key: pem("elsewhere-key"), ...versions });
       await expect(tls({ ca, ...versions }).connect(elsewhere.uri)).rejects.toMatchObject({
+        code: "TRANSPORT_CREDENTIALS",
+      });
+      // Nor does a common name count beside the names that the certificate is for.
+      const common = await listener({ cert: pem("elsewhere"), key: pem("elsewhere-key"), ...versions });
+      await expect(tls({ ca, hostname: "localhost", ...versions }).connect(common.uri)).rejects.toMatchObject({
         code: "TRANSPORT_CREDENTIALS",
       });
       const again = await listener({ cert: pem("elsewhere"), key: pem("elsewhere-key"), ...versions });
@@ -142,6 +191,80 @@ describe("tls", () => {
     plain.close();
   });
 
+  for (const [how, leave] of [
+    ["ends", (socket: net.Socket) => socket.end()],
+    ["is gone", (socket: net.Socket) => socket.destroy()],
+    [
+      "ends in the middle of its first message",
+      (socket: net.Socket) => socket.end(Uint8Array.of(0x16, 3, 1, 0, 200, 1)),
+    ],
+    ["resets", (socket: net.Socket) => socket.resetAndDestroy()],
+  ] as const) {
+    it(`does not hold a client that ${how} before its handshake is done`, async () => {
+      const opened = await listener({ ca });
+      const gone = net.connect({ host: "127.0.0.1", port: portOf(opened.uri) });
+      gone.on("error", () => {});
+      await new Promise<void>((resolve) => gone.once("connect", resolve));
+      leave(gone);
+      await vi.waitUntil(() => opened.refused.length === 1);
+      expect(opened.refused).toEqual(["TRANSPORT_CLOSED"]);
+      gone.destroy();
+      await talk({ ca, ...client, hostname: "localhost" }, opened);
+    });
+  }
+
+  it("breaks off the handshakes that are under way when it is closed, and calls nobody refused for it", async () => {
+    const opened = await listener({ ca });
+    const accepting = opened.listener.accept();
+    const silent = net.connect({ host: "127.0.0.1", port: portOf(opened.uri) });
+    silent.on("error", () => {});
+    await new Promise<void>((resolve) => silent.once("connect", resolve));
+    // By the time that another is through, the silent one's handshake has begun.
+    const [here, there] = await Promise.all([
+      tls({ ca, ...client, hostname: "localhost" }).connect(opened.uri),
+      accepting,
+    ]);
+    const closed = new Promise<void>((resolve) => silent.once("close", () => resolve()));
+    silent.resume();
+    await opened.listener.close();
+    await closed;
+    await expect(opened.listener.accept()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+    expect(opened.refused).toEqual([]);
+    for (const channel of [here, there]) channel.abort(new Error("the test is over"));
+  });
+
+  it("gives up a server that goes away instead of its handshake", async () => {
+    for (const leave of [(socket: net.Socket) => socket.end(), (socket: net.Socket) => socket.resetAndDestroy()]) {
+      const plain = net.createServer((socket) => leave(socket.on("error", () => {})));
+      await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+      const { port } = plain.address() as net.AddressInfo;
+      await expect(tls({ ca }).connect(`tls:127.0.0.1:${port}`)).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+      plain.close();
+    }
+  });
+
+  it("does not connect with credentials that are none, whether or not the server asks for them", async () => {
+    const opened = await listener({});
+    const wrong: TlsOptions[] = [
+      { ca: "no authority" },
+      { ca, cert: client.cert, key: "no key" },
+      { ca, cert: "no certificate", key: client.key },
+      { ca, cert: client.cert, key: server.key },
+      { ca, cert: client.cert },
+      { ca, key: client.key },
+    ];
+    for (const options of wrong) {
+      const credentials = { code: "TRANSPORT_CREDENTIALS", found: opened.uri };
+      await expect(tls({ ...options, hostname: "localhost" }).connect(opened.uri)).rejects.toMatchObject(credentials);
+    }
+    expect(opened.refused).toEqual([]);
+  });
+
+  it("verifies clients by an authority that it was given, not by any that the runtime knows", async () => {
+    const verifying = tls({ ...server, verifyPeer: true }).listen("tls:127.0.0.1:0");
+    await expect(verifying).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS", expected: "ca" });
+  });
+
   it("needs something to show for listening, and PEM that can be read", async () => {
     await expect(tls({ ca }).listen("tls:127.0.0.1:0")).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
     const broken = { cert: server.cert, key: "no key" };
@@ -178,6 +301,28 @@ describe("pre-shared keys", () => {
           code: "TRANSPORT_CREDENTIALS",
         });
         await talk({ psk, ...versions }, { uri: opened.uri, listener: opened });
+      });
+    }
+
+    for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+      it(`are the only way in with ${version}, whatever certificates both sides have`, async () => {
+        const versions = { minVersion: version, maxVersion: version };
+        const keyed = await tls({ ...server, ca, psk, ...versions }).listen("tls:127.0.0.1:0");
+        onTestFinished(() => keyed.close());
+        const without: TlsOptions[] = [
+          { ca, hostname: "localhost" },
+          { ca, hostname: "localhost", ...client },
+          { ca, hostname: "localhost", psk: { ...psk, identity: "other" } },
+        ];
+        for (const options of without) {
+          await expect(tls({ ...options, ...versions }).connect(keyed.uri)).rejects.toMatchObject({
+            code: "TRANSPORT_CREDENTIALS",
+          });
+        }
+        await talk({ ca, psk, ...versions }, { uri: keyed.uri, listener: keyed });
+        const certified = await listener(versions);
+        const trusting = tls({ ca, psk, hostname: "localhost", ...versions }).connect(certified.uri);
+        await expect(trusting).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
       });
     }
 

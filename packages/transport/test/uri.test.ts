@@ -13,6 +13,12 @@ describe("addresses", () => {
     }
   });
 
+  it("have no spaces nor NULs in their hosts", () => {
+    for (const text of ["a\0b:1", " :1", "a b:1", "[::1 ]:1", "[]:1", ":1", "a:1 "]) {
+      expect(() => parseHostAndPort(text), text).toThrow(expect.objectContaining({ code: "TRANSPORT_ADDRESS" }));
+    }
+  });
+
   it("belong to the scheme that stands before the first colon", () => {
     expect(addressOf("tcp:a:1", "tcp")).toBe("a:1");
     expect(() => addressOf("tls:a:1", "tcp")).toThrow(expect.objectContaining({ code: "TRANSPORT_UNSUPPORTED" }));

@@ -193,3 +193,30 @@ describe.each([
     }
   });
 });
+
+describe("a device that has come with requests", () => {
+  it("is ready when their buffers and its rings are there", async () => {
+    const memory = new IncompleteMemory(memoryBytes);
+    const { start, rings, device, model, registered } = rig({ memory, queueSizes: [8] });
+    start();
+    rings[0]?.add({ address: buffers, length: 40 }, { address: buffers + 0x80, length: 8, write: true });
+    const element = device.queues[0]?.pop() as VirtqueueElement;
+    Object.assign(model, { takenElements: () => [element] });
+    // One of its ring, and one of each of its buffers.
+    for (const late of [0x1000, buffers + pageBytes, buffers + 0x80].map((address) => address / pageBytes)) {
+      memory.takeAway();
+      let isReady = false;
+      const ready = registered()
+        .init.ready?.()
+        .then(() => {
+          isReady = true;
+        });
+      for (const page of pages) if (page !== late) memory.give(page);
+      for (let turns = 0; turns < 5; turns++) await turn();
+      expect([late, isReady]).toEqual([late, false]);
+      memory.give(late);
+      await ready;
+      expect(isReady).toBe(true);
+    }
+  });
+});

@@ -14,7 +14,7 @@ type Of<E extends Message["event"]> = Extract<Message, { event: E }>;
 const leastAbsent = 0.9;
 
 /** What was asked for. */
-export type RunOptions = Pick<Options, "downtimeLimitMs" | "mode" | "channels" | "autoConverge">;
+type RunOptions = Pick<Options, "downtimeLimitMs" | "mode" | "channels" | "autoConverge">;
 
 /** Collects what a summary needs. */
 export class Story {

@@ -10,7 +10,7 @@ const throttledRunMs = 10;
 /** The longest sleep of an idle hart. A wake-up ends it at once. */
 const longestSleepMs = 50;
 
-export interface RunnerInit {
+interface RunnerInit {
   readonly hart: Hart;
   readonly timers: TimerQueue;
   readonly onFailure: (error: unknown) => void;

@@ -77,7 +77,9 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
 
   /** The main connection may be ahead of those of pages, whose last frame holds nothing that the stream waits for. */
   const caughtUp = async (sent: readonly ChannelSum[]): Promise<void> => {
-    const isBehind = ({ channel, bytes }: ChannelSum): boolean => (sums.get(channel)?.bytes ?? 0) < bytes;
+    // The word came over the main one, behind all of its stream.
+    const isBehind = ({ channel, bytes }: ChannelSum): boolean =>
+      channel !== 0 && (sums.get(channel)?.bytes ?? 0) < bytes;
     while (sent.some(isBehind)) {
       const stop = options.clock.after(peerTimeoutMs, () => {
         const detail = `no channel has brought what was sent over it for ${peerTimeoutMs} ms`;

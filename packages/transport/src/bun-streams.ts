@@ -1,5 +1,6 @@
-// An inherited socket on Bun, whose node:net takes none: a stream over Bun's own.
-import { Duplex } from "node:stream";
+// Inherited sockets and pipes on Bun, whose node:net takes none: streams over Bun's own.
+import { closeSync } from "node:fs";
+import { Duplex, Readable } from "node:stream";
 
 /** What is used of a socket of Bun's. */
 interface NativeSocket {
@@ -25,10 +26,32 @@ interface Bun {
       error(socket: NativeSocket, error: Error): void;
     };
   }): Promise<NativeSocket>;
-  file(fd: number): { stream(): AsyncIterable<Uint8Array> };
+  file(fd: number): { stream(): ReadableStream<Uint8Array> };
 }
 
 export const bun = (globalThis as { readonly Bun?: Bun }).Bun;
+
+/** A pipe to read. Bun's stream leaves the descriptor open, and so does a wait for bytes that is given up. */
+export function bunPipe({ file }: Bun, fd: number): Readable {
+  const reader = file(fd).stream().getReader();
+  return new Readable({
+    read() {
+      reader.read().then(
+        ({ done, value }) => this.push(done ? null : value),
+        (error: Error) => this.destroy(error),
+      );
+    },
+    destroy(error, done) {
+      reader
+        .cancel()
+        .catch(() => {})
+        .finally(() => {
+          closeSync(fd);
+          done(error);
+        });
+    },
+  });
+}
 
 export async function bunSocket({ connect }: Bun, fd: number): Promise<Duplex> {
   let native: NativeSocket | undefined;
