@@ -61,7 +61,7 @@ describe("a broken rule", () => {
   it.each(canaries)("is caught: %s", { timeout: longMs }, async (canary) => {
     // Each seed in turn, until one shows it.
     const shows = ({ violations }: SeedResult): boolean => violations.some((text) => text.includes(signs[canary]));
-    const { failures } = await runSeeds({ from: 1, seeds: 1000, canary, each: (result) => !shows(result) });
+    const { failures } = await runSeeds({ from: 1, seeds: 5000, canary, each: (result) => !shows(result) });
     const failure = failures.find(shows);
     expect(failure?.tail.at(-1)).toContain("VIOLATION");
     const text = failure === undefined ? "" : failureText(failure, canary);

@@ -413,11 +413,12 @@ class Destination implements IncomingMigration {
 
   async #hangUp(): Promise<void> {
     this.#reception?.end();
-    if (this.#state.status === "completed") void this.#pages?.close();
-    else this.#pages?.abort(this.#interrupt.reason);
     const later = this.#ahead?.wire;
     if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state, this.#willNever));
     else await later.close({ kind: this.#state.status === "completed" ? "completed" : "lost" });
+    // After the last word: a broken channel must not be all that the source hears of it.
+    if (this.#state.status === "completed") void this.#pages?.close();
+    else this.#pages?.abort(this.#interrupt.reason);
   }
 
   /** The only place that changes the state. */

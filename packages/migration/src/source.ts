@@ -598,13 +598,14 @@ class Source implements OutgoingMigration {
   }
 
   async #hangUp(): Promise<void> {
-    if (this.#state.status === "completed") void this.#pages?.close();
-    else this.#pages?.abort(this.#interrupt.reason);
     // After a recovery the connection is another one, which knows no farewell but its end.
     const { kind } = farewellOf(this.#state);
     const later = this.#ahead?.wire;
     if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state));
     else await later.close({ kind: kind === "completed" ? kind : "in-doubt" });
+    // After the last word: a broken channel must not be all that the destination hears of it.
+    if (this.#state.status === "completed") void this.#pages?.close();
+    else this.#pages?.abort(this.#interrupt.reason);
   }
 
   #tellSections(): void {

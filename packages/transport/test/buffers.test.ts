@@ -1,7 +1,7 @@
 // What channels keep themselves, counted at streams that say what was taken from them and given to them: a peer that never
 // stops, and one that never reads.
 import type net from "node:net";
-import { Duplex } from "node:stream";
+import { Duplex, Readable } from "node:stream";
 import type { Channel } from "@godwit/transport";
 import { memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
@@ -117,6 +117,36 @@ describe("of a peer that never stops", () => {
     expect(sent).toBeGreaterThan(3 * 1024 * 1024);
     b.abort(new Error("the test is over"));
     await sending;
+  });
+});
+
+describe("of a command that has ended, whose children hold its pipes", () => {
+  const held = (waitForEnd: boolean): { stream: Readable; channel: Channel; broken: () => number } => {
+    let breaks = 0;
+    const stream = new Readable({ read() {} });
+    const ended = Promise.resolve({});
+    const channel = streamChannel({
+      input: stream,
+      output: undefined,
+      ended,
+      waitForEnd,
+      lingerMs: 10,
+      break: () => breaks++,
+    });
+    return { stream, channel, broken: () => breaks };
+  };
+
+  it("a stream channel that sent lets go of the pipe when it is closed", async () => {
+    const { stream, channel } = held(true);
+    await channel.close();
+    expect(stream.destroyed).toBe(true);
+  });
+
+  it("a stream channel that read lets go of it, and of the children, a while after", async () => {
+    const { stream, channel, broken } = held(false);
+    await channel.close();
+    await new Promise<void>((resolve) => stream.once("close", resolve));
+    expect(broken()).toBe(1);
   });
 });
 

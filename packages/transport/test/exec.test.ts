@@ -103,6 +103,19 @@ describe("exec channels", () => {
     await channel.close();
   });
 
+  it("leave alone what a command that has ended well has left behind", async () => {
+    const path = fresh();
+    const channel = await connect(`exec:sleep 600 </dev/null >/dev/null 2>&1 & echo $! > ${path}`);
+    await channel.close();
+    const pid = Number(readFileSync(path, "utf8"));
+    // The pipes' end, and that of the command, as the runtime sees them.
+    for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+    channel.abort(new Error("too late"));
+    for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(isAlive(pid)).toBe(true);
+    process.kill(pid);
+  });
+
   it("are ended when nobody accepts them", async () => {
     const path = fresh();
     const listener = await listen(`exec:echo $$ > ${path}; exec sleep 600`);

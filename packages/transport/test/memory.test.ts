@@ -35,4 +35,15 @@ describe("memoryPair", () => {
     expect((await reader.next()).value).toEqual(Uint8Array.of(5));
     await expect(reader.next()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
   });
+
+  it("may be closed again while its last bytes wait for room: both are told when they have it", async () => {
+    const [a, b] = memoryPair({ bufferBytes: 10 });
+    const sending = a.send(new Uint8Array(25));
+    const closing = Promise.all([a.close(), a.close()]);
+    const lengths: number[] = [];
+    for await (const chunk of b.receive()) lengths.push(chunk.length);
+    expect(lengths).toEqual([10, 10, 5]);
+    await sending;
+    expect((await closing).length).toBe(2);
+  });
 });

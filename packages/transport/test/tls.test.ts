@@ -234,7 +234,10 @@ describe("tls", () => {
   });
 
   it("gives up a server that goes away instead of its handshake", async () => {
-    for (const leave of [(socket: net.Socket) => socket.end(), (socket: net.Socket) => socket.resetAndDestroy()]) {
+    for (const leave of [
+      (socket: net.Socket) => socket.end(),
+      (socket: net.Socket) => socket.once("data", () => socket.resetAndDestroy()),
+    ]) {
       const plain = net.createServer((socket) => leave(socket.on("error", () => {})));
       await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
       const { port } = plain.address() as net.AddressInfo;

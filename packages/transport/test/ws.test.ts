@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Channel, Listener, Transport } from "@godwit/transport";
 import { transportErrorCodes } from "@godwit/transport";
 import { acceptWebSocket, type WebSocketLike, webSocket, webSocketListener } from "@godwit/transport/ws";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { transportCompliance } from "./compliance.ts";
 import { webSocketPair } from "./web-socket-pair.ts";
 
@@ -62,6 +62,21 @@ transportCompliance("ws over joined sockets", {
   boundBytes,
 });
 
+/** The runtime's WebSocket, which trusts this authority as well: each runtime has its own way to say so. */
+function trustingWebSocket(ca: string): unknown {
+  const { Deno, WebSocket } = globalThis as never as {
+    readonly Deno?: { createHttpClient(init: { readonly caCerts: string[] }): unknown };
+    readonly WebSocket: new (uri: string, init: object) => WebSocketLike;
+  };
+  const init = Deno === undefined ? { tls: { ca } } : { client: Deno.createHttpClient({ caCerts: [ca] }) };
+  return class {
+    constructor(uri: string) {
+      // biome-ignore lint/correctness/noConstructorReturn: the class stands for a constructor that is given
+      return new WebSocket(uri, init);
+    }
+  };
+}
+
 if (canListen) {
   const { WebSocket } = globalThis;
   transportCompliance("ws", {
@@ -82,6 +97,37 @@ if (canListen) {
       const answer = await fetch(`http://127.0.0.1:${port}/migration`);
       expect(answer.status).toBe(426);
       await answer.body?.cancel();
+      await listener.close();
+    });
+
+    it("carries bytes both ways on wss:, for a client that knows its authority", async () => {
+      const pem = (name: string): string => readFileSync(new URL(`certificates/${name}.pem`, import.meta.url), "utf8");
+      const trusting = trustingWebSocket(pem("authority"));
+      const transport = webSocket({ WebSocket: trusting as never, cert: pem("server"), key: pem("server-key") });
+      const listener = await transport.listen("wss://127.0.0.1:0/migration");
+      const [here, there] = await Promise.all([transport.connect(listener.uri), listener.accept()]);
+      const sent = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 7 + (i >> 8)) & 0xff);
+      const both = [
+        [here, there],
+        [there, here],
+      ] as const;
+      await Promise.all(
+        both.map(async ([from, to]) => {
+          const sending = from.send(sent);
+          const chunks: Uint8Array[] = [];
+          let got = 0;
+          for await (const chunk of to.receive()) {
+            chunks.push(chunk);
+            got += chunk.length;
+            if (got >= sent.length) break;
+          }
+          await sending;
+          expect(Buffer.compare(Buffer.concat(chunks), sent)).toBe(0);
+        }),
+      );
+      await here.close();
+      expect((await there.receive()[Symbol.asyncIterator]().next()).done).toBe(true);
+      await there.close();
       await listener.close();
     });
 
@@ -158,6 +204,102 @@ describe("WebSocket channels", () => {
       await expect(channel.send(Uint8Array.of(1))).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
       expect(peer.readyState).toBe(3);
     }
+  });
+
+  it("break off a peer that grants more than a window: its credit would be kept in this side's memory", async () => {
+    for (const grants of [["credit 1048577"], ["credit 9999999999"], ["credit 1048576", "credit 1"], ["credit 0"]]) {
+      const { channel, peer, heard } = await pair();
+      const sending = channel.send(new Uint8Array(0));
+      for (const grant of grants) peer.send(grant);
+      await settle();
+      await sending;
+      await expect(channel.send(Uint8Array.of(1)), grants.join()).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+      expect(heard).toEqual(["credit 1048576"]);
+      expect(peer.readyState).toBe(3);
+    }
+    const { channel, peer, heard } = await pair();
+    peer.send("credit 1048576");
+    await settle();
+    await channel.send(new Uint8Array(3));
+    peer.send("credit 3");
+    await settle();
+    await channel.send(Uint8Array.of(1));
+    await settle();
+    expect(heard.slice(1)).toEqual([new Uint8Array(3), Uint8Array.of(1)]);
+    channel.abort(new Error("the test is over"));
+  });
+
+  it("gather the bytes of a peer that sends them one by one", async () => {
+    const { channel, peer } = await pair();
+    const sent = 50_000;
+    for (let i = 0; i < sent; i++) peer.send(Uint8Array.of(i));
+    await settle();
+    const reader = channel.receive()[Symbol.asyncIterator]();
+    let [got, chunks] = [0, 0];
+    for (; got < sent; chunks++) {
+      const { value } = await reader.next();
+      for (const byte of value ?? []) expect(byte).toBe(got++ & 0xff);
+    }
+    expect(got).toBe(sent);
+    expect(chunks).toBeLessThan(10);
+    channel.abort(new Error("the test is over"));
+  });
+
+  describe("and a peer that does nothing more", () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+    afterEach(() => void vi.useRealTimers());
+
+    it("are given up in the end when they are closed: without credit, and without its end", async () => {
+      for (const granted of [0, 100]) {
+        const { channel, peer } = await pair();
+        if (granted > 0) peer.send(`credit ${granted}`);
+        await settle();
+        const sending = channel.send(new Uint8Array(100)).then(
+          () => "sent",
+          (error: { code?: string }) => error.code,
+        );
+        const closing = channel.close();
+        await settle();
+        vi.advanceTimersByTime(9000);
+        await settle();
+        expect(peer.readyState).toBe(1);
+        vi.advanceTimersByTime(2000);
+        await closing;
+        await settle();
+        expect(await sending).toBe(granted > 0 ? "sent" : "TRANSPORT_CLOSED");
+        expect(peer.readyState).toBe(3);
+      }
+    });
+
+    it("are terminated where it does not answer the close", async () => {
+      const [here, peer] = webSocketPair();
+      let terminated = 0;
+      Object.assign(here, { close() {}, terminate: () => terminated++ });
+      const channel = await acceptWebSocket(here);
+      peer.send("GET / HTTP/1.1");
+      await settle();
+      await expect(channel.send(Uint8Array.of(1))).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+      expect(terminated).toBe(0);
+      vi.advanceTimersByTime(11_000);
+      expect(terminated).toBe(1);
+    });
+
+    it("are not connected where it does not answer the handshake", async () => {
+      let closed = 0;
+      const mute = { addEventListener() {}, close: () => closed++ };
+      class MuteWebSocket {
+        constructor() {
+          // biome-ignore lint/correctness/noConstructorReturn: the class stands for a constructor that is given
+          return mute;
+        }
+      }
+      const connecting = webSocket({ WebSocket: MuteWebSocket as never }).connect("ws://host/mute");
+      const refused = expect(connecting).rejects.toMatchObject({ code: "TRANSPORT_REFUSED", found: "ws://host/mute" });
+      await settle();
+      vi.advanceTimersByTime(31_000);
+      await refused;
+      expect(closed).toBe(1);
+    });
   });
 
   it("know a connection that is gone without an end from one that has ended", async () => {

@@ -4,6 +4,7 @@ import { type BufferedBytes, mostChannelBytes } from "../buffered.ts";
 import { migrationError } from "../codes.ts";
 import type { Channel, HostClock } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
+import { closingGraceMs } from "../options.ts";
 import type { SourceWire } from "../wire.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -22,6 +23,7 @@ export class PageSenders {
   readonly #options: PageSendersOptions;
   readonly #outboxes: Outbox[] = [];
   readonly #connections: Channel[] = [];
+  #stopWaiting: (() => void) | undefined;
 
   constructor(options: PageSendersOptions) {
     this.#options = options;
@@ -30,7 +32,10 @@ export class PageSenders {
   /** Makes all connections, one after another. */
   async open(): Promise<void> {
     const { channels, clock, interrupt, peerTimeoutMs, wire, buffered, connect } = this.#options;
-    const lost = (error: unknown): void => interrupt.raise(closedBy(error));
+    // Why it broke is said on the main connection, if at all, and may come a little later.
+    const lost = (error: unknown): void => {
+      this.#stopWaiting ??= clock.after(closingGraceMs, () => interrupt.raise(closedBy(error)));
+    };
     for (let index = 0; index < channels; index++) {
       const stop = clock.after(peerTimeoutMs, () => interrupt.raise(silent(index, peerTimeoutMs)));
       try {
@@ -66,10 +71,12 @@ export class PageSenders {
   }
 
   async close(): Promise<void> {
+    this.#stopWaiting?.();
     await Promise.allSettled(this.#connections.map((connection) => connection.close()));
   }
 
   abort(error: unknown): void {
+    this.#stopWaiting?.();
     for (const connection of this.#connections) connection.abort(error);
   }
 
