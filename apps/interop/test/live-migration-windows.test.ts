@@ -3,14 +3,26 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { IncomingInit } from "@godwit/core";
 import { haveStreams } from "@godwit/testkit/streams";
-import type { Channel } from "@godwit/transport";
+import type { Channel, Transport } from "@godwit/transport";
+import * as tcp from "@godwit/transport/tcp";
 import { unix } from "@godwit/transport/unix";
 import { createVault, type Vault } from "godwit/vault";
 import { describe, expect, it } from "vitest";
 import { counts } from "../src/counts.ts";
 import { Qemu } from "../src/qemu.ts";
-import { cutting, endsVmdesc, isLast, type Moment, shutIn } from "./support/cut.ts";
+import {
+  cutBehind,
+  cutting,
+  endsVmdesc,
+  hasPackage,
+  isLast,
+  isPackage,
+  type Moment,
+  sendingBy,
+  shutIn,
+} from "./support/cut.ts";
 import { haveQemu } from "./support/live.ts";
 import {
   differing,
@@ -21,7 +33,7 @@ import {
   tinyOptions,
   tinyStream,
 } from "./support/tiny.ts";
-import { endOf, type Giving, give, goodSoFar, stateOf, type Taking, take } from "./support/vault-run.ts";
+import { endOf, type Giving, give, goodSoFar, portRoad, stateOf, type Taking, take } from "./support/vault-run.ts";
 
 const target = "x86_64";
 const have = haveStreams() && haveQemu(target);
@@ -40,6 +52,8 @@ function inWindow(name: string, test: () => Promise<void>): void {
     await test();
   });
 }
+
+const tcpTransport: Transport = { scheme: "tcp", ...tcp };
 
 /** Takes from a QEMU; the connection breaks at `moment`, which must come. */
 async function brokenFrom(moment: Moment, taking: Taking & { capabilities?: readonly string[] } = {}) {
@@ -132,18 +146,96 @@ describe.skipIf(!have)("from a QEMU, the connection breaks", () => {
     const said: (number | undefined)[] = [];
     const vault = createVault({ holdBytes: 10_000 });
     const report = await take(vault, qemu, {
-      through: (channel) => ({
-        receive: () => channel.receive(),
-        close: () => channel.close(),
-        abort: (error) => channel.abort(error),
-        send(bytes) {
+      through: (channel) =>
+        sendingBy(channel, (bytes, on) => {
           said.push(shutIn(bytes));
-          return channel.send(bytes);
-        },
-      }),
+          return on(bytes);
+        }),
     });
     expect(report.state).toMatchObject({ status: "failed", ownership: "none", error: { code: "LENGTH_BOUND" } });
     expect(said.at(-1)).toBe(1);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-no-return-path", async () => {
+    await using qemu = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await qemu.allow([], { "max-bandwidth": 1 << 30 });
+    const vault = createVault();
+    const report = await take(vault, qemu);
+    expect(report.state).toMatchObject({ status: "failed", ownership: "none", error: { code: "PROTOCOL_ORDER" } });
+    expect("error" in report.state && report.state.error.message).toContain("return-path");
+    expect(vault.isEmpty).toBe(true);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-cancelled", async () => {
+    await using qemu = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await qemu.allow(["return-path"], { "max-bandwidth": 1 << 20 });
+    const vault = createVault();
+    const report = await take(vault, qemu, {
+      async act(migration) {
+        await qemu.until(() => migration.statistics().receivedBytes > 0, "the first bytes");
+        await qemu.qmp("migrate_cancel");
+      },
+    });
+    expect(report.state).toMatchObject(failedUnowned);
+    expect(vault.isEmpty).toBe(true);
+    await expectRunsOn(qemu, "cancelled");
+  });
+
+  inWindow("from-cancelled-here", async () => {
+    await using qemu = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await qemu.allow(["return-path"], { "max-bandwidth": 1 << 20 });
+    const vault = createVault();
+    const report = await take(vault, qemu, {
+      async act(migration) {
+        await qemu.until(() => migration.statistics().receivedBytes > 0, "the first bytes");
+        expect(migration.cancel()).toBe(true);
+      },
+    });
+    expect(report.state).toEqual({ status: "cancelled" });
+    expect(vault.isEmpty).toBe(true);
+    await expectRunsOn(qemu, "failed");
+  });
+
+  inWindow("from-cancelled-late", async () => {
+    await using qemu = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await qemu.allow(["return-path"], { "max-bandwidth": 1 << 30 });
+    const vault = createVault();
+    const report = await take(vault, qemu, {
+      // Where what is sent to somebody who has hung up is lost without a word.
+      road: portRoad(tcpTransport),
+      through: (channel) =>
+        sendingBy(channel, async (bytes, on) => {
+          if (shutIn(bytes) === 0) {
+            await qemu.qmp("migrate_cancel");
+            await qemu.until(async () => (await stateOf(qemu)).migration === "cancelled", "the end of it");
+          }
+          await on(bytes);
+        }),
+    });
+    expect(report.state).toEqual({ status: "completed" });
+    expect(report.sourceTold).toBe(false);
+    expect(vault.isEmpty).toBe(false);
+    await expectRunsOn(qemu, "cancelled");
+  });
+
+  inWindow("from-unrunnable", async () => {
+    await using qemu = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await qemu.allow(["return-path"], { "max-bandwidth": 1 << 30 });
+    const vault = createVault();
+    const machine = {
+      manifest: () => vault.manifest(),
+      incoming: (init?: IncomingInit) => vault.incoming(init),
+      outgoing: () => vault.outgoing(),
+      quiesce: () => vault.quiesce(),
+      pause: () => vault.pause(),
+      resume() {
+        throw new Error("its clock does not start");
+      },
+    };
+    const report = await take(vault, qemu, { options: { machine } });
+    expect(report.state).toMatchObject({ status: "failed", ownership: "taken" });
     await expectRunsOn(qemu, "failed");
   });
 
@@ -163,6 +255,30 @@ describe.skipIf(!have)("from a QEMU, the connection breaks", () => {
 });
 
 describe.skipIf(!have)("from a QEMU in post-copy, the connection breaks", () => {
+  inWindow("from-package", async () => {
+    await using qemu = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
+    await qemu.allow(["return-path", "postcopy-ram"], { "max-bandwidth": 1 << 20 });
+    const vault = createVault();
+    let cuts = 0;
+    const report = await take(vault, qemu, {
+      options: { capabilities: { "postcopy-ram": true } },
+      through: (channel) => cutting(channel, { beforeReading: hasPackage }, () => cuts++),
+      async act(migration) {
+        await qemu.until(() => migration.statistics().receivedBytes > 1 << 20, "the first pages");
+        await qemu.qmp("migrate-start-postcopy");
+      },
+    });
+    expect(cuts).toBe(1);
+    console.log(report.state, await stateOf(qemu), qemu.stderr);
+    await new Promise((r) => setTimeout(r, 1000));
+    console.log(await stateOf(qemu), await qemu.qmp("query-migrate"));
+    console.log(await qemu.qmp("migrate_cancel").catch(String), await stateOf(qemu));
+    console.log(await qemu.qmp("cont").catch(String), await stateOf(qemu));
+    await new Promise((r) => setTimeout(r, 1000));
+    console.log(await stateOf(qemu), qemu.stderr);
+    expect(vault.isEmpty).toBe(true);
+  });
+
   inWindow("from-postcopy", async () => {
     const source = await Qemu.start({ target, options: tinyOptions(), stream: tinyStream() });
     await using qemu = source;
@@ -295,6 +411,58 @@ describe.skipIf(!have)("towards a QEMU, the connection breaks", () => {
     await expectNeverRan(qemu);
   });
 
+  inWindow("towards-vmdesc-lost", async () => {
+    const [vault, qemu] = await Promise.all([fullVault(), waiting()]);
+    await using _ = qemu;
+    const report = await give(vault, qemu, {
+      through: (channel) =>
+        sendingBy(channel, (bytes, on) => (isLast(bytes) ? cutBehind(bytes, 1, on) : on(bytes))),
+    });
+    expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_CLOSED" } });
+    expect(() => vault.outgoing()).toThrow(/VAULT_GIVEN/);
+    await qemu.until(() => counts(qemu.serial).length >= 1, "counting");
+    console.log(await stateOf(qemu));
+  });
+
+  inWindow("towards-killed", async () => {
+    const [vault, qemu] = await Promise.all([fullVault(), waiting()]);
+    const report = await give(vault, qemu, {
+      options: { parameters: { "max-bandwidth": 8 << 20 } },
+      async act(migration) {
+        await qemu.until(() => migration.statistics().ram.transferred > 1 << 20, "pages");
+        await qemu.stop();
+      },
+    });
+    expect(report.state).toMatchObject({ status: "failed", error: { code: "PEER_CLOSED" } });
+    await expectGiven(vault);
+  });
+
+  inWindow("towards-killed-late", async () => {
+    const [vault, qemu] = await Promise.all([fullVault(), waiting()]);
+    let counted = 0;
+    const report = await give(vault, qemu, {
+      through: (channel) => ({
+        send: (bytes) => channel.send(bytes),
+        close: () => channel.close(),
+        abort: (error) => channel.abort(error),
+        async *receive() {
+          for await (const bytes of channel.receive()) {
+            if (shutIn(bytes) === 0) {
+              await qemu.until(() => counts(qemu.serial).length >= 1, "counting");
+              counted = counts(qemu.serial).length;
+              await qemu.stop();
+              return;
+            }
+            yield bytes;
+          }
+        },
+      }),
+    });
+    expect(counted).toBeGreaterThan(0);
+    expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_CLOSED" } });
+    expect(() => vault.outgoing()).toThrow(/VAULT_GIVEN/);
+  });
+
   inWindow("towards-shut-lost", async () => {
     const { qemu, report } = await brokenTowards({ beforeReading: (bytes) => shutIn(bytes) === 0 });
     await using _ = qemu;
@@ -305,6 +473,30 @@ describe.skipIf(!have)("towards a QEMU, the connection breaks", () => {
 });
 
 describe.skipIf(!have)("towards a QEMU in post-copy, the connection breaks", () => {
+  inWindow("towards-package", async () => {
+    const [vault, qemu] = await Promise.all([
+      fullVault(),
+      Qemu.start({ target, options: tinyOptions(), incoming: true, capabilities: ["postcopy-ram"] }),
+    ]);
+    await using _ = qemu;
+    const report = await give(vault, qemu, {
+      options: { capabilities: { "postcopy-ram": true }, parameters: { "max-bandwidth": 1 << 20 } },
+      through: (channel) =>
+        sendingBy(channel, (bytes, on) => (isPackage(bytes) ? cutBehind(bytes, bytes.length >> 1, on) : on(bytes))),
+      async act(migration) {
+        await qemu.until(() => migration.state.status === "active", "the first pages");
+        migration.startPostcopy();
+        await expectNeverRan(qemu);
+        expect(migration.state.status).toBe("postcopy-paused");
+        expect(migration.abandon()).toBe(true);
+      },
+    });
+    expect(report.state).toMatchObject({ status: "in-doubt", destination: "unknown", error: { code: "PEER_CLOSED" } });
+    expect(() => vault.outgoing()).toThrow(/VAULT_GIVEN/);
+    vault.resume();
+    await expectGiven(vault);
+  });
+
   inWindow("towards-postcopy", async () => {
     const [vault, qemu] = await Promise.all([
       fullVault(),

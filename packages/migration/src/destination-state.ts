@@ -22,6 +22,7 @@ import { migrationError } from "./codes.ts";
  *   postcopy-active --> postcopy-paused: connection-lost
  *   postcopy-paused --> postcopy-recover: recover
  *   postcopy-paused --> lost: abandon
+ *   postcopy-paused --> completed: received
  *   postcopy-recover --> postcopy-active: running
  *   postcopy-recover --> postcopy-paused: connection-lost
  *   none --> cancelled: cancel
@@ -105,7 +106,7 @@ export const destinationTransitions: Transitions = {
   committing: { owned: "resuming", fail: "failed" },
   resuming: { resumed: "completed", running: "postcopy-active", fail: "failed" },
   "postcopy-active": { received: "completed", "connection-lost": "postcopy-paused" },
-  "postcopy-paused": { recover: "postcopy-recover", abandon: "lost" },
+  "postcopy-paused": { recover: "postcopy-recover", abandon: "lost", received: "completed" },
   "postcopy-recover": { running: "postcopy-active", "connection-lost": "postcopy-paused" },
   completed: {},
   cancelled: {},

@@ -69,6 +69,11 @@ export interface DestinationReport {
 export interface IncomingMigration {
   readonly events: EventEmitter<DestinationEvents>;
   readonly state: DestinationState;
+  /**
+   * Whether this process has all of the machine, running or not: what `answerOwnership` wants to know. False while pages
+   * of it are at the source, which does not ask before it has given up sending them.
+   */
+  readonly holds: boolean;
   statistics(): DestinationStatistics;
   /** What QEMU's `query-migrate` answers where a machine comes in: the status, once there is one. */
   query(): MigrationInfo;
@@ -81,9 +86,13 @@ export interface IncomingMigration {
   /**
    * QEMU's `migrate-recover`: takes up a post-copy that is paused, by another connection. Resolves when pages come again;
    * rejects with the reason why they do not, and it may be tried again. `PROTOCOL_ORDER` where nothing is paused.
+   * Also when it is `completed`, and the source is paused since it has not heard so: it hears it by that connection.
    */
   recover(accept: () => Promise<Channel>): Promise<void>;
-  /** Gives up a post-copy that is paused: the machine stops here, and is lost. False where nothing is paused. */
+  /**
+   * Gives up a post-copy that is paused: the machine stops here, and is lost; where no page is missing, it runs on, and is
+   * `completed`. False where nothing is paused.
+   */
   abandon(): boolean;
   /** Stops, and leaves the machine here as it was. False where it is too late: the machine is this side's own. */
   cancel(): boolean;
@@ -138,6 +147,12 @@ class Destination implements IncomingMigration {
     return this.#state;
   }
 
+  get holds(): boolean {
+    const state = this.#state;
+    const isOurs = isOwn(state.status) || (state.status === "failed" && state.ownership !== "none");
+    return state.status === "completed" || (isOurs && this.#ahead?.lacksPages !== true);
+  }
+
   statistics(): DestinationStatistics {
     const untilMs = this.#endMs ?? this.#now();
     return {
@@ -174,6 +189,7 @@ class Destination implements IncomingMigration {
   }
 
   recover(accept: () => Promise<Channel>): Promise<void> {
+    if (this.#ahead !== undefined && this.#state.status === "completed") return this.#ahead.completeAgain(accept);
     if (this.#ahead !== undefined) return this.#ahead.recover(accept);
     const detail = "there is no post-copy to recover";
     return Promise.reject(migrationError("PROTOCOL_ORDER", detail, { side: "destination" }));
@@ -260,10 +276,12 @@ class Destination implements IncomingMigration {
     try {
       await ahead.follow(incoming, this.#times());
     } catch (error) {
-      // Without its pages it can neither run on here nor anywhere else.
-      this.#options.machine.pause();
-      incoming.discard();
-      this.#move({ type: "abandon", error: asMigrationError(error, "destination") });
+      // Without its pages it can neither run on here nor anywhere else. Where only the stream's last words are missing,
+      // they say nothing that is needed.
+      const isLost = ahead.lacksPages;
+      if (isLost) this.#cleanly(() => this.#options.machine.pause());
+      this.#cleanly(() => incoming.discard());
+      this.#move(isLost ? { type: "abandon", error: asMigrationError(error, "destination") } : { type: "received" });
       return;
     }
     this.#move({ type: "received" });
@@ -289,6 +307,14 @@ class Destination implements IncomingMigration {
     }
     this.#commitMs = this.#now() - ownedMs;
     this.#move({ type: isWhole ? "resumed" : "running" });
+  }
+
+  #cleanly(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#cleanupError = asMigrationError(error, "destination");
+    }
   }
 
   async #tellSource(tell: () => Promise<void>): Promise<void> {
@@ -345,6 +371,7 @@ class Destination implements IncomingMigration {
         clock,
         ram,
         peerTimeoutMs: this.#peerTimeoutMs,
+        buffered: this.#buffered,
         hasUrgent: this.capabilities["postcopy-preempt"],
         accept: () => this.#options.accept(),
         move: (event: DestinationEvent) => this.#move(event),
@@ -413,6 +440,7 @@ class Destination implements IncomingMigration {
 
   async #hangUp(): Promise<void> {
     this.#reception?.end();
+    this.#ahead?.end();
     const later = this.#ahead?.wire;
     if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state, this.#willNever));
     else await later.close({ kind: this.#state.status === "completed" ? "completed" : "lost" });

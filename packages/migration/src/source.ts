@@ -402,6 +402,10 @@ class Source implements OutgoingMigration {
       yieldToHost: () => yieldToHost(),
       connect: () => connect(),
       sentBytes: () => this.#recorder.sentBytes,
+      buffered: this.#buffered,
+      sentUrgent: (bytes: number) => {
+        this.#recorder.urgentBytes += bytes;
+      },
       send: async (to: SourcePagesWire, chunks: Iterable<Uint8Array>) => {
         await this.#send(to, chunks);
         if (isGivenAway(this.#state.status)) this.#recorder.pendingBytes = attempt.pending(false).canPostcopyBytes;
@@ -598,6 +602,7 @@ class Source implements OutgoingMigration {
   }
 
   async #hangUp(): Promise<void> {
+    if (this.#state.status !== "completed") this.#ahead?.end(this.#interrupt.reason);
     // After a recovery the connection is another one, which knows no farewell but its end.
     const { kind } = farewellOf(this.#state);
     const later = this.#ahead?.wire;

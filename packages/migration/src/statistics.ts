@@ -3,7 +3,7 @@ import type { RamCounters, XbzrleCounters } from "./host.ts";
 import type { MigrationParameters } from "./parameters.ts";
 
 export interface RamStatistics {
-  /** Stream bytes that the transport has taken, those of multifd's channels included. */
+  /** Stream bytes that the transport has taken, those of connections beside the main one included. */
   readonly transferred: number;
   /** Still to be sent, as of the last look. */
   readonly remaining: number;
@@ -121,6 +121,8 @@ export class SourceRecorder {
   runningMs: number | undefined;
   endMs: number | undefined;
   sentBytes = 0;
+  /** By post-copy's connection for pages that are asked for. */
+  urgentBytes = 0;
   bytesAtPause: number | undefined;
   multifdBytesAtPause: number | undefined;
   /** Set when the machine is the destination's and its pages follow. */
@@ -191,14 +193,14 @@ export class SourceRecorder {
     const precopyBytes = this.bytesAtPause ?? this.sentBytes;
     const beforePostcopyBytes = this.bytesAtPostcopy ?? this.sentBytes;
     return {
-      transferred: this.sentBytes + multifdBytes,
+      transferred: this.sentBytes + multifdBytes + this.urgentBytes,
       remaining: this.pendingBytes,
       total: this.totalBytes,
       "dirty-sync-count": this.dirtySyncCount,
       mbps: ((this.bandwidthBytesPerMs ?? 0) * 8) / 1000,
       "precopy-bytes": precopyBytes + (this.multifdBytesAtPause ?? multifdBytes),
       "downtime-bytes": beforePostcopyBytes - precopyBytes + multifdBytes - (this.multifdBytesAtPause ?? multifdBytes),
-      "postcopy-bytes": this.sentBytes - beforePostcopyBytes,
+      "postcopy-bytes": this.sentBytes - beforePostcopyBytes + this.urgentBytes,
       "postcopy-requests": this.postcopyRequests,
       "multifd-bytes": multifdBytes,
       ...(counters === undefined ? {} : this.#pages(untilMs, counters)),

@@ -136,6 +136,8 @@ describe("an outgoing migration", () => {
       { maxRounds: Number.NaN },
       { parameters: { "max-bandwidth": -1 } },
       { peerTimeoutMs: 0 },
+      { peerTimeoutMs: Number.POSITIVE_INFINITY },
+      { switchoverTimeoutMs: 2 ** 31 },
       { switchoverTimeoutMs: 0 },
     ]) {
       expect(() => new Rig({ outgoing }), JSON.stringify(outgoing)).toThrow(

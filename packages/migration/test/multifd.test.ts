@@ -1,11 +1,16 @@
 // Pages over connections of their own, between Godwit peers: as many as asked for, verified like the main one.
 
-import { incomingMigration, type OutgoingOptions, outgoingMigration } from "@godwit/migration";
+import { incomingMigration, type MigrationParameters, type OutgoingOptions, outgoingMigration } from "@godwit/migration";
 import { multifdSender } from "@godwit/ram-dirty-tracker";
 import { type Channel, memoryTransport } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
 import { drive, ManualClock, turn } from "./support/clock.ts";
+import { pageCompressions } from "./support/page-codecs.ts";
 import { fillPages, ramMachine } from "./support/ram-machine.ts";
+
+type Compression = MigrationParameters["multifd-compression"];
+
+const packedBy = (method: Compression) => (method === "none" ? {} : { compression: pageCompressions[method] });
 
 interface Setting {
   readonly channels: number;
@@ -13,11 +18,16 @@ interface Setting {
   readonly pages?: number;
   readonly outgoing?: Partial<OutgoingOptions>;
   wrap?(channel: Channel, index: number): Channel;
+  /** multifd-compression of both, or of one after the other. */
+  readonly compression?: Compression | readonly [Compression, Compression];
   /** Connections of pages as the destination sees them. */
   wrapHere?(channel: Channel): Channel;
 }
 
-async function migrate({ channels, receiverChannels = channels, pages = 600, wrap, wrapHere, outgoing = {} }: Setting) {
+async function migrate(setting: Setting) {
+  const { channels, receiverChannels = channels, pages = 600, wrap, wrapHere, outgoing = {} } = setting;
+  const { compression = "none" } = setting;
+  const [packs, unpacks] = typeof compression === "string" ? [compression, compression] : compression;
   const clock = new ManualClock();
   const transport = memoryTransport({ bufferBytes: 64 * 1024 });
   const listener = await transport.listen("memory:here");
@@ -33,13 +43,15 @@ async function migrate({ channels, receiverChannels = channels, pages = 600, wra
     clock,
     ram: source.ram,
     capabilities: { multifd: true },
-    parameters: { "multifd-channels": channels, "downtime-limit": 1 },
+    parameters: { "multifd-channels": channels, "multifd-compression": packs, "downtime-limit": 1 },
     connect: async () => {
       const channel = await transport.connect("memory:here");
       return wrap?.(channel, connections++) ?? channel;
     },
     sendOver: (sinks) =>
-      source.ram.sendBy({ multifd: multifdSender({ channels: sinks, sync: "round", zeroPages: "packets" }) }),
+      source.ram.sendBy({
+        multifd: multifdSender({ channels: sinks, sync: "round", zeroPages: "packets", ...packedBy(packs) }),
+      }),
     yieldToHost: async () => {
       clock.advance(1);
       if (source.ticks < 40) source.tick();
@@ -49,13 +61,13 @@ async function migrate({ channels, receiverChannels = channels, pages = 600, wra
     sliceBytes: 64 * 1024,
     ...outgoing,
   });
-  destination.ram.receiveBy({ multifd: { channels: receiverChannels, sync: "round" } });
+  destination.ram.receiveBy({ multifd: { channels: receiverChannels, sync: "round", ...packedBy(unpacks) } });
   const receiving = incomingMigration({
     machine: destination.kernel,
     clock,
     ram: destination.ram,
     capabilities: { multifd: true },
-    parameters: { "multifd-channels": receiverChannels },
+    parameters: { "multifd-channels": receiverChannels, "multifd-compression": unpacks },
     accept: async () => {
       const channel = await listener.accept();
       return accepted++ > 0 && wrapHere !== undefined ? wrapHere(channel) : channel;
@@ -77,6 +89,38 @@ describe("multifd", () => {
     expect(source.ticks).toBeGreaterThan(0);
     expect(Buffer.compare(destination.memory(), source.memory())).toBe(0);
     expect(from.statistics.ram["multifd-bytes"]).toBeGreaterThan(400 * 4096);
+  });
+
+  it.each(["zlib", "zstd"] as const)("packs pages with %s, and they arrive byte for byte", async (compression) => {
+    const { source, destination, from, to } = await migrate({ channels: 2, compression });
+    expect([from.state.status, to.state.status]).toEqual(["completed", "completed"]);
+    expect(destination.ticks).toBe(source.ticks);
+    expect(Buffer.compare(destination.memory(), source.memory())).toBe(0);
+    const plain = await migrate({ channels: 2 });
+    // One page in three is of one byte.
+    const packedBytes = from.statistics.ram["multifd-bytes"];
+    expect(packedBytes).toBeLessThan(0.9 * plain.from.statistics.ram["multifd-bytes"]);
+    expect(packedBytes).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["zlib", "none"],
+    ["none", "zstd"],
+    ["zlib", "zstd"],
+  ] as const)("refuses %s where the destination has %s, before the first page", async (packs, unpacks) => {
+    const { source, from, to } = await migrate({ channels: 2, compression: [packs, unpacks] });
+    expect(from.misfits).toEqual([
+      {
+        code: "CAPABILITY_MISMATCH",
+        subject: "capability multifd",
+        refuses: true,
+        expected: `2 channels, compression ${unpacks}`,
+        found: `2 channels, compression ${packs}`,
+      },
+    ]);
+    expect(to.misfits).toEqual(from.misfits);
+    expect(from.sections).toEqual([]);
+    expect(source.isRunning).toBe(true);
   });
 
   it("reckons the bandwidth of all channels together, and holds all of them to the limit", async () => {

@@ -44,8 +44,13 @@ async function sourceFacing(act: (peer: ScriptedPeer) => Promise<void>, options:
   return { ...rig, report };
 }
 
-function destinationRig(peers?: readonly PeerKind[]) {
+function destinationRig(peers?: readonly PeerKind[], onTimer?: (delayMs: number) => void) {
   const clock = new ManualClock();
+  const after = clock.after.bind(clock);
+  clock.after = (delayMs, callback) => {
+    onTimer?.(delayMs);
+    return after(delayMs, callback);
+  };
   const machine = new TestMachine({ pages: 4, running: false });
   const [here, there] = memoryPair({ bufferBytes: 64 * 1024 });
   const migration = incomingMigration({
@@ -61,8 +66,9 @@ function destinationRig(peers?: readonly PeerKind[]) {
 async function destinationFacing(
   act: (peer: ScriptedPeer, machine: TestMachine) => Promise<void>,
   peers?: readonly PeerKind[],
+  onTimer?: (delayMs: number) => void,
 ) {
-  const rig = destinationRig(peers);
+  const rig = destinationRig(peers, onTimer);
   const script = act(rig.peer, rig.machine);
   script.catch(() => {});
   const report = await drive(rig.migration.run(), rig.clock, 50);
@@ -254,6 +260,15 @@ describe("a destination that breaks the protocol", () => {
         await peer.say({ kind: "prepared", sums: sums.map((sum) => ({ ...sum, bytes: sum.bytes - 1 })) });
       },
     ],
+    "refuses, and does not say why": [
+      "PREAMBLE_MISFIT",
+      async (peer) => {
+        peer.read();
+        await peer.hear("offer");
+        await peer.magic();
+        await peer.say({ kind: "refused", misfits: [] });
+      },
+    ],
     "claims to run the machine at once": [
       "PROTOCOL_ORDER",
       async (peer) => {
@@ -334,6 +349,71 @@ describe("a source", () => {
       error: { code: "PROTOCOL_VERSION", expected: "2", found: "9" },
     });
     expect(Array.from(peer.raw[0] ?? [])).toEqual([0x47, 0x44, 0x57, 0x54, 0, 0, 0, 2]);
+  });
+
+  it("that asks for what this side has never heard of is refused, whatever the name", async () => {
+    const { report, peer } = await destinationFacing(async (scripted) => {
+      scripted.read();
+      await scripted.magic();
+      await scripted.say({ ...offer, modes: { toString: "on", "later-capability": "2 of them" } });
+    });
+    expect(report.state).toMatchObject(failedWith("PREAMBLE_MISFIT"));
+    expect(await peer.hear("refused")).toEqual({
+      kind: "refused",
+      misfits: [
+        ["toString", "on"],
+        ["later-capability", "2 of them"],
+      ].map(([name, found]) => ({
+        code: "CAPABILITY_MISMATCH",
+        subject: `capability ${name}`,
+        refuses: true,
+        expected: "off",
+        found,
+      })),
+    });
+  });
+
+  it("whose misfits no message could hold is refused with those that one does hold, and their number", async () => {
+    const sections = Array.from({ length: 11_000 }, (_, i) => ({
+      idstr: `${i}/`.padEnd(255, "x"),
+      instance: 0,
+      version: 1,
+      minimumVersion: 1,
+      subsections: [],
+      optional: false,
+    }));
+    const { report, peer } = await destinationFacing(async (scripted) => {
+      scripted.read();
+      await scripted.magic();
+      await scripted.say({ ...offer, manifest: { ...manifest, sections: [...manifest.sections, ...sections] } });
+    });
+    expect(report.state).toMatchObject(failedWith("PREAMBLE_MISFIT"));
+    expect(report.misfits).toHaveLength(11_000);
+    const told = await peer.hear("refused");
+    expect(told.misfits.length).toBeGreaterThan(1000);
+    expect(told.misfits.slice(0, -1)).toEqual(report.misfits.slice(0, told.misfits.length - 1));
+    expect(told.misfits.at(-1)).toMatchObject({
+      code: "SECTION_UNKNOWN",
+      refuses: true,
+      found: `${11_000 - told.misfits.length + 1} more`,
+    });
+  });
+
+  it.each([0, 1e300])("that wants to hear of this side every %d ms is told so within reason", async (heartbeatMs) => {
+    const delays: number[] = [];
+    const { report } = await destinationFacing(
+      async (scripted) => {
+        scripted.read();
+        await scripted.magic();
+        await scripted.say({ ...offer, heartbeatMs });
+      },
+      undefined,
+      (delayMs) => delays.push(delayMs),
+    );
+    expect(report.state).toMatchObject(failedWith("PEER_SILENT"));
+    // A timer of a runtime holds 31 bits; what is longer fires at once, and again, and again.
+    expect(Math.max(...delays)).toBeLessThan(2 ** 31);
+    expect(delays.length).toBeLessThan(500);
   });
 
   it("that falls silent after the consent", async () => {

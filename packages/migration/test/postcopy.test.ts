@@ -5,6 +5,7 @@ import {
   type IncomingMigration,
   type IncomingOptions,
   incomingMigration,
+  type MigratableMachine,
   type OutgoingMigration,
   type OutgoingOptions,
   outgoingMigration,
@@ -88,6 +89,8 @@ class Rig {
       readonly incoming?: Partial<IncomingOptions>;
       readonly line?: Line;
       readonly preempt?: boolean;
+      /** What the destination's engine sees as its machine. */
+      machine?(kernel: RamMachine["kernel"]): MigratableMachine;
       /** Post-copy begins after this many slices. */
       readonly startAt?: number;
     } = {},
@@ -117,7 +120,7 @@ class Rig {
       ...options.outgoing,
     });
     this.incoming = incomingMigration({
-      machine: this.target.kernel,
+      machine: options.machine?.(this.target.kernel) ?? this.target.kernel,
       ram: this.target.ram,
       clock: this.clock,
       capabilities,
@@ -237,6 +240,23 @@ describe("post-copy", () => {
     expect(postcopy).toMatchObject({ ignoredPages: 0, recoveries: 0 });
     expect(source.statistics.ram["postcopy-requests"]).toBe(postcopy?.requestedPages);
     expect(destination.sourceTold).toBe(true);
+    // Over whichever connection they went.
+    const { ram } = source.statistics;
+    expect(ram["postcopy-bytes"]).toBeGreaterThanOrEqual((postcopy?.missingPages as number) * pageBytes * 0.5);
+    expect(rig.line.sentBytes).toBeGreaterThanOrEqual(ram.transferred);
+    expect(ram.transferred).toBeGreaterThan(0.97 * rig.line.sentBytes);
+    expect(ram["precopy-bytes"] + ram["downtime-bytes"] + ram["postcopy-bytes"]).toBe(ram.transferred);
+    expect(ram.remaining).toBe(0);
+    // The migration is over: no time passes for it any more.
+    expect(source.statistics).toHaveProperty("downtime");
+    expect(source.statistics).not.toHaveProperty("expected-downtime");
+    const totalMs = source.statistics["total-time"];
+    rig.clock.advance(10_000);
+    expect(rig.outgoing.statistics()["total-time"]).toBe(totalMs);
+    expect(ram["pages-per-second"]).toBeCloseTo(
+      (1000 * ((ram.duplicate ?? 0) + (ram.normal ?? 0))) / (totalMs - source.statistics["setup-time"]),
+      -3,
+    );
   });
 
   it("can begin before the first round is over: what never went comes all the same", async () => {
@@ -399,6 +419,29 @@ describe("a connection that breaks", () => {
     await expect(rig.outgoing.recover(() => rig.line.connect())).rejects.toMatchObject({ code: "PROTOCOL_ORDER" });
   });
 
+  it("may be given up although the machine cannot even be stopped: that is told, and it is lost all the same", async () => {
+    const rig: Rig = new Rig({
+      machine: (kernel) => ({
+        manifest: () => kernel.manifest(),
+        outgoing: (init) => kernel.outgoing(init),
+        incoming: (init) => kernel.incoming(init),
+        quiesce: () => kernel.quiesce(),
+        resume: () => kernel.resume(),
+        pause: () => {
+          throw new Error("the machine does not stop");
+        },
+      }),
+    });
+    const run = rig.start();
+    await rig.until("postcopy-active");
+    rig.line.cut();
+    await rig.until("postcopy-paused");
+    expect([rig.incoming.abandon(), rig.outgoing.abandon()]).toEqual([true, true]);
+    const [, destination] = await rig.drive(run);
+    expect(destination.state.status).toBe("lost");
+    expect(destination.cleanupError).toMatchObject({ code: "MACHINE_FAILED" });
+  });
+
   it("before the machine is given away leaves it where it was", async () => {
     let seen = 0;
     const cutting: Line = line((bytes) => {
@@ -420,7 +463,11 @@ describe("what a destination says of pages", () => {
 
   it("is put together from its pieces, in their order and of the length that was told", () => {
     const heard: PageMessage[] = [];
-    const shared = { handler: (message: PageMessage) => heard.push(message) } as unknown as SourceShared;
+    const bytesOf: Record<string, number> = { "pc.ram": 8, rom: 2 };
+    const shared = {
+      handler: (message: PageMessage) => heard.push(message),
+      bitmapBytes: (idstr: string) => bytesOf[idstr],
+    } as unknown as SourceShared;
     const hear = pageHearing(shared);
     expect(hear({ kind: "alive" })).toBe(false);
     expect([hear(piece(0, 3, 8)), hear(piece(3, 4, 8))]).toEqual([true, true]);
@@ -436,7 +483,10 @@ describe("what a destination says of pages", () => {
       [piece(0, 2, 8), piece(2, 2, 8, "rom")],
       [piece(0, 9, 8)],
       [piece(0, 0, 8)],
+      // As long as it is told to be, and not as the block's is: nothing is held of it.
       [piece(0, 8, 2 ** 40)],
+      [piece(0, 8, 16)],
+      [piece(0, 2, 2, "no.ram")],
     ]) {
       const again = pageHearing(shared);
       expect(() => wrong.map(again)).toThrow(expect.objectContaining({ code: "PROTOCOL_MESSAGE" }));
@@ -458,6 +508,7 @@ describe("what a destination says of pages", () => {
       yieldToHost: async () => {},
       sentBytes: () => 0,
     });
+    expect([source.bitmapBytes("pc.ram"), source.bitmapBytes("no.ram")]).toEqual([8, undefined]);
     const bitmap = { kind: "received-bitmap", idstr: "pc.ram", bitmap: new Uint8Array(8).fill(0x0f) } as const;
     const refused = expect.objectContaining({ code: "PROTOCOL_ORDER" });
     expect(() => source.hear(bitmap)).toThrow(refused);

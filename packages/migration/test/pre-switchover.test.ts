@@ -46,6 +46,18 @@ describe("pre-switchover", () => {
     rig.expectMoved();
   });
 
+  it("goes on at a word that is said as soon as it is told", async () => {
+    const rig = new Rig({ outgoing });
+    const answers: boolean[] = [];
+    rig.outgoing.events.on("status", ({ status }) => {
+      if (status === "pre-switchover") answers.push(rig.outgoing.continue());
+    });
+    const { source } = await rig.run();
+    expect(answers).toEqual([true]);
+    expect(source.state).toEqual({ status: "completed" });
+    rig.expectMoved();
+  }, 2000);
+
   it("lets go of a machine that is cancelled there", async () => {
     const rig = new Rig({ outgoing });
     rig.outgoing.events.on("status", ({ status }) => {

@@ -469,9 +469,60 @@ describe("a destination of a QEMU", () => {
     expect(said.slice(1)).toEqual([{ kind: "resume-ack", value: 1 }]);
   });
 
+  it("is not believed where QEMU hung up before SHUT(0) was on its way", async () => {
+    const [ours, qemus] = memoryPair();
+    let isLetGo: () => void = () => {};
+    const wire = qemuDestinationWire({
+      // What is said waits, as on a connection that is full.
+      channel: {
+        receive: () => ours.receive(),
+        close: () => ours.close(),
+        abort: (error) => ours.abort(error),
+        send: () =>
+          new Promise<void>((resolve) => {
+            isLetGo = resolve;
+          }),
+      },
+      clock: new ManualClock(),
+      interrupt: new Interrupt(),
+      peerTimeoutMs,
+      roundEnded: () => {},
+      stream: () => undefined,
+      streamEnd: () => "whole",
+    });
+    wire.command({ ...openReturnPath, name: "", offset: 0 });
+    await wire.accept([]);
+    await qemus.send(stream(1));
+    await wire.ended();
+    await wire.prepared();
+    const outcome = wire.resumed({ prepareMs: 0, commitMs: 0 }).then(
+      () => "told",
+      (error: unknown) => codeOf(error),
+    );
+    await qemus.close();
+    await turns();
+    isLetGo();
+    expect(await outcome).toBe("PEER_CLOSED");
+  });
+
+  it("leaves commands of a recovery to nobody where there is none, and bounds what one may ask", async () => {
+    const { wire, command } = destination();
+    command(openReturnPath);
+    expect(command(recvBitmap("pc.ram"))).toBe(false);
+    expect(command(postcopyResume)).toBe(false);
+    const [ours] = memoryPair();
+    await wire.postcopy?.resume(ours, new Interrupt());
+    for (let i = 0; i < 4096; i++) expect(command(recvBitmap(`block ${i}`))).toBe(true);
+    expect(command(recvBitmap("block 7"))).toBe(true);
+    expect(() => command(recvBitmap("one more"))).toThrow(/PROTOCOL_ORDER.*4096/);
+  });
+
   it("refuses a QEMU without a return path: it would give its machine away unasked", async () => {
     const early = destination();
-    await early.qemus.send(stream(70_000));
+    await early.qemus.send(stream(4096));
+    await turns();
+    expect(early.interrupt.reason).toBeUndefined();
+    await early.qemus.send(stream(1));
     await turns();
     expect(early.interrupt.reason).toMatchObject({ code: "PROTOCOL_ORDER", found: "none" });
     const late = destination();

@@ -6,7 +6,7 @@ export const transportErrorCodes = {
   TRANSPORT_ADDRESS: "the address is malformed, unknown, or not free to listen on",
   TRANSPORT_CLOSED: "the channel or listener is closed, by this side, by the peer or by the network",
   TRANSPORT_CREDENTIALS: "a side of a TLS connection does not show what the other wants, or has nothing to show",
-  TRANSPORT_REFUSED: "nobody accepts connections at this address",
+  TRANSPORT_REFUSED: "nobody accepts connections at this address, or nobody answers",
   TRANSPORT_UNSUPPORTED: "this transport does not serve such an address",
 } as const;
 

@@ -1,5 +1,15 @@
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import type net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -183,6 +193,26 @@ describe("a descriptor that was taken over", () => {
       }
       for (const fd of [readFd, writeFd, written]) await closed(fd);
     }
+  });
+
+  it("is closed when its channel is broken while somebody waits for its bytes", async () => {
+    const { readFd, writeFd } = pipe();
+    const reader = (await accepted(`fd:${readFd}`)).receive()[Symbol.asyncIterator]();
+    writeSync(writeFd, Uint8Array.of(1));
+    expect((await reader.next()).value).toEqual(Uint8Array.of(1));
+    closeSync(writeFd);
+    expect((await reader.next()).done).toBe(true);
+    await closed(readFd);
+
+    const silent = pipe();
+    const channel = await accepted(`fd:${silent.readFd}`);
+    const reason = new Error("enough");
+    const waiting = channel.receive()[Symbol.asyncIterator]().next();
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    channel.abort(reason);
+    expect(await waiting.catch((error: unknown) => error)).toBe(reason);
+    await closed(silent.readFd);
+    closeSync(silent.writeFd);
   });
 
   it("is closed once: by then the number may be another file's", async () => {

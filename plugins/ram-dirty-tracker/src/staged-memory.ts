@@ -230,7 +230,8 @@ export class StagedMemory implements RamSink<StagedBlock> {
   accepts(kind: RamRecordKind): boolean {
     // Against which content would a delta be? The guest writes to the page.
     if (kind === "xbzrle") return this.#absence === undefined;
-    if (kind === "compress") return this.#init.inflateRaw !== undefined;
+    // One page's data is put together at a time, and in post-copy two connections bring some. QEMU has no both either.
+    if (kind === "compress") return this.#absence === undefined && this.#init.inflateRaw !== undefined;
     return kind !== "mfflush" || this.barrier?.knows(kind) === true;
   }
 

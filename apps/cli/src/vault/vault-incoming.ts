@@ -42,6 +42,8 @@ export interface VaultIncomingInit extends IncomingInit {
   listed(offer: RamOffer): void;
   /** The machine is the vault's. */
   adopt(content: VaultContent): void;
+  /** Some of its pages will never come: it is nobody's. */
+  lost(): void;
   /** The attempt is over. */
   over(): void;
 }
@@ -213,6 +215,7 @@ export class VaultIncoming implements IncomingAttempt {
 
   discard(): void {
     if (this.#step === "ended" || (this.#step === "committed" && !this.#isFed)) return;
+    if (this.#step === "committed") this.#init.lost();
     this.#step = "ended";
     this.#ram?.staged.discard();
     this.#init.over();

@@ -32,7 +32,7 @@ export class VaultOutgoing implements OutgoingAttempt {
   readonly sections: SectionSummary[] = [];
   readonly #content: VaultContent;
   readonly #ram: IterableInit;
-  readonly #onEnd: () => void;
+  readonly #onEnd: (completed: boolean) => void;
   readonly #writer = new StreamWriter({ describe: false });
   #step: Step = "new";
   #flushed = 0;
@@ -41,7 +41,7 @@ export class VaultOutgoing implements OutgoingAttempt {
   #partsSent = 0;
   #inSection = false;
 
-  constructor(content: VaultContent, ram: IterableInit, onEnd: () => void) {
+  constructor(content: VaultContent, ram: IterableInit, onEnd: (completed: boolean) => void) {
     this.#content = content;
     this.#ram = ram;
     this.#onEnd = onEnd;
@@ -151,7 +151,7 @@ export class VaultOutgoing implements OutgoingAttempt {
     try {
       if (this.#begun) this.#ram.cleanup(completed);
     } finally {
-      this.#onEnd();
+      this.#onEnd(completed);
     }
   }
 

@@ -46,12 +46,23 @@ export interface Vault {
   manifest(): Manifest;
   /** None: it takes whatever comes. */
   misfits(): readonly [];
+  /** `ATTEMPT_ACTIVE`; `VAULT_FULL` while it holds a machine that nobody else is known to have. */
   incoming(init?: IncomingInit): VaultAttempt;
-  /** `VAULT_EMPTY`, `ATTEMPT_ACTIVE`. */
+  /**
+   * `VAULT_EMPTY`, `ATTEMPT_ACTIVE`; `VAULT_GIVEN` for a machine that somebody else has, or may have: it is not given
+   * twice.
+   */
   outgoing(): OutgoingAttempt;
   quiesce(): Promise<void>;
+  /** It is being given away. */
   pause(): void;
+  /**
+   * It is this vault's (again). The engine says so where nobody else has it; behind `completed` and `in-doubt` only
+   * somebody can who has looked.
+   */
   resume(): void;
+  /** Forgets the machine, be it the only one. `ATTEMPT_ACTIVE`. */
+  clear(): void;
 }
 
 const defaultRamBytes = 4 * 2 ** 30;
@@ -71,6 +82,10 @@ class MachineVault implements Vault {
   readonly ram: LatestRam;
   /** An attempt is under way: pages may still come, or are being sent. */
   #active = false;
+  /** Somebody else has the machine, or may have it. */
+  #isGiven = false;
+  /** Somebody else is known to have it. */
+  #isTaken = false;
 
   constructor({ ramBytes, holdBytes, vmdesc, catalogue }: VaultOptions) {
     this.#ramBytes = bound("ramBytes", ramBytes, defaultRamBytes);
@@ -124,6 +139,11 @@ class MachineVault implements Vault {
   }
 
   incoming(init: IncomingInit = {}): VaultAttempt {
+    this.#expectIdle();
+    if (this.#content !== undefined && !this.#isTaken) {
+      const detail = "this vault holds a machine that nobody else is known to have; it is dropped by clear()";
+      throw new MigrationError("VAULT_FULL", detail, { side: "destination" });
+    }
     this.#begin();
     return new VaultIncoming({
       ...init,
@@ -137,6 +157,11 @@ class MachineVault implements Vault {
       },
       adopt: (content) => {
         this.#content = content;
+        this.#isGiven = false;
+        this.#isTaken = false;
+      },
+      lost: () => {
+        this.#content = undefined;
       },
       over: () => {
         this.#active = false;
@@ -149,11 +174,17 @@ class MachineVault implements Vault {
     if (content === undefined) {
       throw new MigrationError("VAULT_EMPTY", "no machine has come into this vault", { side: "source" });
     }
+    this.#expectIdle();
+    if (this.#isGiven) {
+      const detail = "this machine was given away, or may have been; it is given again behind resume()";
+      throw new MigrationError("VAULT_GIVEN", detail, { side: "source" });
+    }
     this.#begin();
     const { handler, offer } = content.ram.memory.sender(this.ram.send);
     this.ram.latest = offer;
-    return new VaultOutgoing(content, handler, () => {
+    return new VaultOutgoing(content, handler, (completed) => {
       this.#active = false;
+      this.#isTaken = completed;
     });
   }
 
@@ -161,13 +192,22 @@ class MachineVault implements Vault {
     return Promise.resolve();
   }
 
-  /** A machine in a vault stands, whatever is asked of it. */
-  pause(): void {}
+  // A machine in a vault stands, whatever is asked of it; what counts is whose it is.
+  pause(): void {
+    this.#isGiven = true;
+  }
 
-  resume(): void {}
+  resume(): void {
+    this.#isGiven = false;
+    this.#isTaken = false;
+  }
+
+  clear(): void {
+    this.#expectIdle();
+    this.#content = undefined;
+  }
 
   #begin(): void {
-    this.#expectIdle();
     this.#active = true;
   }
 

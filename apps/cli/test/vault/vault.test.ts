@@ -188,6 +188,22 @@ describe.skipIf(!haveStreams())("a vault in post-copy", () => {
     }
   });
 
+  it("is empty when somebody gave up its missing pages", async () => {
+    const vault = createVault();
+    const attempt = vault.incoming({
+      onCommand(command) {
+        const live = decodeCommand(command, command.offset);
+        if (live.kind === "postcopy-listen") vault.ram.postcopyDestination.listen(() => {});
+      },
+    });
+    for (let at = 0; !attempt.isPackaged; at += 65_536) attempt.push(stream.subarray(at, at + 65_536));
+    await attempt.prepare();
+    await attempt.commit();
+    expect(vault.isEmpty).toBe(false);
+    attempt.discard();
+    expect(() => vault.outgoing()).toThrow(/VAULT_EMPTY/);
+  });
+
   it("hands on by post-copy: the devices in a package, the pages behind it", async () => {
     const vault = await filled(precopy);
     const out = vault.outgoing();
@@ -233,6 +249,39 @@ describe.skipIf(!haveStreams())("what a vault refuses", () => {
     expect(() => vault.incoming()).toThrow(/ATTEMPT_ACTIVE/);
     out.end(false);
     vault.outgoing().end(false);
+  });
+
+  it("to give again what somebody has, or may have, until it is said to be here", async () => {
+    const vault = await filled(stream);
+    for (const completed of [false, true]) {
+      const out = vault.outgoing();
+      vault.pause();
+      out.end(completed);
+      expect(() => vault.outgoing()).toThrow(/VAULT_GIVEN/);
+      vault.resume();
+      vault.outgoing().end(false);
+    }
+  });
+
+  it("another machine while it holds one that nobody else is known to have", async () => {
+    const vault = await filled(stream);
+    expect(() => vault.incoming()).toThrow(/VAULT_FULL/);
+    const doubtful = vault.outgoing();
+    vault.pause();
+    doubtful.end(false);
+    expect(() => vault.incoming()).toThrow(/VAULT_FULL/);
+    vault.resume();
+    const given = vault.outgoing();
+    vault.pause();
+    given.end(true);
+    const next = vault.incoming();
+    expect(() => vault.clear()).toThrow(/ATTEMPT_ACTIVE/);
+    next.discard();
+    vault.resume();
+    expect(() => vault.incoming()).toThrow(/VAULT_FULL/);
+    vault.clear();
+    expect(vault.isEmpty).toBe(true);
+    vault.incoming().discard();
   });
 
   it.each([0, 8, 100, 20_000, 500_000])(

@@ -48,6 +48,36 @@ export function cutting(channel: Channel, moment: Moment, cut: () => void): Chan
   };
 }
 
+/** A connection whose sending is done by `send`: `on` hands bytes on. What it throws breaks the connection. */
+export function sendingBy(
+  channel: Channel,
+  send: (bytes: Uint8Array, on: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Channel {
+  return {
+    async send(bytes) {
+      try {
+        await send(bytes, (some) => channel.send(some));
+      } catch (error) {
+        channel.abort(error);
+        throw error;
+      }
+    },
+    receive: () => channel.receive(),
+    close: () => channel.close(),
+    abort: (error) => channel.abort(error),
+  };
+}
+
+/** Hands on the first bytes of what is being sent, and then breaks. */
+export async function cutBehind(
+  bytes: Uint8Array,
+  count: number,
+  on: (bytes: Uint8Array) => Promise<void>,
+): Promise<never> {
+  await on(bytes.slice(0, count));
+  throw gone();
+}
+
 /** SHUT of the return path: its status; undefined for anything else. */
 export function shutIn(bytes: Uint8Array): number | undefined {
   const isShut = bytes.length >= 8 && bytes[bytes.length - 7] === 1 && bytes[bytes.length - 8] === 0;
@@ -56,6 +86,24 @@ export function shutIn(bytes: Uint8Array): number | undefined {
 
 /** The bytes that let a QEMU run: EOF, and the vmdesc behind it. */
 export const isLast = (bytes: Uint8Array): boolean => bytes[0] === 0 && bytes[1] === 6;
+
+/** Post-copy's package, from its command on: LISTEN stands first in it. */
+export const isPackage = (bytes: Uint8Array): boolean =>
+  startsWith(bytes, 0, packagedHead) && startsWith(bytes, packagedHead.length + 4, listen);
+
+/** What was read has the beginning of the package in it. */
+export function hasPackage(bytes: Uint8Array): boolean {
+  for (let at = bytes.indexOf(8); at >= 0; at = bytes.indexOf(8, at + 1)) {
+    if (isPackage(bytes.subarray(at))) return true;
+  }
+  return false;
+}
+
+const packagedHead = [8, 0, 7, 0, 4];
+const listen = [8, 0, 4, 0, 0];
+
+const startsWith = (bytes: Uint8Array, at: number, words: readonly number[]): boolean =>
+  words.every((word, i) => bytes[at + i] === word);
 
 /** The end of a vmdesc: QEMU has sent all that it has. */
 export const endsVmdesc = (bytes: Uint8Array): boolean => bytes.at(-1) === 0x7d && bytes.at(-2) === 0x5d;

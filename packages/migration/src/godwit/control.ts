@@ -47,6 +47,9 @@ import type { ChannelSum } from "./stream-sum.ts";
  *   S->>D: magic, resume {session, heartbeatMs}
  *   D->>S: magic, resume-accepted {heartbeatMs}, received-bitmap {idstr, at, of, bitmap} for each block, resume-ack
  *   S-->>D: the stream, from a section's beginning on
+ *   Note over S,D: or, where D has everything and its word was lost
+ *   S->>D: magic, resume {session, heartbeatMs}
+ *   D->>S: magic, complete
  * ```
  *
  * Either side may say `failed` or `cancelled` until `released`, the destination also while it loads, and `alive` whenever

@@ -76,6 +76,7 @@ export function destinationPostcopy(
     },
     complete: () => peer.say({ kind: "complete" }),
     resume: (channel, interrupt) => resume(shared, channel, interrupt),
+    completeAgain: (channel, interrupt) => completeAgain(shared, channel, interrupt),
   };
 }
 
@@ -84,30 +85,21 @@ async function resume(
   channel: Channel,
   interrupt: Interrupt,
 ): Promise<DestinationPagesWire> {
-  const { options, digests } = shared;
-  const { peerTimeoutMs } = options;
-  const inBackground = (sending: Promise<void>): void => {
-    sending.catch((error: unknown) => interrupt.raise(asMigrationError(error, "destination")));
-  };
-  const peer: Conversation = new Conversation({
-    ...options,
-    channel,
-    interrupt,
-    digests,
-    side: "destination",
-    opened: () => inBackground(peer.link.sendMagic()),
-    atOnce: () => false,
+  const { digests, options } = shared;
+  const { stream, peerTimeoutMs } = options;
+  let isOurs = false;
+  const peer = conversation(shared, channel, interrupt, (bytes) => {
+    if (isOurs) return stream(bytes);
+    const found = `${bytes.length} bytes`;
+    throw migrationError("PROTOCOL_ORDER", "stream bytes came before it was agreed to go on", {
+      side: "destination",
+      found,
+    });
   });
   const sums = new Map<number, StreamDigest>([[0, peer.link.received]]);
   try {
-    const { session, heartbeatMs: sourceHeartbeatMs } = await peer.expectSoon("resume");
-    if (session !== shared.session) {
-      throw migrationError("PROTOCOL_ORDER", "another migration wants to go on here", {
-        side: "destination",
-        expected: `session ${shared.session}`,
-        found: `session ${session}`,
-      });
-    }
+    const { heartbeatMs: sourceHeartbeatMs } = await expectResume(shared, peer);
+    isOurs = true;
     await peer.say({ kind: "resume-accepted", heartbeatMs: heartbeatMs(peerTimeoutMs) });
     peer.link.keepAlive(sourceHeartbeatMs, () => ({ kind: "alive" }));
   } catch (error) {
@@ -119,4 +111,48 @@ async function resume(
     readPages: (pages) => readPageChannel(pages, digests, admitting(shared, sums)),
     close: () => peer.close(),
   };
+}
+
+async function completeAgain(shared: DestinationShared, channel: Channel, interrupt: Interrupt): Promise<void> {
+  const peer = conversation(shared, channel, interrupt, () => {
+    throw migrationError("PROTOCOL_ORDER", "stream bytes came where everything is here", { side: "destination" });
+  });
+  try {
+    await expectResume(shared, peer);
+    await peer.say({ kind: "complete" });
+  } finally {
+    await peer.close();
+  }
+}
+
+function conversation(
+  { options, digests }: DestinationShared,
+  channel: Channel,
+  interrupt: Interrupt,
+  stream: (bytes: Uint8Array) => Promise<void> | undefined,
+): Conversation {
+  const peer: Conversation = new Conversation({
+    ...options,
+    channel,
+    interrupt,
+    digests,
+    side: "destination",
+    stream,
+    opened: () => {
+      peer.link.sendMagic().catch((error: unknown) => interrupt.raise(asMigrationError(error, "destination")));
+    },
+    atOnce: () => false,
+  });
+  return peer;
+}
+
+/** `PROTOCOL_ORDER` where another migration wants to go on. */
+async function expectResume({ session }: DestinationShared, peer: Conversation) {
+  const resume = await peer.expectSoon("resume");
+  if (resume.session === session) return resume;
+  throw migrationError("PROTOCOL_ORDER", "another migration wants to go on here", {
+    side: "destination",
+    expected: `session ${session}`,
+    found: `session ${resume.session}`,
+  });
 }

@@ -12,9 +12,6 @@ import type { Digests, StreamDigest } from "./digest.ts";
 import { openPageChannel } from "./page-channel.ts";
 import { compareSums, mainSumOf, sumsOf } from "./stream-sum.ts";
 
-/** The bitmap of 2 TiB in pages of 4 KiB. Bytes. */
-const longestBitmapBytes = 64 * 1024 * 1024;
-
 /** What the connections of one migration have in common. */
 export interface SourceShared {
   readonly options: SourceWireOptions;
@@ -23,6 +20,7 @@ export interface SourceShared {
   session: string;
   epoch: number | undefined;
   handler: ((message: PageMessage) => void) | undefined;
+  bitmapBytes: (idstr: string) => number | undefined;
 }
 
 /** A connection's talk, and the sums of what it has brought. */
@@ -31,45 +29,44 @@ export interface SourceTalk {
   readonly sums: Map<number, StreamDigest>;
 }
 
-/** Puts the pieces of bitmaps together. `PROTOCOL_MESSAGE` for pieces that are none of the next. */
+/** Puts the pieces of bitmaps together. `PROTOCOL_MESSAGE` for pieces that are none of the next of a block's. */
 class Bitmaps {
+  readonly #bytesOf: (idstr: string) => number | undefined;
   #idstr = "";
-  #pieces: Uint8Array[] = [];
+  #whole = new Uint8Array(0);
   #bytes = 0;
+
+  constructor(bytesOf: (idstr: string) => number | undefined) {
+    this.#bytesOf = bytesOf;
+  }
 
   /** The whole bitmap, with its last piece. */
   add({ idstr, at, of, bitmap }: Extract<ControlMessage, { kind: "received-bitmap" }>): Uint8Array | undefined {
+    const ofBytes = this.#bytesOf(idstr);
     if (at === 0) {
       this.#idstr = idstr;
-      this.#pieces = [];
+      // Not of what was told, but of what is here.
+      this.#whole = new Uint8Array(of === ofBytes ? of : 0);
       this.#bytes = 0;
     }
     const isNext = idstr === this.#idstr && at === this.#bytes && bitmap.length > 0;
-    if (!isNext || of > longestBitmapBytes || at + bitmap.length > of) {
+    if (!isNext || of !== ofBytes || at + bitmap.length > of) {
       throw migrationError("PROTOCOL_MESSAGE", "a piece of a bitmap is not the next one", {
         side: "source",
         path: "received-bitmap.at",
-        expected: `${this.#bytes} of at most ${longestBitmapBytes} bytes of "${this.#idstr}"`,
+        expected: `${this.#bytes} of ${this.#whole.length} bytes of "${this.#idstr}"`,
         found: `${bitmap.length} bytes at ${at} of ${of} of "${idstr}"`,
       });
     }
-    this.#pieces.push(bitmap);
+    this.#whole.set(bitmap, at);
     this.#bytes += bitmap.length;
-    if (this.#bytes < of) return undefined;
-    const whole = new Uint8Array(of);
-    let from = 0;
-    for (const piece of this.#pieces) {
-      whole.set(piece, from);
-      from += piece.length;
-    }
-    this.#pieces = [];
-    return whole;
+    return this.#bytes < of ? undefined : this.#whole;
   }
 }
 
 /** What a destination says of pages is taken at once; true: it was that. */
 export function pageHearing(shared: SourceShared): (message: ControlMessage) => boolean {
-  const bitmaps = new Bitmaps();
+  const bitmaps = new Bitmaps((idstr) => shared.bitmapBytes(idstr));
   return (message) => {
     const { kind } = message;
     if (kind !== "page-request" && kind !== "received-bitmap" && kind !== "resume-ack") return false;
@@ -88,8 +85,9 @@ export function pageHearing(shared: SourceShared): (message: ControlMessage) => 
 
 export function sourcePostcopy(shared: SourceShared, { peer, sums }: SourceTalk): SourcePostcopyWire {
   return {
-    hear(handler) {
+    hear(handler, bitmapBytes) {
       shared.handler = handler;
+      shared.bitmapBytes = bitmapBytes;
     },
     async packaged() {
       const sent = mainSumOf(sums);
@@ -124,9 +122,13 @@ async function resume(shared: SourceShared, channel: Channel, interrupt: Interru
     atOnce: (message) => message.kind === "received" || hear(message),
   });
   const sums = new Map<number, StreamDigest>([[0, peer.link.sent]]);
+  let isComplete = false;
   const wire: SourcePagesWire = {
     get peerGaveUp() {
       return peer.peerGaveUp;
+    },
+    get isComplete() {
+      return isComplete;
     },
     openPages(pages, index) {
       const sum = digests.stream();
@@ -141,8 +143,9 @@ async function resume(shared: SourceShared, channel: Channel, interrupt: Interru
   try {
     await interrupt.wait(peer.link.sendMagic());
     await peer.say({ kind: "resume", session, heartbeatMs: heartbeatMs(options.peerTimeoutMs) });
-    const answer = await peer.expectSoon("resume-accepted");
-    peer.link.keepAlive(answer.heartbeatMs, () => ({ kind: "alive" }));
+    const answer = await peer.expectSoon("resume-accepted", "complete");
+    if (answer.kind === "complete") isComplete = true;
+    else peer.link.keepAlive(answer.heartbeatMs, () => ({ kind: "alive" }));
     return wire;
   } catch (error) {
     await peer.close();

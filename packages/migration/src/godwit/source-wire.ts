@@ -13,7 +13,14 @@ import { compareSums, sumsOf } from "./stream-sum.ts";
 export function godwitSourceWire(options: SourceWireOptions, digests: Digests): SourceWire {
   let decodedBytes = 0;
   let sentBytes = 0;
-  const shared: SourceShared = { options, digests, session: "", epoch: undefined, handler: undefined };
+  const shared: SourceShared = {
+    options,
+    digests,
+    session: "",
+    epoch: undefined,
+    handler: undefined,
+    bitmapBytes: () => undefined,
+  };
   const hearPages = pageHearing(shared);
   const atOnce = (message: ControlMessage): boolean => {
     if (message.kind !== "received") return hearPages(message);

@@ -1,10 +1,12 @@
 // Post-copy at the destination, from the package to the last page: over one connection, or over as many as it takes.
 import type { IncomingAttempt, MigrationError } from "@godwit/core";
+import type { BufferedBytes } from "../buffered.ts";
 import { asMigrationError, migrationError } from "../codes.ts";
 import type { DestinationEvent } from "../destination-state.ts";
 import type { Channel, HostClock, MigratableRam } from "../host.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { DestinationWire, WireCommand } from "../wire.ts";
+import { Accepting } from "./accepting.ts";
 import { type DestinationConnection, DestinationPages } from "./destination-pages.ts";
 import { Recovery } from "./recovery.ts";
 import type { DestinationPagesWire, DestinationPostcopyWire } from "./wire.ts";
@@ -15,6 +17,7 @@ export interface DestinationAheadOptions {
   readonly peerTimeoutMs: number;
   /** The capability postcopy-preempt. */
   readonly hasUrgent: boolean;
+  readonly buffered: BufferedBytes;
   /** The connection behind the main one. */
   accept(): Promise<Channel>;
   move(event: DestinationEvent): void;
@@ -44,6 +47,7 @@ export class DestinationAhead {
   readonly #options: DestinationAheadOptions;
   readonly #pages: DestinationPages;
   readonly #recovery: Recovery;
+  readonly #accepting = new Accepting();
   #wire: DestinationPagesWire;
   #interrupt: Interrupt;
   #isUrgentAwaited = false;
@@ -72,6 +76,11 @@ export class DestinationAhead {
   /** The package has come whole. */
   get mayRun(): boolean {
     return this.#pages.mayRun;
+  }
+
+  /** Pages of a machine that runs here, or is about to, are at the source alone. */
+  get lacksPages(): boolean {
+    return this.mayRun && this.#options.ram.postcopyDestination.missingPages > 0;
   }
 
   /** The machine is about to run. */
@@ -110,6 +119,28 @@ export class DestinationAhead {
     return this.#recovery.recover(accept);
   }
 
+  /** Everything is here: tells a source that has not heard it. `PROTOCOL_ORDER` where there is nothing to tell. */
+  async completeAgain(accept: () => Promise<Channel>): Promise<void> {
+    const talk = talkOf(this.#wire);
+    if (this.#missingPages === undefined || talk.completeAgain === undefined) {
+      throw migrationError("PROTOCOL_ORDER", "there is no post-copy to recover", { side: "destination" });
+    }
+    const interrupt = new Interrupt();
+    const channel = await this.#accept(accept, interrupt);
+    try {
+      await talk.completeAgain(channel, interrupt);
+    } catch (error) {
+      channel.abort(error);
+      throw error;
+    }
+  }
+
+  /** The migration is over: no connection beside the main one is wanted any more. */
+  end(): void {
+    this.#accepting.end();
+    this.#pages.disconnect(migrationError("PEER_CLOSED", "the migration is over", { side: "destination" }));
+  }
+
   abandon(): boolean {
     return this.#recovery.abandon();
   }
@@ -128,11 +159,13 @@ export class DestinationAhead {
     const wire = this.#wire;
     this.#interrupt.raise(error);
     this.#pages.disconnect(error);
+    // Before anybody hears that it is paused: who hears it may have the next connection at hand.
+    let wanted = this.#recovery.wanted(error);
     this.#options.move({ type: "connection-lost", error });
     // Nothing waits for a connection that is broken.
     wire.close({ kind: "lost" }).catch(() => {});
     for (;;) {
-      const accept = await this.#recovery.wanted(error);
+      const accept = await wanted;
       this.#options.move({ type: "recover" });
       try {
         await this.#reconnect(wire, accept, incoming);
@@ -143,8 +176,10 @@ export class DestinationAhead {
       } catch (problem) {
         const known = asMigrationError(problem, "destination");
         this.#pages.disconnect(known);
+        const failed = this.#recovery.failing();
+        wanted = this.#recovery.wanted(known);
         this.#options.move({ type: "connection-lost", error: known });
-        this.#recovery.failed(known);
+        failed(known);
       }
     }
   }
@@ -155,7 +190,7 @@ export class DestinationAhead {
     incoming: IncomingAttempt,
   ): Promise<void> {
     const interrupt = new Interrupt();
-    const channel = await this.#recovery.open(accept, interrupt);
+    const channel = await this.#accept(accept, interrupt);
     try {
       incoming.restart();
       this.#wire = await talkOf(before).resume(channel, interrupt);
@@ -179,10 +214,14 @@ export class DestinationAhead {
   /** The connection for pages that are asked for comes behind the main one. */
   async #takeUrgent(accept: () => Promise<Channel>, interrupt: Interrupt): Promise<void> {
     try {
-      this.#pages.takeUrgent(await this.#recovery.open(accept, interrupt));
+      this.#pages.takeUrgent(await this.#accept(accept, interrupt));
     } catch (error) {
       interrupt.raise(asMigrationError(error, "destination"));
     }
+  }
+
+  #accept(accept: () => Promise<Channel>, interrupt: Interrupt): Promise<Channel> {
+    return this.#recovery.soon(this.#accepting.take(accept, interrupt), interrupt, "nobody answers");
   }
 
   #connection(): DestinationConnection {

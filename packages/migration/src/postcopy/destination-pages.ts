@@ -1,4 +1,5 @@
 // Post-copy at the destination: what the stream says of pages, what this side asks for, and what it has.
+import { type BufferedBytes, mostChannelBytes } from "../buffered.ts";
 import { asMigrationError, migrationError } from "../codes.ts";
 import type { Channel, HostClock, MigratableRam } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
@@ -9,6 +10,7 @@ import type { PageMessage } from "./messages.ts";
 export interface DestinationPagesOptions {
   readonly clock: HostClock;
   readonly ram: MigratableRam;
+  readonly buffered: BufferedBytes;
 }
 
 /** A connection that pages come by: another one after each recovery. */
@@ -25,6 +27,7 @@ type Phase = "none" | "advised" | "discarding" | "listening" | "running";
 const order: Readonly<Record<string, readonly Phase[]>> = {
   "postcopy-advise": ["none"],
   "ram-discard": ["advised", "discarding"],
+  packaged: ["advised", "discarding"],
   "postcopy-listen": ["advised", "discarding"],
   "postcopy-run": ["listening"],
 };
@@ -62,7 +65,7 @@ export class DestinationPages {
     const { ram } = this.#options;
     const live = decodeCommand(command, command.offset);
     const places = order[live.kind];
-    if (places === undefined) return live.kind === "packaged";
+    if (places === undefined) return false;
     if (!places.includes(this.#phase)) {
       throw migrationError("PROTOCOL_ORDER", `the command ${command.name} came where it may not`, {
         side: "destination",
@@ -83,7 +86,7 @@ export class DestinationPages {
         () => clock.nowMs(),
       );
       this.#phase = "listening";
-    } else this.#phase = "running";
+    } else if (live.kind === "postcopy-run") this.#phase = "running";
     return true;
   }
 
@@ -168,13 +171,22 @@ export class DestinationPages {
 
   async #readUrgent({ interrupt, readPages }: DestinationConnection, channel: Channel): Promise<void> {
     const input = this.#options.ram.postcopyDestination.urgent();
+    const held = this.#options.buffered.channel(mostChannelBytes);
     for await (const bytes of readPages(channel)) {
       interrupt.check();
-      input.push(bytes);
+      held.add(bytes.length);
+      try {
+        input.push(bytes);
+      } finally {
+        held.remove(bytes.length);
+      }
       if (!input.isEnded) continue;
       this.#isLastRead = true;
       this.#onLast?.();
     }
     input.end();
+    if (this.#urgentChannel === channel) this.#urgentChannel = undefined;
+    // The other half of it: nothing was ever said here.
+    channel.close().catch(() => {});
   }
 }

@@ -58,9 +58,11 @@ export class Recovery {
     this.#asked = undefined;
   }
 
-  failed(error: MigrationError): void {
-    this.#asked?.reject(error);
+  /** What tells whoever asked for this recovery that it has failed. The next one may be asked for before that. */
+  failing(): (error: MigrationError) => void {
+    const asked = this.#asked;
     this.#asked = undefined;
+    return (error) => asked?.reject(error);
   }
 
   /** `PEER_SILENT` where nobody answers. A connection that comes too late is closed again. */

@@ -1,5 +1,6 @@
 // Post-copy at the source, from the package to the last page: over one connection, or over as many as it takes.
 import type { MigrationError, OutgoingAttempt } from "@godwit/core";
+import { type BufferedBytes, mostChannelBytes } from "../buffered.ts";
 import { asMigrationError, migrationError } from "../codes.ts";
 import type { Channel, HostClock, MigratableRam } from "../host.ts";
 import { Interrupt } from "../interrupt.ts";
@@ -21,6 +22,9 @@ export interface SourceAheadOptions {
   yieldToHost(): Promise<void>;
   connect(): Promise<Channel>;
   sentBytes(): number;
+  /** The connection for pages that are asked for has taken so many bytes. */
+  sentUrgent(bytes: number): void;
+  readonly buffered: BufferedBytes;
   /** Sends stream bytes, and adds them to what was sent. */
   send(wire: SourcePagesWire, chunks: Iterable<Uint8Array>): Promise<void>;
   move(event: SourceEvent): void;
@@ -39,13 +43,18 @@ export class SourceAhead {
   #connected: Connected;
   #sending: Promise<void> | undefined;
   #isRunning = false;
+  /** The destination has told of itself, by a later connection, that it has everything. */
+  #isComplete = false;
 
   constructor(options: SourceAheadOptions, wire: SourceWire, interrupt: Interrupt) {
     this.#options = options;
     this.#pages = new SourcePages(options);
     this.#recovery = new Recovery("source", options.clock, options.peerTimeoutMs);
     this.#connected = this.#connection(wire, interrupt, undefined);
-    talkOf(wire).hear((message) => this.#pages.hear(message));
+    talkOf(wire).hear(
+      (message) => this.#pages.hear(message),
+      (idstr) => this.#pages.bitmapBytes(idstr),
+    );
   }
 
   /** The machine stands. Gives what lets the destination run it, where that is for the wire to hold back. */
@@ -91,7 +100,13 @@ export class SourceAhead {
     return this.#connected.wire;
   }
 
+  /** The migration is over; a connection for pages that are asked for may have been left open. */
+  end(error: unknown): void {
+    this.#connected.urgent?.abort(error);
+  }
+
   async #followOver(last: Uint8Array | undefined): Promise<void> {
+    if (this.#isComplete) return;
     const { wire } = this.#connected;
     if (!this.#isRunning) {
       const resumed = await talkOf(wire).running(last);
@@ -115,11 +130,13 @@ export class SourceAhead {
     await this.#sending?.catch(() => {});
     this.#sending = undefined;
     if (wire.peerGaveUp) throw error;
+    // Before anybody hears that it is paused: who hears it may have the next connection at hand.
+    let wanted = this.#recovery.wanted(error);
     this.#options.move({ type: "connection-lost", error });
     // Nothing waits for a connection that is broken.
     wire.close({ kind: "in-doubt" }).catch(() => {});
     for (;;) {
-      const connect = await this.#recovery.wanted(error);
+      const connect = await wanted;
       this.#options.move({ type: "recover" });
       try {
         await this.#reconnect(wire, connect);
@@ -127,8 +144,10 @@ export class SourceAhead {
         return;
       } catch (problem) {
         const known = asMigrationError(problem, "source");
+        const failed = this.#recovery.failing();
+        wanted = this.#recovery.wanted(known);
         this.#options.move({ type: "connection-lost", error: known });
-        this.#recovery.failed(known);
+        failed(known);
       }
     }
   }
@@ -141,9 +160,10 @@ export class SourceAhead {
     let wire: SourcePagesWire | undefined;
     try {
       wire = await talkOf(before).resume(channel, interrupt);
-      await this.#recovery.soon(told, interrupt, "the destination does not say what it has");
+      this.#isComplete = wire.isComplete === true;
+      if (!this.#isComplete) await this.#recovery.soon(told, interrupt, "the destination does not say what it has");
       this.#connected = this.#connection(wire, interrupt, undefined);
-      await this.#openUrgent(interrupt);
+      if (!this.#isComplete) await this.#openUrgent(interrupt);
     } catch (error) {
       interrupt.raise(asMigrationError(error, "source"));
       channel.abort(error);
@@ -165,13 +185,40 @@ export class SourceAhead {
     if (!this.#options.hasUrgent) return;
     const { wire } = this.#connected;
     const channel = await this.#recovery.open(() => this.#options.connect(), interrupt);
-    this.#connected = this.#connection(wire, interrupt, await interrupt.wait(wire.openPages(channel, 0)));
+    try {
+      const page = await this.#recovery.soon(wire.openPages(channel, 0), interrupt, takesNothing);
+      this.#connected = this.#connection(wire, interrupt, this.#watched(page, interrupt));
+    } catch (error) {
+      channel.abort(error);
+      throw error;
+    }
+  }
+
+  /** Counts what goes by it. The main connection's watch does not see it: what it does not take ends the connection, too. */
+  #watched(page: PageChannel, interrupt: Interrupt): PageChannel {
+    const { buffered, sentUrgent } = this.#options;
+    const held = buffered.channel(mostChannelBytes);
+    return {
+      send: async (bytes) => {
+        held.add(bytes.length);
+        try {
+          await this.#recovery.soon(page.send(bytes), interrupt, takesNothing);
+        } finally {
+          held.remove(bytes.length);
+        }
+        sentUrgent(bytes.length);
+      },
+      close: () => this.#recovery.soon(page.close(), interrupt, takesNothing),
+      abort: (error) => page.abort(error),
+    };
   }
 
   #connection(wire: SourcePagesWire, interrupt: Interrupt, urgent: PageChannel | undefined): Connected {
     return { wire, interrupt, urgent, send: (chunks) => this.#options.send(wire, chunks) };
   }
 }
+
+const takesNothing = "the connection for pages that are asked for takes nothing";
 
 function talkOf(wire: { readonly postcopy?: SourcePostcopyWire | undefined }): SourcePostcopyWire {
   if (wire.postcopy !== undefined) return wire.postcopy;

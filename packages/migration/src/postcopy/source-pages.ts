@@ -14,6 +14,10 @@ import type { SourcePostcopyWire } from "./wire.ts";
 const recordBytes = 300;
 /** What goes out between two looks at what is asked for: more of it would stand in a request's way. Bytes. */
 const backgroundBytes = 64 * 1024;
+/** What is asked for goes out in pieces, however much that is: a piece is held in memory. Bytes. */
+const mostRequestedBytes = 1024 * 1024;
+/** Bitmaps are of whole 64-bit words. */
+const bitsOfWord = 64;
 
 export interface SourcePagesOptions {
   readonly clock: HostClock;
@@ -40,7 +44,7 @@ export class SourcePages {
   readonly #limit: RateLimit;
   #connection: SourceConnection | undefined;
   #wake: (() => void) | undefined;
-  #urgent: Promise<void> | undefined;
+  #urgent: { readonly channel: PageChannel; readonly over: Promise<void> } | undefined;
   /** Blocks whose bitmap has come, in a recovery. */
   #told = new Set<string>();
   #onResumed: (() => void) | undefined;
@@ -91,6 +95,13 @@ export class SourcePages {
     }
   }
 
+  /** Of a block's bitmap; undefined where there is no such block. */
+  bitmapBytes(name: string): number | undefined {
+    const { blocks, pageBytes } = this.#options.ram;
+    const block = blocks.find(({ idstr }) => idstr === name);
+    return block && Math.ceil(block.length / pageBytes / bitsOfWord) * (bitsOfWord / 8);
+  }
+
   /** A new connection: resolves when the destination has said of every block what it has. */
   resumed(interrupt: Interrupt): Promise<void> {
     this.#told = new Set();
@@ -110,7 +121,8 @@ export class SourcePages {
       this.#sendUrgent();
       while (attempt.pending(false).canPostcopyBytes > 0) {
         connection.interrupt.check();
-        const requestedBytes = ram.postcopySource.requestedPages * (ram.pageBytes + recordBytes);
+        const askedBytes = ram.postcopySource.requestedPages * (ram.pageBytes + recordBytes);
+        const requestedBytes = Math.min(askedBytes, mostRequestedBytes);
         const delayMs = requestedBytes > 0 ? 0 : this.#limit.delayMs(clock.nowMs());
         if (delayMs > 0) {
           await this.#rest(connection.interrupt, delayMs);
@@ -146,17 +158,23 @@ export class SourcePages {
   /** What is asked for while the channel is busy waits for it, or goes by the stream if that is free before. */
   #sendUrgent(): void {
     const { urgent, interrupt } = this.#connection ?? {};
-    if (urgent === undefined || interrupt === undefined || this.#urgent !== undefined) return;
-    this.#urgent = this.#pump(urgent)
-      .catch((error: unknown) => interrupt.raise(asMigrationError(error, "source")))
-      .finally(() => {
-        this.#urgent = undefined;
-      });
+    if (urgent === undefined || interrupt === undefined || this.#urgent?.channel === urgent) return;
+    const pump = {
+      channel: urgent,
+      over: this.#pump(urgent, interrupt)
+        .catch((error: unknown) => interrupt.raise(asMigrationError(error, "source")))
+        .finally(() => {
+          if (this.#urgent === pump) this.#urgent = undefined;
+        }),
+    };
+    this.#urgent = pump;
   }
 
-  async #pump(urgent: PageChannel): Promise<void> {
+  async #pump(urgent: PageChannel, interrupt: Interrupt): Promise<void> {
     const { postcopySource } = this.#options.ram;
     while (postcopySource.requestedPages > 0) {
+      // What is taken out for a connection that is lost would not go by the next one.
+      interrupt.check();
       const out = new Writer(backgroundBytes);
       postcopySource.urgent(out, backgroundBytes);
       if (out.pos === 0) return;
@@ -166,7 +184,7 @@ export class SourcePages {
 
   async #endUrgent({ urgent, interrupt }: SourceConnection): Promise<void> {
     if (urgent === undefined) return;
-    await interrupt.wait(this.#urgent ?? Promise.resolve());
+    if (this.#urgent?.channel === urgent) await interrupt.wait(this.#urgent.over);
     const out = new Writer(8);
     this.#options.ram.postcopySource.urgentEnd(out);
     await interrupt.wait(urgent.send(out.flush()));

@@ -20,8 +20,11 @@ import type { PageMessage } from "./messages.ts";
 export interface SourcePostcopyWire {
   /** Commands of the wire's own (QEMU's PINGs): before the package, and in it behind the devices. */
   readonly commands?: { readonly before: readonly WireCommand[]; readonly inside: readonly WireCommand[] } | undefined;
-  /** From now on page messages go to this function; what it throws is the destination's fault. */
-  hear(handler: (message: PageMessage) => void): void;
+  /**
+   * From now on page messages go to this function; what it throws is the destination's fault. `bitmapBytes`: of a block's
+   * bitmap; undefined where there is no such block.
+   */
+  hear(handler: (message: PageMessage) => void, bitmapBytes: (idstr: string) => number | undefined): void;
   /** The package was sent, as far as it is not held back. Resolves when the destination is ready to own the machine. */
   packaged(): Promise<void>;
   /** Gives the machine away, with what was held back. Resolves when it is known to run over there. */
@@ -38,6 +41,8 @@ export interface SourcePostcopyWire {
 /** A connection as post-copy uses it. */
 export interface SourcePagesWire {
   readonly peerGaveUp: boolean;
+  /** The destination has had everything for long: its word was lost with the connection before. */
+  readonly isComplete?: boolean;
   openPages(channel: Channel, index: number): Promise<PageChannel>;
   send(chunk: Uint8Array): Promise<void>;
   flush(): Promise<void>;
@@ -59,6 +64,8 @@ export interface DestinationPostcopyWire {
   complete(): Promise<void>;
   /** Another connection, by which the source goes on. Resolves when it has said so, and waits for what is missing. */
   resume(channel: Channel, interrupt: Interrupt): Promise<DestinationPagesWire>;
+  /** Everything is here, and the source has not heard it: says so by another connection, and closes that. */
+  completeAgain?(channel: Channel, interrupt: Interrupt): Promise<void>;
 }
 
 export interface DestinationPagesWire {

@@ -23,8 +23,13 @@ export interface QemuDestinationWireOptions extends DestinationWireOptions {
 }
 
 const defaultAfterEofMs = 2000;
-/** OPEN_RETURN_PATH stands behind the configuration, and that is short. Bytes. */
-const openedWithinBytes = 64 * 1024;
+/**
+ * OPEN_RETURN_PATH stands behind the configuration, and that is short. A guest whose pages are nearly all zero is not much
+ * more, and its QEMU must hear of this before it has sent all of it. Bytes.
+ */
+const openedWithinBytes = 4096;
+/** More blocks than any machine has. */
+const mostBlocks = 4096;
 /** Messages that QEMU has not taken: a guest has no more processors that wait for a page. */
 const mostMessages = 4096;
 
@@ -50,6 +55,7 @@ class QemuDestination {
   #stopAfterEof: (() => void) | undefined;
   /** What QEMU has asked for, in a recovery: nothing is said before. */
   readonly #bitmapAsked = new Map<string, Deferred<void>>();
+  #isRecovering = false;
   #resumeAsked = deferred<void>();
 
   constructor(options: QemuDestinationWireOptions) {
@@ -118,6 +124,7 @@ class QemuDestination {
   }
 
   #resume(channel: Channel, interrupt: Interrupt): DestinationPagesWire {
+    this.#isRecovering = true;
     this.#bitmapAsked.clear();
     this.#resumeAsked = deferred();
     this.#whole = deferred();
@@ -134,6 +141,12 @@ class QemuDestination {
 
   #askedFor(idstr: string): Deferred<void> {
     const known = this.#bitmapAsked.get(idstr) ?? deferred<void>();
+    if (this.#bitmapAsked.size === mostBlocks && !this.#bitmapAsked.has(idstr)) {
+      throw migrationError("PROTOCOL_ORDER", "QEMU asks for the pages of more blocks than there can be", {
+        side: "destination",
+        expected: `at most ${mostBlocks}`,
+      });
+    }
     this.#bitmapAsked.set(idstr, known);
     return known;
   }
@@ -141,8 +154,9 @@ class QemuDestination {
   /** SHUT(0); QEMU hangs up when it has heard it. */
   async #shut(connection: Connection): Promise<void> {
     const { clock, peerTimeoutMs } = this.#options;
-    connection.mayEnd = true;
     await connection.say({ kind: "shut", status: 0 });
+    // Not before: a QEMU that hangs up while this is on its way out cannot have heard it, and runs its machine again.
+    connection.mayEnd = true;
     const silent = deferred<MigrationError>();
     const stop = clock.after(peerTimeoutMs, () => {
       silent.resolve(migrationError("PEER_SILENT", "QEMU does not hang up", { side: "destination" }));
@@ -164,9 +178,11 @@ class QemuDestination {
         connection.say({ kind: "pong", value: live.value }).catch((error) => connection.interrupt.raise(broken(error)));
         return true;
       case "recv-bitmap":
+        if (!this.#isRecovering) return false;
         this.#askedFor(live.idstr).resolve();
         return true;
       case "postcopy-resume":
+        if (!this.#isRecovering) return false;
         this.#resumeAsked.resolve();
         return true;
       // A gate for device loaders that there are none of here.
@@ -220,7 +236,7 @@ class Connection {
   receivedBytes = 0;
   /** It has ended: why, where not in good order. */
   readonly gone = deferred<MigrationError | undefined>();
-  /** SHUT(0) is said: the machine is this side's, and QEMU may hang up. */
+  /** SHUT(0) has gone out: the machine is this side's, and QEMU may hang up. */
   mayEnd = false;
   /** QEMU waits for us, and says nothing meanwhile. */
   isQuiet = false;
