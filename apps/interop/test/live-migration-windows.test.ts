@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { IncomingInit } from "@godwit/core";
 import { haveStreams } from "@godwit/testkit/streams";
-import type { Channel, Transport } from "@godwit/transport";
-import * as tcp from "@godwit/transport/tcp";
+import type { Channel } from "@godwit/transport";
+import { tcp } from "@godwit/transport/tcp";
 import { unix } from "@godwit/transport/unix";
 import { createVault, type Vault } from "godwit/vault";
 import { describe, expect, it } from "vitest";
@@ -52,8 +52,6 @@ function inWindow(name: string, test: () => Promise<void>): void {
     await test();
   });
 }
-
-const tcpTransport: Transport = { scheme: "tcp", ...tcp };
 
 /** Takes from a QEMU; the connection breaks at `moment`, which must come. */
 async function brokenFrom(moment: Moment, taking: Taking & { capabilities?: readonly string[] } = {}) {
@@ -204,7 +202,7 @@ describe.skipIf(!have)("from a QEMU, the connection breaks", () => {
     const vault = createVault();
     const report = await take(vault, qemu, {
       // Where what is sent to somebody who has hung up is lost without a word.
-      road: portRoad(tcpTransport),
+      road: portRoad(tcp),
       through: (channel) =>
         sendingBy(channel, async (bytes, on) => {
           if (shutIn(bytes) === 0) {

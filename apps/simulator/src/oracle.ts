@@ -33,6 +33,8 @@ function ofDestination({ destinationReport, destination }: Attempt): string[] {
   if (destination.isRunning) return [`${told}, and its machine runs`];
   // It ran here, and was given up.
   if (state.status === "lost") return [];
+  // It was refused, on somebody's question, while it was being loaded: it stands as it was loaded, and never runs.
+  if (state.status === "failed" && state.error.code === "OWNERSHIP_CONFLICT") return [];
   const isUntouched = destination.guest.steps === 0 && destination.memory.every((byte) => byte === 0);
   if (!isUntouched) return [`${told}, and its machine is not as it was before`];
   return [];

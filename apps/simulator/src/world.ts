@@ -363,7 +363,8 @@ class World {
       if (!truths.includes(said))
         this.#violated(`the machine is lost with ${holder.name}, and the source says ${said}`);
     } else if (a.process.isAlive && !a.runsAnew) {
-      const truths = canAsk ? ["lost"] : ["in-doubt"];
+      // Who asked while the other side still had it has heard the truth of that moment.
+      const truths = canAsk ? ["lost", ...(taken ? ["taken"] : [])] : ["in-doubt"];
       const found = a.resolution ?? "nothing";
       if (!truths.includes(found))
         this.#violated(`the machine is lost with ${holder.name}, and ${a.name} says ${found}`);

@@ -40,3 +40,8 @@ export function asMigrationError(error: unknown, side: Side): MigrationError {
   const text = error instanceof Error ? error.message : String(error);
   return migrationError("MACHINE_FAILED", text, { side, cause: error });
 }
+
+/** What a connection is broken off with that nobody needs any more. */
+export function overFor(side: Side): MigrationError {
+  return migrationError("PEER_CLOSED", "the migration is over", { side });
+}

@@ -62,8 +62,9 @@ export type DestinationState =
   /** By either side; the machine here is as before. */
   | { readonly status: "cancelled" }
   /**
-   * `ownership`: what had been given to this side when it failed. With `none` the machine here does not run, is as before
-   * unless its own load broke it, and the source's goes on. With `taken` this side is the owner and could not run the
+   * `ownership`: what had been given to this side when it failed. With `none` the machine here does not run, and the source's
+   * goes on; it is as before, unless its own load broke it, or it was refused (`OWNERSHIP_CONFLICT`: "never" was answered
+   * meanwhile) while it was loaded. With `taken` this side is the owner and could not run the
    * machine, which stands still on both sides: only somebody who has looked at both may resume one of them. With
    * `unknown` the log failed when the machine was to become this side's: it does not run, and its record decides.
    */

@@ -9,13 +9,13 @@ export {
 export { type MigrationErrorCode, migrationErrorCodes } from "./codes.ts";
 export type { Help } from "./converge/help.ts";
 export type { Converging, Verdict, WillNotConverge } from "./converge/verdict.ts";
-export {
-  type DestinationEvents,
-  type DestinationReport,
-  type DestinationStatistics,
-  type IncomingMigration,
-  incomingMigration,
-} from "./destination.ts";
+export { incomingMigration } from "./destination.ts";
+export type {
+  DestinationEvents,
+  DestinationReport,
+  DestinationStatistics,
+  IncomingMigration,
+} from "./destination-contract.ts";
 export { type DestinationState, destinationQueryStatus } from "./destination-state.ts";
 export type { OwnershipWord } from "./godwit/control.ts";
 export { formatMisfit, type Misfit, misfits } from "./godwit/preamble.ts";
@@ -45,7 +45,8 @@ export {
 } from "./parameters.ts";
 export type { PostcopyReport } from "./postcopy/destination-ahead.ts";
 export type { MigrationInfo, QueriedRam } from "./query.ts";
-export { type OutgoingMigration, outgoingMigration, type SourceEvents, type SourceReport } from "./source.ts";
+export { outgoingMigration } from "./source.ts";
+export type { OutgoingMigration, SourceEvents, SourceReport } from "./source-contract.ts";
 export { type SourceState, sourceQueryStatus } from "./source-state.ts";
 export type {
   EndedStatistics,

@@ -58,7 +58,10 @@ export interface IncomingOptions extends CommonOptions {
   readonly peers?: readonly PeerKind[];
   /** Where this side's ownership records are. Both sides have it, or none. */
   readonly ownership?: IncomingOwnershipOptions;
-  /** The next connection; with multifd called until all of its channels are there, and once more. */
+  /**
+   * The next connection. Called again for one that says nothing and leaves, and, with multifd, until all of its channels
+   * are there; with postcopy-preempt once more. What it rejects with ends the attempt where a connection is still needed.
+   */
   accept(): Promise<Channel>;
 }
 
@@ -91,6 +94,19 @@ export function ramCountersOf({ ram, ramCounters }: OutgoingOptions): RamCounter
   if (ram === undefined) return ramCounters?.();
   const { zeroPages = 0, normalPages = 0, multifdBytes = 0, xbzrleCache } = ram.statistics().sent ?? {};
   return { duplicatePages: zeroPages, normalPages, pageBytes: ram.pageBytes, multifdBytes, xbzrleCache };
+}
+
+/** Timers of the runtimes hold 31 bits, and fire at once where it is more. Milliseconds. */
+export const longestTimerMs = 2 ** 31 - 1;
+
+/** A time limit or its default, in milliseconds. `OPTION_INVALID` unless it is above zero and within a timer's range. */
+export function timeout(name: string, value: number | undefined, byDefault: number): number {
+  const chosen = positive(name, value, byDefault);
+  if (chosen <= longestTimerMs) return chosen;
+  throw migrationError("OPTION_INVALID", `${name} is at most ${longestTimerMs} ms, some 24 days`, {
+    side: "define",
+    found: String(chosen),
+  });
 }
 
 /** The value or its default. `OPTION_INVALID` unless it is a number above zero. */

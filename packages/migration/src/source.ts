@@ -1,29 +1,35 @@
 // The source: pre-copies a machine while it runs, pauses it, hands it over, and takes it back if that fails.
-import type { Manifest, MigrationError, OutgoingAttempt, SectionSummary } from "@godwit/core";
+import type { Manifest, MigrationError, OutgoingAttempt } from "@godwit/core";
 import { EventEmitter } from "eventemitter3";
 import { BufferedBytes, mostChannelBytes } from "./buffered.ts";
 import { agreedModes, type Capabilities, checkedCapabilities } from "./capabilities.ts";
-import { asMigrationError, migrationError } from "./codes.ts";
-import { CpuThrottle } from "./converge/throttle.ts";
-import type { Verdict } from "./converge/verdict.ts";
+import { asMigrationError, migrationError, overFor } from "./codes.ts";
 import { emitSafely } from "./events.ts";
-import { loadDigests } from "./godwit/digest.ts";
 import { type Misfit, misfitError, sameManifest } from "./godwit/preamble.ts";
-import { godwitSourceWire } from "./godwit/source-wire.ts";
 import type { Channel, MigratableRam } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
-import { capabilityHost, defaults, type OutgoingOptions, positive, progressMs, ramCountersOf } from "./options.ts";
+import {
+  capabilityHost,
+  defaults,
+  type OutgoingOptions,
+  positive,
+  progressMs,
+  ramCountersOf,
+  timeout,
+} from "./options.ts";
+import { orAborted } from "./opening.ts";
 import { type OwnershipOffer, SourceOwnership } from "./ownership/holder.ts";
 import { type OwnershipConnection, type OwnershipResolution, resolveOwnership } from "./ownership/resolve.ts";
-import { PageSenders } from "./pages/page-senders.ts";
 import { checkedParameters, type MigrationParameters } from "./parameters.ts";
 import { SourceAhead } from "./postcopy/source-ahead.ts";
 import type { SourcePagesWire } from "./postcopy/wire.ts";
 import { PreCopy } from "./precopy.ts";
 import { tellEvery } from "./progress.ts";
 import { commandNumber, postcopyAdvise } from "./qemu/commands.ts";
-import { qemuSourceWire } from "./qemu/source-wire.ts";
 import { type MigrationInfo, queryMigrate } from "./query.ts";
+import { connectSource } from "./source-connection.ts";
+import type { OutgoingMigration, SourceEvents, SourceReport } from "./source-contract.ts";
+import { SourceMachine } from "./source-machine.ts";
 import {
   isSourceOver,
   nextSourceState,
@@ -31,66 +37,9 @@ import {
   type SourceState,
   sourceQueryStatus,
 } from "./source-state.ts";
-import { type MigrationStatistics, type RoundSummary, SourceRecorder } from "./statistics.ts";
+import { SourceStream } from "./source-stream.ts";
+import { type MigrationStatistics, SourceRecorder } from "./statistics.ts";
 import type { Farewell, Resumed, SourceWire, WireCommand } from "./wire.ts";
-
-export interface SourceEvents {
-  status: [state: SourceState];
-  /** At least four times a second while the migration goes on. */
-  progress: [statistics: MigrationStatistics];
-  round: [round: RoundSummary];
-  /** A section was sent. */
-  section: [section: SectionSummary];
-  verdict: [verdict: Verdict];
-}
-
-export interface SourceReport {
-  readonly state: SourceState;
-  readonly statistics: MigrationStatistics;
-  /** Why the destination refused; it refuses before the first page. */
-  readonly misfits: readonly Misfit[];
-  /** What the destination noticed, without refusing. */
-  readonly warnings: readonly Misfit[];
-  readonly sections: readonly SectionSummary[];
-  /** The migration is over as `state` says, but the handlers' own clean-up threw this. */
-  readonly cleanupError: MigrationError | undefined;
-}
-
-export interface OutgoingMigration {
-  readonly events: EventEmitter<SourceEvents>;
-  readonly state: SourceState;
-  statistics(): MigrationStatistics;
-  /** What QEMU's `query-migrate` would answer, by its keys. */
-  query(): MigrationInfo;
-  readonly capabilities: Capabilities;
-  readonly parameters: MigrationParameters;
-  /** QEMU's `migrate-set-parameters`, also while it runs. All or nothing: `OPTION_INVALID`. */
-  setParameters(parameters: Partial<MigrationParameters>): void;
-  /** QEMU's `migrate-continue`: what waits in `pre-switchover` goes on. False where nothing waits. */
-  continue(): boolean;
-  /** Runs the migration to its end, whichever that is: the report's state tells. Only once: `PROTOCOL_ORDER`. */
-  run(): Promise<SourceReport>;
-  /**
-   * QEMU's `migrate-start-postcopy`: the machine goes now, and its pages follow. `CAPABILITY_CONFLICT` without the
-   * capability postcopy-ram, `PROTOCOL_ORDER` where it is too early or too late.
-   */
-  startPostcopy(): void;
-  /**
-   * QEMU's `migrate resume`: goes on with a post-copy that is paused, over another connection. Resolves when pages flow
-   * again; rejects with the reason why they do not, and it may be tried again. `PROTOCOL_ORDER` where nothing is paused.
-   */
-  recover(connect: () => Promise<Channel>): Promise<void>;
-  /** Gives up a post-copy that is paused: the report is then in doubt. False where nothing is paused. */
-  abandon(): boolean;
-  /** Stops, and leaves the machine as if nothing had been. False where it is too late: the machine is given away. */
-  cancel(): boolean;
-  /**
-   * In doubt: asks the destination over a new connection, as often as is needed. "taken" ends in `completed`; after
-   * "never" the machine runs here again and the state is `failed`, with the error that led into the doubt; "lost" in
-   * `lost`. Otherwise it stays in doubt. `PROTOCOL_ORDER` where there is no doubt, or no ownership record.
-   */
-  resolve(by: OwnershipConnection): Promise<OwnershipResolution>;
-}
 
 /** A migration of this machine to elsewhere. `OPTION_INVALID`, `CAPABILITY_CONFLICT`. */
 export function outgoingMigration(options: OutgoingOptions): OutgoingMigration {
@@ -103,7 +52,8 @@ class Source implements OutgoingMigration {
   readonly #peerTimeoutMs: number;
   readonly capabilities: Capabilities;
   #parameters: MigrationParameters;
-  readonly #throttle: CpuThrottle;
+  /** As they were when the destination was asked. */
+  #agreed: MigrationParameters;
   /** Ends the wait in `pre-switchover`. */
   #goOn: (() => void) | undefined;
   #switchoverMs: number | undefined;
@@ -114,35 +64,40 @@ class Source implements OutgoingMigration {
   readonly #recorder = new SourceRecorder();
   #state: SourceState = { status: "none" };
   #hasRun = false;
+  readonly #machine: SourceMachine;
+  readonly #stream: SourceStream;
   #wire: SourceWire | undefined;
-  #pages: PageSenders | undefined;
-  #attempt: OutgoingAttempt | undefined;
   readonly #ownership: SourceOwnership;
   #offer: OwnershipOffer | undefined;
   #isResolving = false;
   #preCopy: PreCopy | undefined;
-  #isQuiesced = false;
-  #isPaused = false;
   #isPostcopyWanted = false;
   #ahead: SourceAhead | undefined;
-  #sectionsTold = 0;
   #decodedBytes = 0;
   #misfits: readonly Misfit[] = [];
   #warnings: readonly Misfit[] = [];
-  #cleanupError: MigrationError | undefined;
   #stopProgress: (() => void) | undefined;
 
   constructor(options: OutgoingOptions) {
     this.#options = options;
-    this.#peerTimeoutMs = positive("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
-    this.#parameters = checkedParameters(options.parameters);
+    this.#peerTimeoutMs = timeout("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
+    this.#agreed = this.#parameters = checkedParameters(options.parameters);
     this.#ownership = new SourceOwnership(options.ownership, {
       clock: options.clock,
       timeoutMs: this.#peerTimeoutMs,
     });
     this.capabilities = checkedCapabilities(options.capabilities, capabilityHost(options), "source");
-    this.#throttle = new CpuThrottle(options.machine);
-    this.#switchoverTimeoutMs = positive(
+    this.#machine = new SourceMachine(options.machine, options.ram);
+    this.#stream = new SourceStream({
+      clock: options.clock,
+      interrupt: this.#interrupt,
+      peerTimeoutMs: this.#peerTimeoutMs,
+      buffered: this.#buffered,
+      recorder: this.#recorder,
+      connect: () => this.#openChannel(),
+      sectionSent: (section) => this.#emit("section", section),
+    });
+    this.#switchoverTimeoutMs = timeout(
       "switchoverTimeoutMs",
       options.switchoverTimeoutMs,
       defaults.switchoverTimeoutMs,
@@ -164,7 +119,7 @@ class Source implements OutgoingMigration {
       nowMs: this.#now(),
       parameters: this.#parameters,
       counters: ramCountersOf(this.#options),
-      throttlePercentage: this.#throttle.percentage,
+      throttlePercentage: this.#machine.throttle.percentage,
       bufferedBytes: this.#buffered.bytes,
       mostBufferedBytes: this.#buffered.mostBytes,
       error: "error" in this.#state ? describe(this.#state.error) : undefined,
@@ -272,8 +227,8 @@ class Source implements OutgoingMigration {
       statistics: this.statistics(),
       misfits: this.#misfits,
       warnings: this.#warnings,
-      sections: this.#attempt?.sections ?? [],
-      cleanupError: this.#cleanupError,
+      sections: this.#stream.sections,
+      cleanupError: this.#machine.cleanupError,
     };
   }
 
@@ -294,7 +249,7 @@ class Source implements OutgoingMigration {
     this.#move({ type: "paused" });
     this.#switchoverMs = this.#now();
     this.#ahead = how === "postcopy" ? this.#goAhead(wire, attempt) : undefined;
-    const last = await (this.#ahead?.sendPackage(wire) ?? this.#sendRest(wire, attempt));
+    const last = await (this.#ahead?.sendPackage(wire) ?? this.#stream.sendRest(wire, attempt));
     this.#recorder.sentMs = this.#now();
     this.#recorder.pendingBytes = this.#ahead === undefined ? 0 : attempt.pending(false).canPostcopyBytes;
     if (this.#ahead !== undefined) this.#recorder.bytesAtPostcopy = this.#recorder.sentBytes;
@@ -311,68 +266,54 @@ class Source implements OutgoingMigration {
     this.#recorder.endMs = this.#now();
     this.#recorder.pendingBytes = 0;
     this.#move({ type: "resumed" });
-    this.#endAttempt(true);
+    this.#machine.endAttempt(true);
   }
 
   async #connect(): Promise<SourceWire> {
-    const { clock } = this.#options;
-    const digests = await this.#interrupt.wait(loadDigests());
-    const detail = `nobody answers for ${this.#peerTimeoutMs} ms`;
-    const stop = clock.after(this.#peerTimeoutMs, () => {
-      this.#interrupt.raise(migrationError("PEER_SILENT", detail, { side: "source" }));
+    const { clock, peer, ram } = this.#options;
+    this.#wire = await connectSource({
+      peer,
+      ram,
+      clock,
+      peerTimeoutMs: this.#peerTimeoutMs,
+      interrupt: this.#interrupt,
+      buffered: this.#buffered,
+      connect: () => this.#openChannel(),
+      decoded: (bytes: number) => {
+        this.#decodedBytes = bytes;
+        this.#preCopy?.received(bytes);
+      },
     });
-    try {
-      const options = {
-        channel: await this.#interrupt.wait(this.#openChannel()),
-        clock,
-        peerTimeoutMs: this.#peerTimeoutMs,
-        interrupt: this.#interrupt,
-        buffered: this.#buffered,
-        decoded: (bytes: number) => {
-          this.#decodedBytes = bytes;
-          this.#preCopy?.received(bytes);
-        },
-      };
-      const { ram } = this.#options;
-      this.#wire =
-        this.#options.peer === "qemu"
-          ? qemuSourceWire({ ...options, blocks: () => ram?.blocks ?? [], pageBytes: ram?.pageBytes })
-          : godwitSourceWire(options, digests);
-      return this.#wire;
-    } finally {
-      stop();
-    }
+    return this.#wire;
   }
 
-  /** A connection that comes when nobody waits for it any more is closed again. */
   #openChannel(): Promise<Channel> {
-    const opening = this.#options.connect();
-    opening.then(
-      (channel) => {
-        if (this.#interrupt.reason !== undefined) channel.abort(this.#interrupt.reason);
-      },
-      () => {},
-    );
-    return opening;
+    return orAborted(this.#options.connect(), () => this.#interrupt.reason);
   }
 
   async #agree(wire: SourceWire, manifest: Manifest): Promise<void> {
-    const modes = agreedModes(this.capabilities, this.#parameters);
-    const { refused, warnings } = await wire.agree(manifest, modes, this.#offer);
-    this.#misfits = refused;
-    this.#warnings = warnings;
-    if (refused.length > 0) throw misfitError(refused);
+    // What both sides must do alike is what is agreed on here, whatever becomes of the parameters.
+    this.#agreed = this.#parameters;
+    const modes = agreedModes(this.capabilities, this.#agreed);
+    const { isRefused, misfits } = await wire.agree(manifest, modes, this.#offer);
+    if (!isRefused) this.#warnings = misfits;
+    else {
+      this.#misfits = misfits;
+      throw misfitError(misfits);
+    }
   }
 
   async #setUp(wire: SourceWire, manifest: Manifest): Promise<OutgoingAttempt> {
     this.#recorder.setupMs = this.#now();
-    const { ram, machine } = this.#options;
-    const { xbzrle, "postcopy-ram": postcopy } = this.capabilities;
-    ram?.sendBy({ postcopy, ...(xbzrle && { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } }) });
-    await this.#openPages(wire);
-    const attempt = machine.outgoing({ reuse: true });
-    this.#attempt = attempt;
-    await this.#send(wire, attempt.setup([...wire.opening, ...this.#advice(wire)]));
+    const { sendOver } = this.#options;
+    const { xbzrle, multifd, "postcopy-ram": postcopy } = this.capabilities;
+    this.#machine.sendBy({ postcopy, ...(xbzrle && { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } }) });
+    if (multifd && sendOver !== undefined) {
+      sendOver(await this.#stream.openPages(wire, this.#agreed["multifd-channels"]));
+    }
+    const attempt = this.#machine.begin();
+    this.#stream.begin(attempt);
+    await this.#stream.send(wire, attempt.setup([...wire.opening, ...this.#advice(wire)]));
     // From setup on the registry is frozen. What the destination agreed to must be what is there now.
     if (!sameManifest(manifest, this.#options.machine.manifest())) {
       throw migrationError("MANIFEST_CHANGED", "devices came or went while the migration began", { side: "source" });
@@ -407,29 +348,16 @@ class Source implements OutgoingMigration {
         this.#recorder.urgentBytes += bytes;
       },
       send: async (to: SourcePagesWire, chunks: Iterable<Uint8Array>) => {
-        await this.#send(to, chunks);
+        await this.#stream.send(to, chunks);
         if (isGivenAway(this.#state.status)) this.#recorder.pendingBytes = attempt.pending(false).canPostcopyBytes;
       },
       move: (event: SourceEvent) => this.#move(event),
+      urgentSent: (bytes: number) => {
+        this.#recorder.urgentBytes += bytes;
+      },
       running: (resumed: Resumed | undefined) => this.#runsThere(resumed),
     };
     return new SourceAhead(options, wire, this.#interrupt);
-  }
-
-  async #openPages(wire: SourceWire): Promise<void> {
-    const { sendOver } = this.#options;
-    if (!this.capabilities.multifd || sendOver === undefined) return;
-    this.#pages = new PageSenders({
-      channels: this.#parameters["multifd-channels"],
-      clock: this.#options.clock,
-      interrupt: this.#interrupt,
-      peerTimeoutMs: this.#peerTimeoutMs,
-      wire,
-      buffered: this.#buffered,
-      connect: () => this.#openChannel(),
-    });
-    await this.#pages.open();
-    sendOver(this.#pages.sinks);
   }
 
   async #copyWhileRunning(wire: SourceWire, attempt: OutgoingAttempt): Promise<"switch-over" | "postcopy"> {
@@ -442,7 +370,7 @@ class Source implements OutgoingMigration {
       peerTimeoutMs: this.#peerTimeoutMs,
       parameters: () => this.#parameters,
       autoConverge: this.capabilities["auto-converge"],
-      throttle: this.#throttle,
+      throttle: this.#machine.throttle,
       canThrottle: options.machine.throttle !== undefined,
       canPostcopy: this.capabilities["postcopy-ram"],
       postcopyRequested: () => this.#isPostcopyWanted,
@@ -450,10 +378,10 @@ class Source implements OutgoingMigration {
       whenNotConverging: options.whenNotConverging ?? "continue",
       yieldToHost: () => options.yieldToHost(),
       ramCounters: () => ramCountersOf(options),
-      besideBytes: () => this.#pages?.takenBytes ?? 0,
-      settle: async () => await this.#pages?.empty(),
-      send: (chunks) => this.#send(wire, chunks),
-      sendRound: (round) => wire.endRound(round, (command) => this.#command(wire, attempt, command)),
+      besideBytes: () => this.#stream.besideBytes,
+      settle: () => this.#stream.settle(),
+      send: (chunks) => this.#stream.send(wire, chunks),
+      sendRound: (round) => wire.endRound(round, (command) => this.#stream.command(wire, attempt, command)),
       roundEnded: (round) => this.#emit("round", round),
       nextRound: () => this.#move({ type: "round-ended" }),
       judged: (verdict) => this.#emit("verdict", verdict),
@@ -463,23 +391,20 @@ class Source implements OutgoingMigration {
   }
 
   async #stopMachine(): Promise<void> {
-    this.#isQuiesced = true;
-    await this.#interrupt.wait(this.#options.machine.quiesce());
-    this.#interrupt.check();
-    this.#recorder.pausedMs = this.#now();
-    this.#recorder.bytesAtPause = this.#recorder.sentBytes;
-    this.#recorder.multifdBytesAtPause = ramCountersOf(this.#options)?.multifdBytes;
-    this.#options.machine.pause();
-    this.#isPaused = true;
-    this.#unthrottle();
+    await this.#machine.stop(this.#interrupt, () => {
+      this.#recorder.pausedMs = this.#now();
+      this.#recorder.bytesAtPause = this.#recorder.sentBytes;
+      this.#recorder.multifdBytesAtPause = ramCountersOf(this.#options)?.multifdBytes;
+    });
   }
 
   async #awaitContinue(): Promise<void> {
-    this.#move({ type: "held" });
-    await this.#interrupt.race<void>((resolve) => {
-      this.#goOn = () => resolve();
-      return undefined;
+    // Whoever is told of `pre-switchover` may say so at once.
+    const goOn = new Promise<void>((resolve) => {
+      this.#goOn = resolve;
     });
+    this.#move({ type: "held" });
+    await this.#interrupt.wait(goOn);
   }
 
   async #awaitPrepared(wire: SourceWire): Promise<void> {
@@ -505,47 +430,14 @@ class Source implements OutgoingMigration {
     if (prepareMs !== undefined && commitMs !== undefined) this.#recorder.destinationMs = prepareMs + commitMs;
   }
 
-  async #send(wire: SourcePagesWire, chunks: Iterable<Uint8Array>): Promise<void> {
-    for (const chunk of chunks) await this.#sendChunk(wire, chunk);
-    await wire.flush();
-    this.#tellSections();
-  }
-
-  async #sendChunk(wire: SourcePagesWire, chunk: Uint8Array): Promise<void> {
-    this.#recorder.sentBytes += chunk.length;
-    await wire.send(chunk);
-    await this.#pages?.room();
-  }
-
-  async #command(wire: SourceWire, attempt: OutgoingAttempt, command: WireCommand): Promise<void> {
-    await this.#sendChunk(wire, attempt.command(command));
-    await wire.flush();
-  }
-
-  /** What is left, the machine standing. Gives what lets the destination run, where that is for the wire to hold back. */
-  async #sendRest(wire: SourceWire, attempt: OutgoingAttempt): Promise<Uint8Array | undefined> {
-    let last: Uint8Array | undefined;
-    for (const chunk of attempt.complete()) {
-      if (last !== undefined) await this.#sendChunk(wire, last);
-      // A chunk is ours until the next one is asked for; what is held back must outlive that.
-      last = wire.runsOnLast ? chunk.slice() : undefined;
-      if (last === undefined) await this.#sendChunk(wire, chunk);
-    }
-    await wire.flush();
-    this.#tellSections();
-    await this.#pages?.empty();
-    await wire.end();
-    return last;
-  }
-
   /** Back to where the machine was before; or, if it is not ours any more, a truthful end. */
   async #giveUp(error: MigrationError): Promise<void> {
     this.#recorder.endMs = this.#now();
-    this.#unthrottle();
+    this.#machine.unthrottle();
     if (isGivenAway(this.#state.status)) {
       const isReturned = this.#state.status === "released" && this.#wire?.peerWillNever === true;
       const isOurs = isReturned && (await this.#takeBack());
-      this.#endAttempt(false);
+      this.#machine.endAttempt(false);
       if (isOurs) return this.#move({ type: "returned", error: this.#resumeHere() ?? error });
       const destination = this.#wire?.peerGaveUp === true ? "reported-failure" : "unknown";
       this.#move({ type: "lost", error, destination });
@@ -553,8 +445,8 @@ class Source implements OutgoingMigration {
       // The word was not said: nobody else can run it, whatever becomes of the record.
       await this.#takeBack();
       // Both in one go: between them no guest instruction runs that the dirty tracking, which ends here, would miss.
-      this.#endAttempt(false);
-      const problem = this.#isQuiesced ? this.#resumeHere() : undefined;
+      this.#machine.endAttempt(false);
+      const problem = this.#machine.isHeld ? this.#resumeHere() : undefined;
       if (problem !== undefined) this.#move({ type: "fail", error: problem });
       else if (this.#state.status === "cancelling") this.#move({ type: "restored" });
       else this.#move({ type: "fail", error });
@@ -567,38 +459,15 @@ class Source implements OutgoingMigration {
       await this.#ownership.takeBack();
       return true;
     } catch (error) {
-      this.#cleanupError = asMigrationError(error, "source");
+      this.#machine.cleanupError = asMigrationError(error, "source");
       return false;
     }
   }
 
-  /** What `quiesce` held back goes on only with a resume, and only a machine that stands is resumed. */
   #resumeHere(): MigrationError | undefined {
-    try {
-      if (!this.#isPaused) this.#options.machine.pause();
-      this.#options.machine.resume();
-      this.#recorder.runningMs = this.#recorder.endMs = this.#now();
-      return undefined;
-    } catch (cause) {
-      return migrationError("MACHINE_FAILED", "the machine could not be resumed", { side: "source", cause });
-    }
-  }
-
-  #endAttempt(completed: boolean): void {
-    try {
-      this.#attempt?.end(completed);
-    } catch (error) {
-      this.#cleanupError = asMigrationError(error, "source");
-    }
-  }
-
-  /** Nothing but a running pre-copy slows a machine down, wherever it runs next. */
-  #unthrottle(): void {
-    try {
-      this.#throttle.release();
-    } catch (error) {
-      this.#cleanupError = asMigrationError(error, "source");
-    }
+    const problem = this.#machine.resume();
+    if (problem === undefined) this.#recorder.runningMs = this.#recorder.endMs = this.#now();
+    return problem;
   }
 
   async #hangUp(): Promise<void> {
@@ -609,15 +478,8 @@ class Source implements OutgoingMigration {
     if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state));
     else await later.close({ kind: kind === "completed" ? kind : "in-doubt" });
     // After the last word: a broken channel must not be all that the destination hears of it.
-    if (this.#state.status === "completed") void this.#pages?.close();
-    else this.#pages?.abort(this.#interrupt.reason);
-  }
-
-  #tellSections(): void {
-    const sections = this.#attempt?.sections ?? [];
-    for (; this.#sectionsTold < sections.length; this.#sectionsTold++) {
-      this.#emit("section", sections[this.#sectionsTold] as SectionSummary);
-    }
+    if (this.#state.status === "completed") await this.#stream.close();
+    else this.#stream.abort(this.#interrupt.reason ?? overFor("source"));
   }
 
   /** The only place that changes the state. */

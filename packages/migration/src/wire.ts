@@ -27,9 +27,9 @@ export interface WireOptions {
 
 /** What the destination thinks of the machine, before the first page. */
 export interface Agreement {
-  /** Why it refuses; empty where it takes the machine. */
-  readonly refused: readonly Misfit[];
-  readonly warnings: readonly Misfit[];
+  readonly isRefused: boolean;
+  /** Why it refuses; where it takes the machine, what it noticed all the same. */
+  readonly misfits: readonly Misfit[];
 }
 
 /** Times by the destination's clock, where its protocol tells them. Milliseconds. */

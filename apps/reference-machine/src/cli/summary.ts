@@ -62,6 +62,8 @@ export class Story {
     const { evidence, sent, loaded } = this;
     const problems = [...this.failures];
     if (evidence?.role === "source") problems.push("Not migrated. The machine goes on at the source.");
+    else if (sent?.status === "lost" || loaded?.status === "lost")
+      problems.push("The machine is lost: the connection broke while the only copy of pages was at the source.");
     else if (sent?.status === "in-doubt") problems.push("The source does not know whether the machine arrived.");
     else if (sent?.status !== "completed" || loaded?.status !== "completed") problems.push("Not migrated.");
     const { followed } = loaded ?? {};

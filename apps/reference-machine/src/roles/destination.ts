@@ -57,7 +57,11 @@ export async function runDestination(options: RoleOptions): Promise<void> {
     accept: () => listener.accept(),
   });
   migration.events.on("progress", (statistics) => tell({ event: "received", statistics }));
-  migration.events.on("status", ({ status }) => tell({ event: "status", status }));
+  migration.events.on("status", ({ status }) => {
+    tell({ event: "status", status });
+    // Its connection is gone because the other process is, and with it the only copy of pages: nobody will bring another one.
+    if (status === "postcopy-paused") queueMicrotask(() => migration.abandon());
+  });
   const { state, load } = await migration.run();
   if (state.status === "completed") arrived ??= examineMachine(machine);
   await listener.close();
@@ -65,7 +69,7 @@ export async function runDestination(options: RoleOptions): Promise<void> {
     event: "loaded",
     status: state.status,
     ...(load === undefined ? {} : { load }),
-    ...(absentAtStart > 0 && { followed: pagesThatFollowed(machine.memory, absentAtStart) }),
+    ...(state.status === "completed" && absentAtStart > 0 && { followed: pagesThatFollowed(machine.memory, absentAtStart) }),
     ...("error" in state ? { error: state.error.toJSON() } : {}),
   });
   if (state.status === "completed" && arrived !== undefined)

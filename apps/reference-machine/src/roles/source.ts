@@ -51,6 +51,8 @@ export async function runSource(options: RoleOptions): Promise<void> {
   migration.events.on("status", ({ status }) => {
     tell({ event: "status", status });
     if (status === "postcopy-active") migration.setParameters(parametersWhenItRuns(options));
+    // Its connection is gone because the other process is: nobody will bring another one.
+    if (status === "postcopy-paused") queueMicrotask(() => migration.abandon());
     // Also just before the machine stands, so that a request of the balloon is under way when it does.
     host.work.changeTarget();
   });

@@ -73,9 +73,9 @@ export function godwitSourceWire(options: SourceWireOptions, digests: Digests): 
         heartbeatMs: heartbeatMs(peerTimeoutMs),
       });
       const answer = await peer.expectSoon("accepted", "refused");
-      if (answer.kind === "refused") return { refused: answer.misfits, warnings: [] };
+      if (answer.kind === "refused") return { isRefused: true, misfits: answer.misfits };
       peer.link.keepAlive(answer.heartbeatMs, () => ({ kind: "alive" }));
-      return { refused: [], warnings: answer.warnings };
+      return { isRefused: false, misfits: answer.warnings };
     },
     openPages(channel, index) {
       const sum = digests.stream();

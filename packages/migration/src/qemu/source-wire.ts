@@ -75,7 +75,7 @@ class QemuSource {
         return source.#gaveUp;
       },
       // QEMU compares nothing before the first page.
-      agree: async () => ({ refused: [], warnings: [] }),
+      agree: async () => ({ isRefused: false, misfits: [] }),
       endRound: (_round, write) => this.#endRound(write),
       end: () => this.#end(),
       prepared: () => this.#prepared(),
