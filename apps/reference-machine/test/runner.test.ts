@@ -6,7 +6,7 @@ import { Runner } from "../src/machine/runner.ts";
 import { addi, jal } from "./support/assembler.ts";
 import { RAM } from "./support/rig.ts";
 
-function waiting() {
+function waiting(sliceSteps = 100) {
   const absent = Uint32Array.of(1);
   const hart = new Hart({
     hartId: 0,
@@ -26,7 +26,7 @@ function waiting() {
   const runner = new Runner({
     hart,
     timers,
-    sliceSteps: 100,
+    sliceSteps,
     onFailure: (error) => failures.push(error),
     whenPresent(missed) {
       asked.push(missed);
@@ -101,6 +101,24 @@ describe("a hart that waits for memory", () => {
 });
 
 describe("a throttled hart", () => {
+  it("is released also where it was stopped and started while it stood", async () => {
+    // Slices so long that it stands behind each.
+    const { runner, give } = waiting(20_000_000);
+    give();
+    runner.throttle(0.99);
+    runner.start();
+    await new Promise((resolve) => setImmediate(resolve));
+    runner.stop();
+    runner.start();
+    await new Promise((resolve) => setImmediate(resolve));
+    const before = runner.steps;
+    runner.throttle(0);
+    // It stands for seconds, or it is released at once.
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(runner.steps).toBeGreaterThan(before);
+    runner.stop();
+  });
+
   it("stands whatever wakes it, until it is released", async () => {
     const { runner, give, until } = waiting();
     give();

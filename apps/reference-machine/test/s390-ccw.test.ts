@@ -57,7 +57,7 @@ async function atWork(host: Host): Promise<Uint8Array> {
 }
 
 async function settled(work: ReturnType<Host["work"]>): Promise<void> {
-  for (const until = Date.now() + 10_000; !work.isSettled(); ) {
+  for (const until = Date.now() + 30_000; !work.isSettled(); ) {
     if (Date.now() > until) throw new Error("the guest does not do what the host wants");
     await new Promise((resolve) => setTimeout(resolve, 2));
   }

@@ -61,7 +61,7 @@ describe("the summary", () => {
     [
       "doubt at the source",
       { sent: "in-doubt", loaded: "completed" },
-      ["The source does not know whether the machine arrived."],
+      ["The source does not know what became of the machine."],
     ],
     [
       "a refusal",
@@ -175,6 +175,24 @@ describe("the summary", () => {
     told.hear("destination", { event: "verified", authority: "AA:01" });
     expect(told.good).toBe(true);
     expect(summary(told)).toContain("  the source has verified its peer: signed by AA:01");
+  });
+
+  it("tells of a machine that is lost, and of one that arrived without a last word of the source", () => {
+    const lost = new Story({ ...asked, mode: "postcopy" });
+    lost.hear("destination", { event: "loaded", status: "lost" });
+    lost.ended("source", -1);
+    expect(last(lost)).toEqual([
+      "source: its process was killed",
+      "The machine is lost: the connection broke while the only copy of pages was at the source.",
+      "No evidence was examined.",
+    ]);
+    const arrived = story({ sent: "completed", loaded: "completed" });
+    arrived.sent = undefined;
+    arrived.ended("source", -1);
+    expect(last(arrived)).toEqual([
+      "source: its process was killed",
+      "The machine arrived, and the source has not said so.",
+    ]);
   });
 
   it("names the process that was killed, and never prints undefined", () => {

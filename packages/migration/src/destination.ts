@@ -3,7 +3,13 @@ import { type IncomingAttempt, type LoadReport, MigrationError } from "@godwit/c
 import { EventEmitter } from "eventemitter3";
 import { BufferedBytes } from "./buffered.ts";
 import { agreedModes, type Capabilities, checkedCapabilities } from "./capabilities.ts";
-import { asMigrationError, migrationError } from "./codes.ts";
+import { asMigrationError, migrationError, overFor } from "./codes.ts";
+import type {
+  DestinationEvents,
+  DestinationReport,
+  DestinationStatistics,
+  IncomingMigration,
+} from "./destination-contract.ts";
 import {
   type DestinationEvent,
   type DestinationState,
@@ -17,86 +23,16 @@ import { loadDigests } from "./godwit/digest.ts";
 import { type Misfit, misfitError } from "./godwit/preamble.ts";
 import type { Channel } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
-import { capabilityHost, defaults, type IncomingOptions, positive, progressMs } from "./options.ts";
+import { capabilityHost, defaults, type IncomingOptions, progressMs, timeout } from "./options.ts";
 import { DestinationOwnership } from "./ownership/holder.ts";
 import { PageReceivers } from "./pages/page-receivers.ts";
 import { checkedParameters, type MigrationParameters } from "./parameters.ts";
-import { DestinationAhead, type PostcopyReport } from "./postcopy/destination-ahead.ts";
+import { DestinationAhead } from "./postcopy/destination-ahead.ts";
 import { tellEvery } from "./progress.ts";
 import { qemuDestinationWire } from "./qemu/destination-wire.ts";
 import type { MigrationInfo } from "./query.ts";
 import { Reception } from "./reception.ts";
 import type { DestinationWire, Farewell, WireCommand } from "./wire.ts";
-
-export interface DestinationStatistics {
-  /** QEMU's migration status. */
-  readonly status: string;
-  /** Stream bytes decoded. */
-  readonly receivedBytes: number;
-  /** Rounds of the source that have ended. */
-  readonly rounds: number;
-  /** From the source's connection until now, or the end. */
-  readonly totalMs: number;
-  /** Held by the engine beyond what the machine holds: frames that are not whole, and what is being worked on. Bytes. */
-  readonly bufferedBytes: number;
-  /** The most that it ever was. */
-  readonly mostBufferedBytes: number;
-}
-
-export interface DestinationEvents {
-  status: [state: DestinationState];
-  /** At least four times a second while a source is connected. */
-  progress: [statistics: DestinationStatistics];
-}
-
-export interface DestinationReport {
-  readonly state: DestinationState;
-  readonly statistics: DestinationStatistics;
-  /** Everything that did not fit, whether it made this side refuse or not. */
-  readonly misfits: readonly Misfit[];
-  readonly load: LoadReport | undefined;
-  /** From the end of the stream until every state was checked, and from ownership to the resumed machine. */
-  readonly prepareMs: number | undefined;
-  readonly commitMs: number | undefined;
-  /** Of a machine that ran here before its pages had come. */
-  readonly postcopy: PostcopyReport | undefined;
-  /** False for a machine that runs here although the source could not be told: there, it is in doubt. */
-  readonly sourceTold: boolean;
-  /** The migration is over as `state` says, but the ownership record could not be closed: `OWNERSHIP_LOG`. */
-  readonly cleanupError: MigrationError | undefined;
-}
-
-export interface IncomingMigration {
-  readonly events: EventEmitter<DestinationEvents>;
-  readonly state: DestinationState;
-  /**
-   * Whether this process has all of the machine, running or not: what `answerOwnership` wants to know. False while pages
-   * of it are at the source, which does not ask before it has given up sending them.
-   */
-  readonly holds: boolean;
-  statistics(): DestinationStatistics;
-  /** What QEMU's `query-migrate` answers where a machine comes in: the status, once there is one. */
-  query(): MigrationInfo;
-  readonly capabilities: Capabilities;
-  readonly parameters: MigrationParameters;
-  /** QEMU's `migrate-set-parameters`. All or nothing: `OPTION_INVALID`. */
-  setParameters(parameters: Partial<MigrationParameters>): void;
-  /** Waits for one source and runs its migration to its end: the report's state tells which. Only once: `PROTOCOL_ORDER`. */
-  run(): Promise<DestinationReport>;
-  /**
-   * QEMU's `migrate-recover`: takes up a post-copy that is paused, by another connection. Resolves when pages come again;
-   * rejects with the reason why they do not, and it may be tried again. `PROTOCOL_ORDER` where nothing is paused.
-   * Also when it is `completed`, and the source is paused since it has not heard so: it hears it by that connection.
-   */
-  recover(accept: () => Promise<Channel>): Promise<void>;
-  /**
-   * Gives up a post-copy that is paused: the machine stops here, and is lost; where no page is missing, it runs on, and is
-   * `completed`. False where nothing is paused.
-   */
-  abandon(): boolean;
-  /** Stops, and leaves the machine here as it was. False where it is too late: the machine is this side's own. */
-  cancel(): boolean;
-}
 
 /** A migration of a machine from elsewhere into this one, which does not run. `OPTION_INVALID`, `CAPABILITY_CONFLICT`. */
 export function incomingMigration(options: IncomingOptions): IncomingMigration {
@@ -122,6 +58,8 @@ class Destination implements IncomingMigration {
   /** Nobody will run the machine here any more, and that is durable. */
   #willNever = false;
   #cleanupError: MigrationError | undefined;
+  /** Of the stream, whichever connection brought it. */
+  #receivedBytes = 0;
   #rounds = 0;
   #misfits: readonly Misfit[] = [];
   #load: LoadReport | undefined;
@@ -136,7 +74,7 @@ class Destination implements IncomingMigration {
     this.#options = options;
     this.capabilities = checkedCapabilities(options.capabilities, capabilityHost(options), "destination");
     this.#parameters = checkedParameters(options.parameters);
-    this.#peerTimeoutMs = positive("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
+    this.#peerTimeoutMs = timeout("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
     this.#ownership = new DestinationOwnership(options.ownership, {
       clock: options.clock,
       timeoutMs: this.#peerTimeoutMs,
@@ -157,7 +95,7 @@ class Destination implements IncomingMigration {
     const untilMs = this.#endMs ?? this.#now();
     return {
       status: destinationQueryStatus(this.#state),
-      receivedBytes: this.#wire?.receivedBytes ?? 0,
+      receivedBytes: this.#receivedBytes,
       rounds: this.#rounds,
       totalMs: untilMs - (this.#connectedMs ?? untilMs),
       bufferedBytes: this.#buffered.bytes,
@@ -204,7 +142,7 @@ class Destination implements IncomingMigration {
     this.#hasRun = true;
     try {
       this.#interrupt.check();
-      this.#move({ type: "start" });
+      this.#step({ type: "start" });
       await this.#receive();
     } catch (error) {
       await this.#giveUp(asMigrationError(error, "destination"));
@@ -229,7 +167,9 @@ class Destination implements IncomingMigration {
   async #receive(): Promise<void> {
     const wire = await this.#connect();
     this.#move({ type: "connected" });
-    const modes = agreedModes(this.capabilities, this.#parameters);
+    // What both sides must do alike is what is agreed on here, whatever becomes of the parameters.
+    const agreed = this.#parameters;
+    const modes = agreedModes(this.capabilities, agreed);
     const { machine } = this.#options;
     this.#misfits = await wire.agree(
       machine.manifest(),
@@ -241,18 +181,18 @@ class Destination implements IncomingMigration {
     await this.#interrupt.wait(this.#ownership.accept());
     const incoming = machine.incoming({ onCommand: (command) => this.#hearCommand(wire, command) });
     this.#incoming = incoming;
-    this.#takePages(wire);
-    this.#move({ type: "accepted" });
+    this.#takePages(wire, agreed["multifd-channels"]);
+    this.#step({ type: "accepted" });
     await wire.accept(this.#misfits);
     const isWhole = (await wire.ended()) === "whole";
     if (!isWhole) this.#expectPackage();
-    this.#move({ type: "stream-ended" });
+    this.#step({ type: "stream-ended" });
     const endedMs = this.#now();
     if (isWhole) incoming.end();
     await this.#interrupt.wait(incoming.prepare());
     this.#interrupt.check();
     this.#prepareMs = this.#now() - endedMs;
-    this.#move({ type: "checked" });
+    this.#step({ type: "checked" });
     await wire.prepared();
     this.#move({ type: "released" });
     await this.#own(incoming, isWhole);
@@ -364,7 +304,7 @@ class Destination implements IncomingMigration {
   }
 
   /** What else connects brings pages, from now on. */
-  #takePages(wire: DestinationWire): void {
+  #takePages(wire: DestinationWire, channels: number): void {
     const { clock, ram } = this.#options;
     if (this.capabilities["postcopy-ram"] && ram !== undefined) {
       const options = {
@@ -386,10 +326,11 @@ class Destination implements IncomingMigration {
       buffered: this.#buffered,
       inputs: () => (this.#incoming === undefined ? undefined : ram.multifd()),
       read: (channel) => wire.readPages(channel),
+      stranger: (channel, why) => this.#reception?.returned(channel, why),
       synced: () => this.#push(new Uint8Array(0)),
     });
     this.#pages = pages;
-    this.#reception?.takePages((channel) => pages.add(channel));
+    this.#reception?.takePages(channels, (channel) => pages.add(channel));
   }
 
   #decode(bytes: Uint8Array): Promise<void> | undefined {
@@ -399,6 +340,7 @@ class Destination implements IncomingMigration {
         found: `${bytes.length} bytes while ${this.#state.status}`,
       });
     }
+    this.#receivedBytes += bytes.length;
     this.#push(bytes);
     if (this.#pages === undefined) return undefined;
     this.#pages.moved();
@@ -423,7 +365,7 @@ class Destination implements IncomingMigration {
       const isCancelled = error.code === "MIGRATION_CANCELLED" && !["committing", "resuming"].includes(status);
       this.#move(isCancelled ? { type: "cancel" } : { type: "fail", error, ...doubt });
     }
-    if (this.#state.status !== "completed") this.#incoming?.discard();
+    if (this.#state.status !== "completed") this.#cleanly(() => this.#incoming?.discard());
   }
 
   /** Nobody will run the machine here: once that is durable, the source may hear so. */
@@ -445,8 +387,14 @@ class Destination implements IncomingMigration {
     if (later === undefined || later === this.#wire) await this.#wire?.close(farewellOf(this.#state, this.#willNever));
     else await later.close({ kind: this.#state.status === "completed" ? "completed" : "lost" });
     // After the last word: a broken channel must not be all that the source hears of it.
-    if (this.#state.status === "completed") void this.#pages?.close();
-    else this.#pages?.abort(this.#interrupt.reason);
+    if (this.#state.status === "completed") await this.#pages?.close();
+    else this.#pages?.abort(this.#interrupt.reason ?? overFor("destination"));
+  }
+
+  /** Whoever hears of it may cancel, and then nothing of the next step is begun. */
+  #step(event: DestinationEvent): void {
+    this.#move(event);
+    this.#interrupt.check();
   }
 
   /** The only place that changes the state. */

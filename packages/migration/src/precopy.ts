@@ -207,7 +207,7 @@ export class PreCopy {
 
   /** Slows the guest down where that was asked for, and says how it looks. */
   #weigh(round: number, rates: RoundRates): void {
-    const { clock, recorder } = this.#options;
+    const { clock } = this.#options;
     const { dirtyBytes } = rates;
     const isSlower = this.#autoConverge?.synchronised({
       nowMs: clock.nowMs(),

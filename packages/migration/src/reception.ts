@@ -1,7 +1,9 @@
 // The connections of an incoming migration, told apart by their first bytes (wire reference 7.1, 9.6).
-import { asMigrationError, migrationError } from "./codes.ts";
+import { isMigrationError, type MigrationError } from "@godwit/core";
+import { asMigrationError, migrationError, overFor } from "./codes.ts";
 import type { Channel, HostClock } from "./host.ts";
 import type { Interrupt } from "./interrupt.ts";
+import { orAborted } from "./opening.ts";
 
 /** What a connection brings: a stream of either protocol, or pages beside it. */
 export type ConnectionKind = "godwit" | "qemu" | "pages" | "unknown";
@@ -10,6 +12,12 @@ export interface Connection {
   readonly kind: ConnectionKind;
   /** As if nobody had looked. */
   readonly channel: Channel;
+}
+
+/** It said nothing, and left. */
+interface Gone {
+  readonly kind: "gone";
+  readonly reason: MigrationError;
 }
 
 export interface ReceptionOptions {
@@ -29,77 +37,105 @@ const magics: ReadonlyMap<number, ConnectionKind> = new Map([
   [0x11223344, "pages"],
 ]);
 
+/** Of pages that came before the main one: more than multifd has. */
+const mostEarly = 255;
+
 /**
- * Waits for connections one after another. The first that brings a stream is the main one; QEMU's channels of pages may
- * come before it, and the one for urgent pages says nothing at first, so that it is told by its order: it comes last.
+ * Waits for connections one after another, and for no more than are needed: whoever comes later is somebody else's. The
+ * first that brings a stream is the main one; QEMU's channels of pages may come before it, and the one for urgent pages
+ * says nothing at first, so that it is told by its order: it comes last. One that says nothing and leaves (who looks for
+ * open ports does) is no connection at all.
  */
 export class Reception {
   readonly #options: ReceptionOptions;
   readonly #early: Channel[] = [];
   #onPages: ((channel: Channel) => void) | undefined;
+  /** Connections of pages that are still to come. */
+  #missing = 0;
+  #isAccepting = false;
   #isOver = false;
 
   constructor(options: ReceptionOptions) {
     this.#options = options;
   }
 
-  /** `PEER_SILENT` where a connection says nothing. */
+  /** `PEER_SILENT` where a connection says nothing and stays; why the last one left, where no other can come. */
   async main(): Promise<Connection> {
+    const left = new WeakSet<Channel>();
+    let reason: MigrationError | undefined;
     for (;;) {
-      const channel = await this.#options.interrupt.wait(this.#accept());
+      const channel = await this.#next(reason);
+      // Whoever has but one connection to give gives it again.
+      if (reason !== undefined && left.has(channel)) throw reason;
       const connection = await this.#look(channel);
-      if (connection.kind !== "pages") return connection;
-      this.#early.push(connection.channel);
+      if (connection.kind === "gone") {
+        left.add(channel);
+        reason = connection.reason;
+        channel.abort(reason);
+      } else if (connection.kind !== "pages") return connection;
+      else if (this.#early.length < mostEarly) this.#early.push(connection.channel);
+      else channel.abort(overFor("destination"));
     }
   }
 
-  /** From now on connections beside the main one are taken, and given out as they come; those that came before at once. */
-  takePages(onPages: (channel: Channel) => void): void {
+  /** From now on so many connections of pages are taken, and given out as they come; those that came before at once. */
+  takePages(channels: number, onPages: (channel: Channel) => void): void {
     this.#onPages = onPages;
-    for (const channel of this.#early.splice(0)) onPages(channel);
-    void this.#acceptMore();
+    this.#missing = channels;
+    for (const channel of this.#early.splice(0)) this.#give(channel);
+    void this.#acceptMissing();
+  }
+
+  /** One that was given out is not this migration's: it is broken off, and another one takes its place. */
+  returned(channel: Channel, why: MigrationError): void {
+    channel.abort(why);
+    this.#missing++;
+    void this.#acceptMissing();
   }
 
   /** A connection that comes when nobody waits for it any more is closed again. */
   end(): void {
     this.#isOver = true;
-    const error = migrationError("PEER_CLOSED", "the migration is over", { side: "destination" });
-    for (const channel of this.#early.splice(0)) channel.abort(error);
+    for (const channel of this.#early.splice(0)) channel.abort(overFor("destination"));
   }
 
-  async #acceptMore(): Promise<void> {
+  async #next(reason: MigrationError | undefined): Promise<Channel> {
     const { interrupt } = this.#options;
-    while (!this.#isOver && interrupt.reason === undefined) {
-      try {
-        const channel = await this.#accept();
-        if (!this.#isOver) this.#onPages?.(channel);
-      } catch (error) {
-        // Whoever listens has stopped: that more connections cannot come matters only if one is needed.
-        if (interrupt.reason === undefined && !this.#isOver) this.#failure = asMigrationError(error, "destination");
-        return;
-      }
+    try {
+      return await interrupt.wait(this.#accept());
+    } catch (error) {
+      throw interrupt.reason ?? reason ?? error;
     }
   }
 
-  #failure: unknown;
-  /** Why no further connection will come, if that is so. */
-  get failure(): unknown {
-    return this.#failure;
+  async #acceptMissing(): Promise<void> {
+    const { interrupt } = this.#options;
+    if (this.#isAccepting) return;
+    this.#isAccepting = true;
+    try {
+      while (this.#missing > 0 && !this.#isOver) {
+        const channel = await interrupt.wait(this.#accept());
+        if (!this.#isOver) this.#give(channel);
+      }
+    } catch (error) {
+      // Without its pages the stream cannot go on.
+      if (!this.#isOver) interrupt.raise(asMigrationError(error, "destination"));
+    } finally {
+      this.#isAccepting = false;
+    }
+  }
+
+  #give(channel: Channel): void {
+    this.#missing--;
+    this.#onPages?.(channel);
   }
 
   #accept(): Promise<Channel> {
-    const opening = this.#options.accept();
-    opening.then(
-      (channel) => {
-        const { reason } = this.#options.interrupt;
-        if (reason !== undefined || this.#isOver) channel.abort(reason ?? new Error("the migration is over"));
-      },
-      () => {},
-    );
-    return opening;
+    const { accept, interrupt } = this.#options;
+    return orAborted(accept(), () => interrupt.reason ?? (this.#isOver ? overFor("destination") : undefined));
   }
 
-  async #look(channel: Channel): Promise<Connection> {
+  async #look(channel: Channel): Promise<Connection | Gone> {
     const { clock, interrupt, peerTimeoutMs } = this.#options;
     const reader = channel.receive()[Symbol.asyncIterator]();
     const seen: Uint8Array[] = [];
@@ -112,17 +148,21 @@ export class Reception {
     try {
       while (filled < magicBytes) {
         const { done, value } = await interrupt.wait(reader.next());
+        if (done === true && filled === 0) return gone(undefined);
         if (done === true) break;
         seen.push(value);
         const taken = Math.min(value.length, magicBytes - filled);
         head.set(value.subarray(0, taken), filled);
         filled += taken;
+        // Refused at the first byte that is wrong: who speaks something else may wait for an answer.
+        if (!mayBecomeMagic(head.subarray(0, filled))) break;
       }
     } catch (error) {
       if (interrupt.reason !== undefined) {
         channel.abort(interrupt.reason);
         throw interrupt.reason;
       }
+      if (filled === 0) return gone(error);
       return { kind: "unknown", channel: replaying(channel, seen, reader, { error }) };
     } finally {
       stop();
@@ -130,6 +170,21 @@ export class Reception {
     const kind = filled < magicBytes ? "unknown" : (magics.get(new DataView(head.buffer).getUint32(0)) ?? "unknown");
     return { kind, channel: replaying(channel, seen, reader) };
   }
+}
+
+function mayBecomeMagic(head: Uint8Array): boolean {
+  return [...magics.keys()].some((magic) =>
+    head.every((byte, at) => byte === ((magic >>> (8 * (magicBytes - 1 - at))) & 0xff)),
+  );
+}
+
+function gone(error: unknown): Gone {
+  const known = isMigrationError(error) && error.at({ side: "destination" });
+  const detail = "who connected has left without a word";
+  return {
+    kind: "gone",
+    reason: known || migrationError("PEER_CLOSED", detail, { side: "destination", cause: error }),
+  };
 }
 
 /** The channel, whose first chunks were read already and come once more. */
@@ -148,6 +203,7 @@ function replaying(
   return {
     send: (bytes) => channel.send(bytes),
     receive: () => ({ [Symbol.asyncIterator]: () => ({ next }) }),
+    recycle: (bytes) => channel.recycle?.(bytes),
     close: () => channel.close(),
     abort: (error) => channel.abort(error),
   };

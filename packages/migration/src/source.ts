@@ -8,6 +8,7 @@ import { emitSafely } from "./events.ts";
 import { type Misfit, misfitError, sameManifest } from "./godwit/preamble.ts";
 import type { Channel, MigratableRam } from "./host.ts";
 import { Interrupt } from "./interrupt.ts";
+import { orAborted } from "./opening.ts";
 import {
   capabilityHost,
   defaults,
@@ -17,7 +18,6 @@ import {
   ramCountersOf,
   timeout,
 } from "./options.ts";
-import { orAborted } from "./opening.ts";
 import { type OwnershipOffer, SourceOwnership } from "./ownership/holder.ts";
 import { type OwnershipConnection, type OwnershipResolution, resolveOwnership } from "./ownership/resolve.ts";
 import { checkedParameters, type MigrationParameters } from "./parameters.ts";
@@ -214,7 +214,7 @@ class Source implements OutgoingMigration {
     this.#stopProgress = tellEvery(this.#options.clock, progressMs, () => this.#emit("progress", this.statistics()));
     try {
       this.#interrupt.check();
-      this.#move({ type: "start" });
+      this.#step({ type: "start" });
       await this.#migrate();
     } catch (error) {
       await this.#giveUp(asMigrationError(error, "source"));
@@ -237,26 +237,27 @@ class Source implements OutgoingMigration {
     this.#recorder.totalBytes = manifest.ramBlocks.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#offer = await this.#interrupt.wait(this.#ownership.offer());
     const wire = await this.#connect();
+    // Not a step like the others: the destination can be told of a cancel only when it has heard who we are.
     this.#move({ type: "connected" });
     await this.#agree(wire, manifest);
-    this.#move({ type: "accepted" });
+    this.#step({ type: "accepted" });
     const attempt = await this.#setUp(wire, manifest);
-    this.#move({ type: "set-up" });
+    this.#step({ type: "set-up" });
     const how = await this.#copyWhileRunning(wire, attempt);
-    this.#move({ type: "switch-over" });
+    this.#step({ type: "switch-over" });
     await this.#stopMachine();
     if (this.capabilities["pause-before-switchover"]) await this.#awaitContinue();
-    this.#move({ type: "paused" });
+    this.#step({ type: "paused" });
     this.#switchoverMs = this.#now();
     this.#ahead = how === "postcopy" ? this.#goAhead(wire, attempt) : undefined;
     const last = await (this.#ahead?.sendPackage(wire) ?? this.#stream.sendRest(wire, attempt));
     this.#recorder.sentMs = this.#now();
     this.#recorder.pendingBytes = this.#ahead === undefined ? 0 : attempt.pending(false).canPostcopyBytes;
     if (this.#ahead !== undefined) this.#recorder.bytesAtPostcopy = this.#recorder.sentBytes;
-    this.#move({ type: "sent" });
+    this.#step({ type: "sent" });
     await this.#awaitPrepared(wire);
     this.#interrupt.check();
-    this.#move({ type: "release" });
+    this.#step({ type: "release" });
     await this.#interrupt.wait(this.#ownership.release());
     // The last moment to turn back. Behind this check and the transition nothing may resume the machine here, unless the
     // destination has said that it never will.
@@ -307,7 +308,10 @@ class Source implements OutgoingMigration {
     this.#recorder.setupMs = this.#now();
     const { sendOver } = this.#options;
     const { xbzrle, multifd, "postcopy-ram": postcopy } = this.capabilities;
-    this.#machine.sendBy({ postcopy, ...(xbzrle && { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } }) });
+    this.#machine.sendBy({
+      postcopy,
+      ...(xbzrle && { xbzrle: { cacheBytes: this.#parameters["xbzrle-cache-size"] } }),
+    });
     if (multifd && sendOver !== undefined) {
       sendOver(await this.#stream.openPages(wire, this.#agreed["multifd-channels"]));
     }
@@ -352,9 +356,6 @@ class Source implements OutgoingMigration {
         if (isGivenAway(this.#state.status)) this.#recorder.pendingBytes = attempt.pending(false).canPostcopyBytes;
       },
       move: (event: SourceEvent) => this.#move(event),
-      urgentSent: (bytes: number) => {
-        this.#recorder.urgentBytes += bytes;
-      },
       running: (resumed: Resumed | undefined) => this.#runsThere(resumed),
     };
     return new SourceAhead(options, wire, this.#interrupt);
@@ -480,6 +481,12 @@ class Source implements OutgoingMigration {
     // After the last word: a broken channel must not be all that the destination hears of it.
     if (this.#state.status === "completed") await this.#stream.close();
     else this.#stream.abort(this.#interrupt.reason ?? overFor("source"));
+  }
+
+  /** Whoever hears of it may cancel, and then nothing of the next step is begun. */
+  #step(event: SourceEvent): void {
+    this.#move(event);
+    this.#interrupt.check();
   }
 
   /** The only place that changes the state. */

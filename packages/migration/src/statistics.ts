@@ -208,7 +208,9 @@ export class SourceRecorder {
   }
 
   #pages(untilMs: number, { duplicatePages, normalPages, pageBytes }: RamCounters): Partial<RamStatistics> {
-    const sendingMs = this.activeMs === undefined ? 0 : (this.sentMs ?? untilMs) - this.activeMs;
+    // In post-copy pages go on after the machine.
+    const sentMs = this.bytesAtPostcopy === undefined ? (this.sentMs ?? untilMs) : untilMs;
+    const sendingMs = this.activeMs === undefined ? 0 : sentMs - this.activeMs;
     return {
       duplicate: duplicatePages,
       normal: normalPages,

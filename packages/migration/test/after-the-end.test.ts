@@ -82,7 +82,7 @@ describe("a connection of pages that does not close", () => {
     expect(clock.timers).toBe(0);
     expect(channels).toHaveLength(3);
     for (const channel of channels.slice(1)) {
-      await expect(channel.send(Uint8Array.of(1))).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
+      await expect(channel.send(Uint8Array.of(1))).rejects.toMatchObject({ code: "PEER_CLOSED" });
     }
   });
 });

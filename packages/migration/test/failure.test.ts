@@ -1,6 +1,13 @@
 // What becomes of both machines when somebody cancels, dies, fails or lies, in every state: never two that run, and one
 // wherever that can be known.
-import type { DestinationState, SourceState } from "@godwit/migration";
+import {
+  createOwnership,
+  type DestinationState,
+  memoryOwnershipLog,
+  type OwnershipLog,
+  type OwnershipRecord,
+  type SourceState,
+} from "@godwit/migration";
 import { type Channel, memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
 import { turn } from "./support/clock.ts";
@@ -70,6 +77,56 @@ describe.each(wires)("cancel at the source, over %s", (wire) => {
     expect(answer).toBe(false);
     expect(source.state).toEqual({ status: "completed" });
     rig.expectMoved();
+  });
+});
+
+describe("a cancel in the moment that a step begins", () => {
+  it("keeps it from beginning: nothing is held back", async () => {
+    const rig = new Rig();
+    atSource(rig, "quiescing", () => rig.outgoing.cancel());
+    const { source } = await rig.run();
+    expect(source.state).toEqual({ status: "cancelled" });
+    expect(rig.source.log).not.toContain("quiesce");
+    expect(rig.source.log).not.toContain("pause");
+    rig.expectStayed();
+  });
+
+  it("keeps a destination from saying that it is prepared", async () => {
+    const rig = new Rig();
+    const statuses: string[] = [];
+    rig.outgoing.events.on("status", ({ status }) => statuses.push(status));
+    atDestination(rig, "prepared", () => rig.incoming.cancel());
+    const { source, destination } = await rig.run();
+    expect([source.state.status, destination.state.status]).toEqual(["failed", "cancelled"]);
+    expect(statuses).toContain("verifying");
+    expect(statuses).not.toContain("releasing");
+    rig.expectStayed();
+  });
+
+  it("burns no epoch, and writes nothing that has to be taken back", async () => {
+    for (const status of ["connecting", "releasing"] as const) {
+      const machine = "00112233445566778899aabbccddeeff";
+      const log = memoryOwnershipLog();
+      await createOwnership(log, machine);
+      const written: OwnershipRecord[] = [];
+      const watched: OwnershipLog = {
+        read: (id) => log.read(id),
+        write(record, previous) {
+          written.push(record);
+          return log.write(record, previous);
+        },
+      };
+      const rig = new Rig({
+        outgoing: { ownership: { machine, log: watched } },
+        incoming: { ownership: { log: memoryOwnershipLog() } },
+      });
+      atSource(rig, status, () => rig.outgoing.cancel());
+      if (status === "connecting") atSource(rig, "cancelled", () => rig.incoming.cancel());
+      const { source } = await rig.run();
+      expect(source.state).toEqual({ status: "cancelled" });
+      expect(written.filter(({ state }) => state === "released")).toEqual([]);
+      if (status === "connecting") expect(written).toEqual([]);
+    }
   });
 });
 

@@ -139,6 +139,26 @@ describe("frames", () => {
     expect(() => read([second])).toThrow(expect.objectContaining({ location: { offset: frameHeaderBytes + 3 } }));
   });
 
+  it("stay as they are until the next push, though one push ends a gathered frame and begins another", () => {
+    const payloads = [1, 2, 3, 4, 5].map((byte) => new Uint8Array(1000).fill(byte));
+    const bytes = bytesOf(payloads.map((payload) => ({ type: frameType.stream, payload })));
+    // Each push ends in the middle of a frame: all but those between are gathered.
+    for (const pieceBytes of [700, 1024, 1500, 2500]) {
+      const seen: Uint8Array[] = [];
+      let handedOn: Uint8Array[] = [];
+      const reader = new FrameReader(digests, {
+        control: () => expect.unreachable(),
+        stream: (payload) => handedOn.push(payload),
+      });
+      for (let at = 0; at < bytes.length; at += pieceBytes) {
+        reader.push(bytes.slice(at, at + pieceBytes));
+        seen.push(...handedOn.map((payload) => payload.slice()));
+        handedOn = [];
+      }
+      expect(seen).toEqual(payloads);
+    }
+  });
+
   it("too long to be sent are refused here, not there", () => {
     const writer = new FrameWriter(digests);
     expect(() => writer.control(new Uint8Array(maxControlFrameBytes + 1))).toThrow(

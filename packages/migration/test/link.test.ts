@@ -50,6 +50,59 @@ describe("a link's stream", () => {
     );
   });
 
+  it("gives each chunk back once, and looks at none afterwards", async () => {
+    const [here, there] = memoryPair();
+    const given: Uint8Array[] = [];
+    const back: Uint8Array[] = [];
+    const channel: Channel = {
+      send: (bytes) => there.send(bytes),
+      close: () => there.close(),
+      abort: (error) => there.abort(error),
+      async *receive() {
+        for await (const bytes of there.receive()) {
+          // Of no size that frames have: most of them lie in two chunks or more.
+          for (let at = 0; at < bytes.length; at += 100_003) {
+            const chunk = bytes.slice(at, at + 100_003);
+            given.push(chunk);
+            yield chunk;
+          }
+        }
+      },
+      recycle(chunk) {
+        back.push(chunk);
+        chunk.fill(0xee);
+      },
+    };
+    const { link } = linkTo(here);
+    const seen: Uint8Array[] = [];
+    let closed = (_code: string): void => {};
+    const closing = new Promise<string>((resolve) => {
+      closed = resolve;
+    });
+    new Link({
+      channel,
+      clock: new ManualClock(),
+      side: "destination",
+      peerTimeoutMs: 1000,
+      digests,
+      handlers: {
+        ...ignored,
+        stream: (bytes) => void seen.push(bytes.slice()),
+        lost: ({ code }) => closed(code),
+      },
+    });
+    await link.sendMagic();
+    const pieces = [70_000, 300_000, 5, 1_000_000].map((length, i) => new Uint8Array(length).fill(i + 1));
+    for (const piece of pieces) await link.sendStream(piece);
+    await link.flushStream();
+    await link.close(1000);
+    expect(await closing).toBe("PEER_CLOSED");
+    expect(Buffer.compare(concat(seen), concat(pieces))).toBe(0);
+    expect(given.length).toBeGreaterThan(10);
+    expect(back.length).toBe(given.length);
+    expect(back.every((chunk, i) => chunk === given[i])).toBe(true);
+  });
+
   it("leaves no timer and no reader behind when it is closed", async () => {
     const [here, there] = memoryPair();
     const { link, clock } = linkTo(here);

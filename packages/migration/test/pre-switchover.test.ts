@@ -56,7 +56,7 @@ describe("pre-switchover", () => {
     expect(answers).toEqual([true]);
     expect(source.state).toEqual({ status: "completed" });
     rig.expectMoved();
-  }, 2000);
+  });
 
   it("lets go of a machine that is cancelled there", async () => {
     const rig = new Rig({ outgoing });

@@ -97,7 +97,7 @@ describe("a source towards QEMU", () => {
 
   it("knows what was decoded by a PING's answer, be it early or late", async () => {
     const { wire, decoded, say, write, received } = source();
-    expect(await wire.agree(manifest, modes)).toEqual({ refused: [], warnings: [] });
+    expect(await wire.agree(manifest, modes)).toEqual({ isRefused: false, misfits: [] });
     await say({ kind: "pong", value: 1 });
     await wire.send(stream(100));
     await wire.endRound(1, write);
@@ -399,12 +399,13 @@ describe("a destination of a QEMU", () => {
     expect(state.isOver).toBe(true);
   });
 
-  it("says nothing on a return path that is not open", async () => {
-    const { wire, said, state } = destination();
+  it("says nothing on a return path that is not open, and takes nothing more: QEMU would count on it", async () => {
+    const { wire, said, state, qemus } = destination();
     await wire.close({ kind: "cancelled" });
     await turns();
     expect(said).toEqual([]);
     expect(state.isOver).toBe(true);
+    await expect(qemus.send(stream(1))).rejects.toMatchObject({ code: expect.stringMatching(/^TRANSPORT_/) });
   });
 
   it("waits behind EOF for the stream's own description, which may not come", async () => {

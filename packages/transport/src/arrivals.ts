@@ -7,6 +7,8 @@ const backlog = 16;
 
 export interface ArrivalQueue<C extends Channel> {
   offer(connection: C): void;
+  /** The only one that ever comes: whoever accepts behind it hears so at once, and does not wait for ever. */
+  offerOnly(connection: C): void;
   accept(): Promise<C>;
   close(): void;
 }
@@ -15,6 +17,7 @@ export function arrivalQueue<C extends Channel = Channel>(uri: string): ArrivalQ
   const arrived: C[] = [];
   const waiting: { resolve(connection: C): void; reject(error: unknown): void }[] = [];
   let closed = false;
+  let isOnly = false;
   const closedError = (): unknown => transportError("TRANSPORT_CLOSED", "the listener is closed", { found: uri });
   return {
     offer(connection) {
@@ -23,9 +26,16 @@ export function arrivalQueue<C extends Channel = Channel>(uri: string): ArrivalQ
       else if (closed || arrived.length >= backlog) connection.abort(closedError());
       else arrived.push(connection);
     },
+    offerOnly(connection) {
+      isOnly = true;
+      this.offer(connection);
+    },
     accept() {
       const connection = arrived.shift();
       if (connection !== undefined) return Promise.resolve(connection);
+      if (isOnly && !closed) {
+        return Promise.reject(transportError("TRANSPORT_CLOSED", "nobody else comes by this address", { found: uri }));
+      }
       if (closed) return Promise.reject(closedError());
       return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
     },

@@ -34,6 +34,11 @@ export interface Channel {
    */
   receive(): AsyncIterable<Uint8Array>;
   /**
+   * The reader is done with a chunk of `receive`, and holds no view of it: its memory is free at once, and not whenever
+   * it is collected, which is late where a process holds much else. A chunk need not be given back.
+   */
+  recycle?(chunk: Uint8Array): void;
+  /**
    * Ends the channel in good order: the peer gets all that was sent, then the end. What the peer still sends is thrown
    * away. Resolves when the last byte is handed over, or the channel failed instead. Where the end itself can fail, it
    * rejects with `TRANSPORT_CLOSED`: a file that cannot take its name, a command that ends with another code than 0.

@@ -26,7 +26,7 @@ export async function connect(uri: string): Promise<Channel> {
 export async function listen(uri: string): Promise<Listener> {
   const channel = await commandChannel(uri, false);
   const arrivals = arrivalQueue(uri);
-  arrivals.offer(channel);
+  arrivals.offerOnly(channel);
   return { uri, accept: () => arrivals.accept(), close: async () => arrivals.close() };
 }
 

@@ -31,9 +31,9 @@ export async function connect(uri: string): Promise<Channel> {
 export async function listen(uri: string): Promise<Listener> {
   const { fd, stats } = descriptor(uri);
   const arrivals = arrivalQueue(uri);
-  if (stats.isSocket()) arrivals.offer(await socketChannel(fd));
-  else if (stats.isFIFO()) arrivals.offer(pipeChannel(fd, false));
-  else arrivals.offer(new FileReader(openFileOf(fd), undefined));
+  if (stats.isSocket()) arrivals.offerOnly(await socketChannel(fd));
+  else if (stats.isFIFO()) arrivals.offerOnly(pipeChannel(fd, false));
+  else arrivals.offerOnly(new FileReader(openFileOf(fd), undefined));
   return { uri, accept: () => arrivals.accept(), close: async () => arrivals.close() };
 }
 

@@ -100,7 +100,7 @@ export async function listen(uri: string): Promise<FileListener> {
     },
   });
   const arrivals = arrivalQueue<FileReadChannel>(uri);
-  arrivals.offer(channel);
+  arrivals.offerOnly(channel);
   return { uri, accept: () => arrivals.accept(), close: async () => arrivals.close() };
 }
 

@@ -75,6 +75,12 @@ export function listenerOf(server: net.Server, uri: string, closed: () => void =
   };
 }
 
+/** ES2024's, where the runtime has it. */
+interface Transferable {
+  readonly byteLength: number;
+  transfer?(newByteLength: number): unknown;
+}
+
 class SocketChannel implements Channel {
   readonly #socket: net.Socket;
   readonly #traits: SocketTraits;
@@ -129,6 +135,12 @@ class SocketChannel implements Channel {
 
   receive(): AsyncIterable<Uint8Array> {
     return { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
+  }
+
+  recycle(chunk: Uint8Array): void {
+    const buffer: Transferable = chunk.buffer;
+    // A part of a buffer may have neighbours that are still read. Node 20 cannot do it.
+    if (chunk.byteLength === buffer.byteLength) buffer.transfer?.(0);
   }
 
   close(): Promise<void> {

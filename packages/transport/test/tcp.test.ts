@@ -26,6 +26,30 @@ describe("tcp channels", () => {
   });
 });
 
+describe("a chunk that is given back", () => {
+  it("is gone where the runtime can free it, and no other byte with it", async () => {
+    const listener = await listen("tcp:127.0.0.1:0");
+    const [client, server] = await Promise.all([connect(listener.uri), listener.accept()]);
+    const sent = Uint8Array.from({ length: 3_000_000 }, (_, i) => Math.imul(i, 2654435761) >>> 24);
+    const arrived = new Uint8Array(sent.length);
+    const sending = client.send(sent).then(() => client.close());
+    let at = 0;
+    for await (const chunk of server.receive()) {
+      arrived.set(chunk, at);
+      at += chunk.length;
+      const isWhole = chunk.length === chunk.buffer.byteLength;
+      server.recycle?.(chunk);
+      if (isWhole && "transfer" in ArrayBuffer.prototype) expect(chunk.length).toBe(0);
+      else expect(chunk.length).toBeGreaterThan(0);
+    }
+    await sending;
+    expect(at).toBe(sent.length);
+    expect(arrived.every((byte, i) => byte === sent[i])).toBe(true);
+    await server.close();
+    await listener.close();
+  });
+});
+
 describe("tcp addresses", () => {
   it("gives the real port, and IPv6 in brackets", async () => {
     const four = await listen("tcp:127.0.0.1:0");

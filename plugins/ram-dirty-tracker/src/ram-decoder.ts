@@ -25,6 +25,8 @@ export function ramDecoder<B extends ListedBlock>(
   return new RamDecoder(sink, phase, pageBytes, format, previous?.blocks ?? new Map(), previous?.named);
 }
 
+const pageInRun = recordFlag.page | recordFlag.continue;
+
 /** The element to be read next. */
 type Step = "word" | "list" | "idstr" | "page" | "barrier" | "done";
 
@@ -68,7 +70,10 @@ class RamDecoder<B extends ListedBlock> implements BodyDecoder<RamSection<B>> {
   }
 
   resume(cursor: Cursor): boolean {
-    while (this.#step !== "done") if (!this.#read(cursor)) return false;
+    while (this.#step !== "done") {
+      if (this.#step === "word") this.#readRun(cursor);
+      if (!this.#read(cursor)) return false;
+    }
     return true;
   }
 
@@ -133,6 +138,35 @@ class RamDecoder<B extends ListedBlock> implements BodyDecoder<RamSection<B>> {
         return true;
       case "done":
         return true;
+    }
+  }
+
+  /**
+   * Pages of the block named before, in a row and as they are: what most of a stream is. Nothing is made for them; what
+   * is not one of them, or not whole, or wrong, is left to the steps.
+   */
+  #readRun(cursor: Cursor): void {
+    const block = this.#named;
+    if (block === undefined || this.#phase === "start" || this.#format.mappedRam) return;
+    const pageBytes = this.#pageBytes;
+    const flagMask = pageBytes - 1;
+    const { view } = cursor;
+    let pages = 0;
+    for (; cursor.end - cursor.pos >= 8 + pageBytes; pages++) {
+      const low = view.getUint32(cursor.pos + 4);
+      if ((low & flagMask) !== pageInRun) break;
+      const offset = view.getUint32(cursor.pos) * 2 ** 32 + ((low & ~flagMask) >>> 0);
+      if (offset + pageBytes > block.length) break;
+      if (pages === 0 && !this.#sink.accepts("page")) break;
+      this.#kind = "page";
+      this.#offset = offset;
+      this.#wordOffset = cursor.offset;
+      cursor.pos += 8;
+      this.#open(block, true);
+      this.#page.resume(cursor);
+      cursor.fields++;
+      this.#step = "word";
+      this.#closePage();
     }
   }
 

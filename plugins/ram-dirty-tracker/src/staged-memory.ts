@@ -138,11 +138,14 @@ export class StagedMemory implements RamSink<StagedBlock> {
     for (const { start, length } of ranges) {
       checkPages(block, idstr, start, length, pageBytes);
       const arrived = this.#arrivedOf(block);
-      for (let page = start / pageBytes; page < (start + length) / pageBytes; page++) {
-        if (arrived.clear(page)) this.#tally.arrivedPages--;
+      const end = (start + length) / pageBytes;
+      // What has come and no more: a source may say it of everything, again and again.
+      for (let page = arrived.nextSet(start / pageBytes); page >= 0 && page < end; page = arrived.nextSet(page + 1)) {
+        arrived.clear(page);
+        this.#tally.arrivedPages--;
+        // A zero page is not stored where nothing was: so there must be nothing.
+        if (!block.ignored) block.bytes?.fill(0, page * pageBytes, (page + 1) * pageBytes);
       }
-      // A zero page is not stored where nothing was: so there must be nothing.
-      if (!block.ignored) block.bytes?.fill(0, start, start + length);
     }
   }
 

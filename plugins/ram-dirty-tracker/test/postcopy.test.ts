@@ -3,6 +3,7 @@ import { type OutgoingAttempt, Writer } from "@godwit/core";
 import { multifdSender } from "@godwit/ram-dirty-tracker";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { inflateRaw } from "./support/codecs.ts";
 import { command, discardOf, discardPayload, type PostcopyMachine, postcopyMachine } from "./support/postcopy.ts";
 import { page, pattern } from "./support/rig.ts";
 
@@ -37,8 +38,7 @@ interface Target extends PostcopyMachine {
   readonly told: [string, number, number][];
 }
 
-function receiving(): Target {
-  const machine = postcopyMachine();
+function receiving(machine = postcopyMachine()): Target {
   const told: [string, number, number][] = [];
   let nowMs = 0;
   const attempt = machine.kernel.incoming({
@@ -58,9 +58,9 @@ function receiving(): Target {
   return { ...machine, attempt, told };
 }
 
-async function running(source: PostcopyMachine, dirtied: readonly number[]) {
+async function running(source: PostcopyMachine, dirtied: readonly number[], machine = postcopyMachine()) {
   const { attempt, sent } = switched(source, dirtied);
-  const target = receiving();
+  const target = receiving(machine);
   for (const chunk of sent) target.attempt.push(chunk);
   await target.attempt.prepare();
   await target.attempt.commit();
@@ -434,6 +434,17 @@ describe("modes", () => {
     const word = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0x40, 8, ...new TextEncoder().encode("mach.ram")]);
     const other = await running(postcopyMachine(), [1]);
     expect(codeOf(() => other.target.offer.postcopyDestination.urgent().push(word))).toBe("RAM_ENCODING");
+  });
+
+  it("take no compressed page in post-copy: two connections would bring pieces of them at a time", async () => {
+    const machine = () => postcopyMachine(undefined, { inflateRaw });
+    const word = new Uint8Array([0, 0, 0, 0, 0, 0, 1, 0, 8, ...new TextEncoder().encode("mach.ram")]);
+    const before = receiving(machine());
+    const attempt = postcopyMachine().kernel.outgoing();
+    for (const chunk of attempt.setup()) before.attempt.push(chunk);
+    expect(codeOf(() => before.offer.postcopyDestination.urgent().push(word))).toBe("nothing thrown");
+    const { target } = await running(postcopyMachine(), [1], machine());
+    expect(codeOf(() => target.offer.postcopyDestination.urgent().push(word))).toBe("RAM_ENCODING");
   });
 
   it("do not mix multifd and post-copy", () => {

@@ -26,6 +26,33 @@ export function demandRing(memory: AbsentMemory, ring: RingAddresses, rules: Rin
   demand(ring.used, bytes.used, true);
 }
 
+/** What is demanded in pieces of this is demanded page by page, whatever the guest's pages are. */
+const pieceBytes = 4096;
+
+/** All that `work` demands and that has not come, one error a page, instead of the first: what is told together is asked for together. */
+export function absentIn(memory: AbsentMemory, work: (memory: AbsentMemory) => void): MigrationError[] {
+  const absent: MigrationError[] = [];
+  work({
+    get active() {
+      return memory.active;
+    },
+    demand(address, length, write) {
+      for (let at = address; at < address + length; ) {
+        const size = Math.min(address + length - at, pieceBytes - (at % pieceBytes));
+        try {
+          memory.demand(at, size, write);
+        } catch (error) {
+          if (!isPageAbsent(error)) throw error;
+          absent.push(error);
+        }
+        at += size;
+      }
+    },
+    whenPresent: (error) => memory.whenPresent(error),
+  });
+  return absent;
+}
+
 /** `PAGE_ABSENT` where a buffer has not come. */
 export function demandBuffers(memory: AbsentMemory, element: VirtqueueElement): void {
   for (const { address, length } of element.out) memory.demand(address, length, false);

@@ -94,15 +94,25 @@ export function isPacked(state: AnyVirtioState): boolean {
 /**
  * Compares each ring's indices with the device's. A ring that does not translate is `TRANSLATION_FAULT` or
  * `MEMORY_UNMAPPED` at the queue's address, such as `vqs[i].desc`; a used index that cannot be is `VIRTQUEUE_INDEX`;
- * available indices that cannot be are returned.
+ * available indices that cannot be are returned. `PAGE_ABSENT` when all rings have been looked at.
  */
 export function checkQueues(state: AnyVirtioState, memory: DmaReader): readonly QueueInconsistency[] {
   const check = isPacked(state) ? checkPacked : checkSplit;
-  return state.vqs.flatMap((_, index) => {
+  const absent: unknown[] = [];
+  const found = state.vqs.flatMap((_, index) => {
     const ring = ringOf(state, index);
-    const text = ring && check(state, memory, index, ring);
-    return text === undefined ? [] : [{ index, text }];
+    try {
+      const text = ring && check(state, memory, index, ring);
+      return text === undefined ? [] : [{ index, text }];
+    } catch (error) {
+      if (!isPageAbsent(error)) throw error;
+      absent.push(error);
+      return [];
+    }
   });
+  // Post-copy: the check is made again, and by then the other rings have been asked for, too.
+  if (absent.length > 0) throw absent[0];
+  return found;
 }
 
 function checkPacked(state: AnyVirtioState, memory: DmaReader, index: number, ring: RingAddresses): string | undefined {

@@ -105,16 +105,18 @@ export class DeviceQueue implements Virtqueue {
     this.#host.suspend(this.index, error);
   }
 
-  /** All memory that the next request needs, its way back into the ring included. `PAGE_ABSENT`. */
+  get suspended(): boolean {
+    return this.#host.isSuspended(this.index);
+  }
+
+  /**
+   * All memory that the next request needs, its way back into the ring included. `PAGE_ABSENT`. A chain that is none is
+   * told of here, as by `pop`: a second look would leave the guest a second fault.
+   */
   #demandNext(engine: RingEngine, ring: RingAddresses, postcopy: AbsentMemory): void {
     this.demandRing(postcopy);
-    try {
-      const next = engine.peek(ring);
-      if (next !== undefined) demandBuffers(postcopy, next);
-    } catch (error) {
-      // A chain that is none is found again by `pop`, which tells of it.
-      if (isPageAbsent(error)) throw error;
-    }
+    const next = engine.peek(ring);
+    if (next !== undefined) demandBuffers(postcopy, next);
   }
 
   /** The ring's memory, where the driver has set the queue up. `PAGE_ABSENT`. */

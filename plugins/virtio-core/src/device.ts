@@ -230,6 +230,10 @@ export class CommonDevice implements TransportedDevice, QueueHost {
     postcopy.whenPresent(error).then(arrived, () => this.#suspended.delete(index));
   }
 
+  isSuspended(index: number): boolean {
+    return this.#suspended.has(index);
+  }
+
   interrupt(index: number): void {
     this.isr |= 1;
     this.transport.notifyQueue(index);

@@ -1,6 +1,6 @@
 // virtioDevice(): a model and a transport become one device, which saves, checks and loads as one section.
-import type { KernelForPlugins, Registration } from "@godwit/core";
-import { demandBuffers, isPageAbsent } from "./absent.ts";
+import type { KernelForPlugins, MigrationError, Registration } from "@godwit/core";
+import { absentIn, demandBuffers } from "./absent.ts";
 import { checkState } from "./check-state.ts";
 import { CommonDevice } from "./device.ts";
 import type { Dma } from "./dma.ts";
@@ -76,6 +76,8 @@ export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L =
     load(state) {
       common.standing = true;
       loadState(parts, state);
+      // All devices are loaded before the first is waited for: so all of them ask at once.
+      absentToTaken(common, model);
     },
     async ready() {
       await model.ready?.();
@@ -88,17 +90,21 @@ export function virtioDevice<C, Q, X, T extends VirtioTransport<C, Q, X>, D, L =
 
 /** Requests that came with the state are taken up when the machine runs: their memory must be there by then (post-copy). */
 async function memoryOfTaken<D, L>(common: CommonDevice, model: VirtioModel<D, L>): Promise<void> {
-  const { postcopy } = common.dma;
-  while (postcopy?.active) {
-    try {
-      for (const queue of common.queues) queue.demandRing(postcopy);
-      for (const element of model.takenElements?.() ?? []) demandBuffers(postcopy, element);
-      return;
-    } catch (error) {
-      if (!isPageAbsent(error)) throw error;
-      await postcopy.whenPresent(error);
-    }
+  for (;;) {
+    // Again after each wait: only behind a table that has come is it known what it leads to.
+    const absent = absentToTaken(common, model);
+    if (absent.length === 0) return;
+    await Promise.all(absent.map((error) => common.dma.postcopy?.whenPresent(error)));
   }
+}
+
+function absentToTaken<D, L>(common: CommonDevice, model: VirtioModel<D, L>): MigrationError[] {
+  const { postcopy } = common.dma;
+  if (!postcopy?.active) return [];
+  return absentIn(postcopy, (memory) => {
+    for (const queue of common.queues) queue.demandRing(memory);
+    for (const element of model.takenElements?.() ?? []) demandBuffers(memory, element);
+  });
 }
 
 function resume<C, Q, X, D, L>({ common, transport, model }: Parts<C, Q, X, D, L>): void {

@@ -27,6 +27,8 @@ export interface Virtqueue {
    * one again, and the model is kicked when the page is there.
    */
   suspend(element: VirtqueueElement, error: MigrationError): void;
+  /** It waits for memory that has not come (post-copy): that `pop` gives nothing does not mean that nothing is there. */
+  readonly suspended: boolean;
   /** Undoes the last `pop`: the element is the next one again. */
   unpop(element: VirtqueueElement): void;
   /** Gives an element back, with the bytes that were written into its `in` segments. */
@@ -55,6 +57,7 @@ export interface QueueHost {
   fail(reason: string): void;
   /** The queue's work needs a page that has not come: the model is kicked when it is there. */
   suspend(index: number, error: MigrationError): void;
+  isSuspended(index: number): boolean;
   /** The queue wants to interrupt. */
   interrupt(index: number): void;
 }

@@ -12,7 +12,9 @@ const pageBytes = 32;
 class IncompleteMemory extends TestMemory {
   readonly #absent = new Set<number>();
   readonly #waiting = new Map<number, () => void>();
-  /** Pages that somebody waited for. */
+  /** Pages that somebody came upon. */
+  readonly asked = new Set<number>();
+  /** How often somebody waited. */
   waits = 0;
 
   takeAway(): void {
@@ -58,6 +60,7 @@ class IncompleteMemory extends TestMemory {
   #check(address: number, length: number): void {
     for (let page = Math.floor(address / pageBytes); page * pageBytes < address + length; page++) {
       if (!this.#absent.has(page)) continue;
+      this.asked.add(page);
       throw new MigrationError("PAGE_ABSENT", "not yet", { path: "ram", offset: page * pageBytes });
     }
   }
@@ -191,6 +194,65 @@ describe.each([
       expect([late, done]).toEqual([late, whole.done]);
       expect(Buffer.compare(memory.bytes, whole.memory.bytes)).toBe(0);
     }
+  });
+});
+
+describe("a chain that is none, while memory is absent", () => {
+  it.each([
+    ["split", false],
+    ["packed", true],
+  ])("is looked at once, and breaks the device: %s ring", (_, packed) => {
+    const memory = new IncompleteMemory(memoryBytes);
+    const features = packed ? packedFeatures : hostFeatures;
+    const { start, rings, packedRings, device } = rig({ memory, parameters: { hostFeatures: features } });
+    start(features);
+    const nowhere = tables;
+    if (packed) packedRings[0]?.addIndirect(0, nowhere, { address: buffers, length: 8 });
+    else {
+      rings[0]?.descriptor(rings[0].desc, 0, nowhere, 64, 4);
+      rings[0]?.offer(0);
+    }
+    memory.hole(nowhere, 0x100);
+    memory.takeAway();
+    for (const page of pages.slice(0, -1)) memory.give(page);
+    const looks: number[] = [];
+    const read = memory.read.bind(memory);
+    memory.read = (address, length) => {
+      if (address >= nowhere) looks.push(address);
+      return read(address, length);
+    };
+    expect(device.queues[0]?.pop()).toBe(undefined);
+    expect([device.broken, looks.length]).toEqual([true, 1]);
+  });
+});
+
+describe("a device that has come", () => {
+  it("asks for all of its rings at once, in its check and before it is waited for", async () => {
+    const memory = new IncompleteMemory(memoryBytes);
+    const { start, check, state, registered, rings, device, model } = rig({ memory, queueSizes: [8, 8, 8, 8] });
+    start();
+    // Longer than what is demanded at a time, and another one.
+    const [long, short] = [0x5000, 0x7000];
+    rings[0]?.add({ address: long, length: 0x1800 }, { address: short, length: 8, write: true });
+    const element = device.queues[0]?.pop() as VirtqueueElement;
+    Object.assign(model, { takenElements: () => [element] });
+    const came = state();
+    memory.takeAway();
+    const places = rings.map(({ desc }) => desc / pageBytes);
+    expect(() => check(came)).toThrow(expect.objectContaining({ code: "PAGE_ABSENT" }));
+    expect(places.filter((page) => !memory.asked.has(page))).toEqual([]);
+    for (const page of pages) memory.give(page);
+    memory.takeAway();
+    memory.asked.clear();
+    const all = [...places, ...[long, long + 0x1000, short].map((address) => address / pageBytes)];
+    registered().init.load(came);
+    expect(all.filter((page) => !memory.asked.has(page))).toEqual([]);
+    memory.asked.clear();
+    const ready = registered().init.ready?.();
+    await turn();
+    expect(all.filter((page) => !memory.asked.has(page))).toEqual([]);
+    for (const page of pages) memory.give(page);
+    await ready;
   });
 });
 

@@ -69,6 +69,12 @@ export interface VirtioScsiModel extends VirtioModel<NoData, NoData> {
   retry(): void;
 }
 
+interface ScsiEvent {
+  readonly what: number;
+  readonly address: UnitAddress | undefined;
+  readonly reason: number;
+}
+
 const maxRequestQueues = 1024 - fixedQueues;
 const eventBytes = 16;
 
@@ -93,6 +99,8 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
   let cdbSize = defaultCdbBytes;
   /** Events that found no buffer. */
   let missed = false;
+  /** Events that found a buffer whose memory has not come (post-copy), in their order. */
+  let waiting: ScsiEvent[] = [];
   /** Nothing is taken: between `quiesce` and the machine's running on. */
   let holding = false;
   /** The first control request has given requests up, and waits for the back end to be done with them. */
@@ -193,15 +201,18 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
     }
   }
 
-  function tell(what: number, address: UnitAddress | undefined, reason: number): void {
+  function tell(one: ScsiEvent): void {
     if (device === undefined || !device.running || !device.has(scsiFeature.CHANGE)) return;
     const queue = device.queues[eventQueue] as Virtqueue;
-    // While the machine is saved, its rings stay as they are.
-    const element = holding ? undefined : queue.pop();
+    // While the machine is saved, its rings stay as they are; an event does not pass those that wait.
+    const element = holding || waiting.length > 0 ? undefined : queue.pop();
     if (element === undefined) {
-      missed = true;
+      const waits = !holding && queue.suspended && waiting.length < queueSize;
+      if (waits) waiting.push(one);
+      else missed = true;
       return;
     }
+    const { what, address, reason } = one;
     if (segmentBytes(element.in) < eventBytes) {
       device.fail("virtio-scsi: a buffer that is too small for an event");
       return;
@@ -222,12 +233,21 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
       for (const unit of units) if (!unit.adopt()) return;
       for (const unit of units) unit.resume();
     });
+    tellWaiting();
     tellMissed();
+  }
+
+  /** Their memory has come; where that of the next one has not, the rest waits on. */
+  function tellWaiting(): void {
+    if (holding) return;
+    const events = waiting;
+    waiting = [];
+    for (const one of events) tell(one);
   }
 
   /** Events that found no buffer are told of as soon as there is one. */
   function tellMissed(): void {
-    if (missed && !holding) tell(event.NO_EVENT, undefined, 0);
+    if (missed && !holding && waiting.length === 0) tell({ what: event.NO_EVENT, address: undefined, reason: 0 });
   }
 
   /** Requests must be entries of their rings, each once, and no more than a ring has lost: they came so. */
@@ -281,13 +301,16 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
     },
     kick(queue, index) {
       if (index === controlQueue) takeControl(queue);
-      else if (index === eventQueue) tellMissed();
-      else takeRequests(queue);
+      else if (index === eventQueue) {
+        tellWaiting();
+        tellMissed();
+      } else takeRequests(queue);
     },
     reset() {
       senseSize = defaultSenseBytes;
       cdbSize = defaultCdbBytes;
       missed = false;
+      waiting = [];
       controlWaits = false;
       for (const unit of units) unit.reset();
     },
@@ -308,6 +331,7 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
     load(_, { config }) {
       ({ senseSize, cdbSize } = sizesIn(config));
       missed = false;
+      waiting = [];
       controlWaits = false;
       // The disks load after the adapter: nothing is taken before the machine runs.
       holding = true;
@@ -324,7 +348,7 @@ export function virtioScsi(options: VirtioScsiOptions): VirtioScsiModel {
     capacityChanged(unit) {
       const { capacityChanged: sense } = senseOf;
       unit.attention(sense);
-      tell(event.PARAM_CHANGE, unit.address, sense.asc | (sense.ascq << 8));
+      tell({ what: event.PARAM_CHANGE, address: unit.address, reason: sense.asc | (sense.ascq << 8) });
     },
     units,
     get inFlight() {

@@ -1,4 +1,5 @@
 // The adapter at work: commands, what a target answers by itself, task management, events, and drivers that do wrong.
+import { MigrationError } from "@godwit/core";
 import { machine } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { blockCommand } from "../src/cdb.ts";
@@ -172,6 +173,73 @@ it("does not touch the rings while it is saved: an event is told of when it runs
   expect(driver.ring(1).reap()).toEqual([]);
   driver.machine.resume();
   expect(driver.ring(1).reap()).toHaveLength(1);
+});
+
+describe("an event whose buffer's memory has not come (post-copy)", () => {
+  /** Its buffers are absent until `come`. */
+  function late() {
+    let away = false;
+    let arrived = (): void => {};
+    const model = virtioScsi({ disks: [{ backend: image(8) }, { backend: image(8), target: 1 }] });
+    const room: number[] = [];
+    const driver = new ScsiDriver(
+      machine(model, undefined, 0n, (dma) => ({
+        ...dma,
+        postcopy: {
+          get active() {
+            return away;
+          },
+          demand(address) {
+            if (away && room.includes(address)) throw new MigrationError("PAGE_ABSENT", "not yet");
+          },
+          whenPresent: () =>
+            new Promise((resolve) => {
+              arrived = resolve;
+            }),
+        },
+      })),
+    );
+    for (const target of [0, 1]) driver.greet({ target });
+    for (let buffer = 0; buffer < 4; buffer++) {
+      room.push(driver.allocate(16));
+      driver.ring(1).add([], [{ at: room[buffer] as number, length: 16 }]);
+    }
+    driver.ring(1).kick();
+    away = true;
+    const told = (buffer: number): number[] => [...driver.bytes(room[buffer] as number, 16)];
+    const come = async (): Promise<void> => {
+      away = false;
+      arrived();
+      await tick();
+    };
+    for (const unit of model.units) model.capacityChanged(unit);
+    expect(driver.ring(1).reap()).toEqual([]);
+    return { driver, model, told, come };
+  }
+
+  it("is told when that has come, in its order, and is not one that was missed", async () => {
+    const { driver, model, told, come } = late();
+    await come();
+    expect(driver.ring(1).reap()).toHaveLength(2);
+    expect(told(0)).toEqual([3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x2a, 9, 0, 0]);
+    expect(told(1)).toEqual([3, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0x2a, 9, 0, 0]);
+    model.capacityChanged(model.units[1] as never);
+    expect(told(2)[3]).toBe(0);
+    expect(driver.ring(1).reap()).toHaveLength(1);
+  });
+
+  it("is forgotten when the driver resets the device, and told once where the machine stands in between", async () => {
+    const reset = late();
+    reset.driver.machine.device.setStatus(0);
+    await reset.come();
+    expect(reset.driver.machine.interrupts.filter((queue) => queue === 1)).toEqual([]);
+    const stood = late();
+    await stood.driver.machine.quiesce();
+    await stood.come();
+    expect(stood.driver.ring(1).reap()).toEqual([]);
+    stood.driver.machine.resume();
+    expect(stood.driver.ring(1).reap()).toHaveLength(2);
+  });
 });
 
 describe("a target", () => {

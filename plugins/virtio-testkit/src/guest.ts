@@ -73,11 +73,15 @@ const notHere = (): never => {
   throw new Error("only devices are registered here");
 };
 
-/** `moreFeatures` are offered beside the model's, VERSION_1 and RING_INDIRECT_DESC: RING_PACKED, say. */
+/**
+ * `moreFeatures` are offered beside the model's, VERSION_1 and RING_INDIRECT_DESC: RING_PACKED, say. `through`: what the
+ * device sees memory by.
+ */
 export function machine<S, L>(
   model: VirtioModel<S, L>,
   ram: Uint8Array = new Uint8Array(1 << 20),
   moreFeatures = 0n,
+  through: (dma: Dma) => Dma = (dma) => dma,
 ): Machine {
   const interrupts: number[] = [];
   let registered: { description: Description; init: DeviceInit<unknown> } | undefined;
@@ -112,7 +116,7 @@ export function machine<S, L>(
     kernel,
     path: "test",
     model,
-    dma: plainDma(ram),
+    dma: through(plainDma(ram)),
     parameters: { hostFeatures: model.features | ringFeatures | moreFeatures, dialect: "10.0" },
     transport: () => transport,
   });

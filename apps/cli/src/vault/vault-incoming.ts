@@ -440,6 +440,11 @@ export class VaultIncoming implements IncomingAttempt {
   #openRam(head: SectionHead, phase: "start" | "part" | "end", previous: RamSection | undefined): BodyDecoder {
     if (phase !== "start")
       return (this.#ram as ArrivingRam).staged.decoder(phase, head.version, previous) as BodyDecoder;
+    // Each would bring as much as `ramBytes`, and take the place of the one before.
+    if (this.#ram !== undefined) {
+      const found = sectionKey(head);
+      throw new MigrationError("SECTION_DUPLICATE", "a machine has one RAM", { section: found, expected: "ram/0" });
+    }
     const bits = this.#configuration?.pageBits ?? 0;
     const pageBytes = bits > 0 ? 2 ** bits : (this.#init.vmdesc?.page_size ?? defaultPageBytes);
     return new ListedStartDecoder({

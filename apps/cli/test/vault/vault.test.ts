@@ -1,6 +1,6 @@
 // Machines of real QEMU streams in a vault: taken in, looked at, and handed on.
-import type { OutgoingAttempt } from "@godwit/core";
-import { findVmdesc, StreamReader } from "@godwit/core/stream";
+import { type OutgoingAttempt, Writer } from "@godwit/core";
+import { findVmdesc, StreamReader, writeFooter, writeHead } from "@godwit/core/stream";
 import {
   decodeCommand,
   openReturnPath,
@@ -230,6 +230,24 @@ describe.skipIf(!haveStreams())("what a vault refuses", () => {
   it("more RAM than it takes, at the list", () => {
     const attempt = createVault({ ramBytes: 24 << 20 }).incoming();
     expect(() => attempt.push(stream)).toThrow(/LENGTH_BOUND.*ram\/0.*blocks\[1\]\.used_length/);
+  });
+
+  it("a second RAM, under another instance: it would bring as much again", () => {
+    const start = (sectionId: number, instance: number): Uint8Array => {
+      const out = new Writer(64);
+      writeHead(out, "start", { sectionId, idstr: "ram", instance, version: 4 });
+      out.u64(BigInt(4096 + 4));
+      out.u8(1);
+      out.raw(Uint8Array.of(0x61));
+      out.u64(4096n);
+      out.u64(0x10n);
+      writeFooter(out, sectionId);
+      return out.flush();
+    };
+    const begin = Uint8Array.of(0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3, 7, 0, 0, 0, 1, 0x6d);
+    const attempt = createVault().incoming();
+    attempt.push(Buffer.concat([begin, start(2, 0)]));
+    expect(() => attempt.push(start(3, 7))).toThrow(/SECTION_DUPLICATE.*ram\/7/);
   });
 
   it("more of everything else", async () => {

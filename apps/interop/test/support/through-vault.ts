@@ -28,8 +28,9 @@ export const throughVault =
       const sending = sent(source, listener.uri);
       // Where both fail, what the vault says is why.
       sending.catch(() => {});
-      const { state } = await incoming.run();
+      const { state, sourceTold } = await incoming.run();
       if ("error" in state) throw state.error;
+      if (!sourceTold) throw new Error("the QEMU that gave the machine may run it as well");
       await sending;
     } finally {
       await listener.close();

@@ -69,7 +69,7 @@ const numbers = {
     help: "limit of the transfer while the guest runs",
     unit: "MiB/s",
     default: {
-      text: `all RAM in a second; busy: ${busyBandwidth}`,
+      text: `all RAM in a second, at least 64; busy: ${busyBandwidth}`,
       of: ({ memory, busy }) => (busy ? busyBandwidth : Math.max(64, memory())),
     },
     low: 1,
@@ -131,7 +131,7 @@ export function helpText(): string {
     row("--profile NAME", `the machine: ${profileNames.join(", ")} (${profileNames[0]})`),
     ...Object.entries(flags).map(([name, help]) => row(`--${name}`, help)),
     "",
-    "Exit: 0 migrated and all evidence whole; 1 refused, failed or evidence not whole; 2 wrong use.",
+    "Exit: 0 migrated and all evidence whole; 1 refused, failed or evidence not whole; 2 wrong use; 3 it could not begin.",
     "",
     "  npm start -- --memory 512 --dirty-rate 100",
     "  npm start -- --mode postcopy",
@@ -186,6 +186,10 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   if (mode === undefined) throw new UsageError(`--mode takes one of ${Object.keys(modes).join(", ")}, not "${moves}"`);
   if (mode !== "multifd" && values["channels"] !== undefined)
     throw new UsageError(`--channels is for the mode multifd: ${mode} has one connection`);
+  if (values["busy"] === true && number("dirty-rate") <= number("bandwidth"))
+    throw new UsageError(
+      `--busy is a guest that dirties more than can be sent: not ${number("dirty-rate")} MiB/s at a bandwidth of ${number("bandwidth")}`,
+    );
   const iommuFlag = (["no-iommu", "iommu-last"] as const).find((name) => values[name] === true);
   if (known !== "q35" && iommuFlag !== undefined)
     throw new UsageError(`--${iommuFlag} is for the profile q35: ${known} has no IOMMU`);

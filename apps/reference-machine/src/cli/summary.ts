@@ -64,8 +64,9 @@ export class Story {
     if (evidence?.role === "source") problems.push("Not migrated. The machine goes on at the source.");
     else if (sent?.status === "lost" || loaded?.status === "lost")
       problems.push("The machine is lost: the connection broke while the only copy of pages was at the source.");
-    else if (sent?.status === "in-doubt") problems.push("The source does not know whether the machine arrived.");
-    else if (sent?.status !== "completed" || loaded?.status !== "completed") problems.push("Not migrated.");
+    else if (sent?.status === "in-doubt") problems.push("The source does not know what became of the machine.");
+    else if (loaded?.status !== "completed") problems.push("Not migrated.");
+    else if (sent?.status !== "completed") problems.push("The machine arrived, and the source has not said so.");
     const { followed } = loaded ?? {};
     if (this.options.mode === "postcopy" && loaded?.status === "completed") {
       if (followed === undefined) problems.push("All pages were there before the guest ran: this was no post-copy.");

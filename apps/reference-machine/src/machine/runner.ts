@@ -118,23 +118,26 @@ export class Runner {
 
   async #stand(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timeout = setTimeout(resolve, ms);
-      this.#unthrottle = () => {
+      const end = (): void => {
         clearTimeout(timeout);
+        // At once: a loop that begins now may stand before this one goes on.
+        this.#unthrottle = undefined;
         resolve();
       };
+      const timeout = setTimeout(end, ms);
+      this.#unthrottle = end;
     });
-    this.#unthrottle = undefined;
   }
 
   async #sleep(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timeout = setTimeout(resolve, ms);
-      this.#wake = () => {
+      const end = (): void => {
         clearTimeout(timeout);
+        this.#wake = undefined;
         resolve();
       };
+      const timeout = setTimeout(end, ms);
+      this.#wake = end;
     });
-    this.#wake = undefined;
   }
 }

@@ -69,7 +69,8 @@ export async function runDestination(options: RoleOptions): Promise<void> {
     event: "loaded",
     status: state.status,
     ...(load === undefined ? {} : { load }),
-    ...(state.status === "completed" && absentAtStart > 0 && { followed: pagesThatFollowed(machine.memory, absentAtStart) }),
+    ...(state.status === "completed" &&
+      absentAtStart > 0 && { followed: pagesThatFollowed(machine.memory, absentAtStart) }),
     ...("error" in state ? { error: state.error.toJSON() } : {}),
   });
   if (state.status === "completed" && arrived !== undefined)

@@ -26,6 +26,9 @@ export function parametersOf(options: RoleOptions): Partial<MigrationParameters>
   };
 }
 
+/** Between the first round and the switch, while the guest dirties what will follow it. */
+export const whileItDirties: Partial<MigrationParameters> = { "max-bandwidth": beforeItRuns };
+
 /** Post-copy, from the guest's first instruction over there on. */
 export function parametersWhenItRuns({ bandwidthMiBps }: RoleOptions): Partial<MigrationParameters> {
   return { "max-postcopy-bandwidth": bandwidthMiBps * mib };

@@ -75,7 +75,7 @@ function bandwidth(
  * guest that dirtied no more in a long round than in a short one may write to its pages as often as it likes. Bytes per
  * millisecond.
  */
-export function writeRate(rounds: readonly RoundRates[], pageBytes: number): number | undefined {
+function writeRate(rounds: readonly RoundRates[], pageBytes: number): number | undefined {
   const usable = rounds.filter(({ durationMs, dirtyBytes }) => durationMs > 0 && dirtyBytes > 0);
   const [shortest] = [...usable].sort((a, b) => a.durationMs - b.durationMs);
   const [longest] = [...usable].sort((a, b) => b.durationMs - a.durationMs);

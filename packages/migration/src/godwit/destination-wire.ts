@@ -4,10 +4,11 @@ import type { AgreedModes } from "../capabilities.ts";
 import { asMigrationError, migrationError } from "../codes.ts";
 import { heartbeatMs } from "../options.ts";
 import type { DestinationWire, DestinationWireOptions, Farewell, OwnershipCheck } from "../wire.ts";
-import type { ControlMessage } from "./control.ts";
+import { type ControlMessage, encodeControl } from "./control.ts";
 import { Conversation } from "./conversation.ts";
 import { admitting, type DestinationShared, destinationPostcopy, PackageSums } from "./destination-postcopy.ts";
 import { type Digests, digestAlgorithm, type StreamDigest } from "./digest.ts";
+import { maxControlFrameBytes } from "./framing.ts";
 import { readPageChannel } from "./page-channel.ts";
 import { type Misfit, misfits, modeMisfits } from "./preamble.ts";
 import { type ChannelSum, compareSums, sumsOf } from "./stream-sum.ts";
@@ -126,13 +127,13 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
       }
       if (ownership !== undefined) found.unshift(...(await interrupt.wait(ownership(offer.ownership))));
       if (found.some((misfit) => misfit.refuses)) {
-        await peer.say({ kind: "refused", misfits: found });
+        await peer.say({ kind: "refused", misfits: sayable(found) });
         isRefused = true;
       }
       return found;
     },
     async accept(warnings) {
-      await peer.say({ kind: "accepted", heartbeatMs: heartbeatMs(peerTimeoutMs), warnings });
+      await peer.say({ kind: "accepted", heartbeatMs: heartbeatMs(peerTimeoutMs), warnings: sayable(warnings) });
       peer.link.keepAlive(sourceHeartbeatMs, () => ({ kind: "received", bytes: peer.link.received.bytes }));
     },
     async ended() {
@@ -163,6 +164,20 @@ export function godwitDestinationWire(options: DestinationWireOptions, digests: 
       } else await peer.close({ kind: "cancelled", ...(farewell.kind === "cancelled" ? neverOf(farewell) : {}) });
     },
   };
+}
+
+/** Of so many that no message holds them: those that one does hold, and how many more there are. */
+function sayable(found: readonly Misfit[]): readonly Misfit[] {
+  let told = found;
+  for (let kept = found.length; ; ) {
+    const { length } = encodeControl({ kind: "refused", misfits: told });
+    if (length <= maxControlFrameBytes) return told;
+    kept = Math.min(kept - 1, Math.floor((0.9 * kept * maxControlFrameBytes) / length));
+    const left = found.slice(kept);
+    const refuses = left.some((misfit) => misfit.refuses);
+    const more = { subject: "others", refuses, expected: "", found: `${left.length} more` };
+    told = [...found.slice(0, kept), { code: left[0]?.code ?? "PREAMBLE_MISFIT", ...more }];
+  }
 }
 
 const misfitsOf =

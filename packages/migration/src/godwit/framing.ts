@@ -28,9 +28,9 @@ export const maxControlFrameBytes = 4 * 1024 * 1024;
 export const maxStreamFrameBytes = 256 * 1024;
 
 export interface FrameSink {
-  /** A whole control frame. The bytes are not to be kept. */
+  /** A whole control frame. The bytes stay as they are until the next `push`, and are not to be kept. */
   control(payload: Uint8Array): void;
-  /** A whole frame of the stream, and its digest. The bytes are not to be kept. */
+  /** A whole frame of the stream, and its digest. The bytes stay as they are until the next `push`. */
   stream(payload: Uint8Array, digest: bigint): void;
 }
 
@@ -84,6 +84,8 @@ export class FrameReader {
   /** What is missing of the frame whose header is complete. Bytes. */
   #left = 0;
   #gathered = new Uint8Array(0);
+  /** What was gathered last: one push can end a frame that it does not hold whole, and begin another. */
+  #handedOn = new Uint8Array(0);
   #gatheredBytes = 0;
   #offset = 0;
 
@@ -157,7 +159,12 @@ export class FrameReader {
     if (isLast && this.#gatheredBytes === 0) this.#handOn(bytes);
     else {
       this.#gather(bytes);
-      if (isLast) this.#handOn(this.#gathered.subarray(0, this.#gatheredBytes));
+      if (isLast) {
+        const whole = this.#gathered;
+        this.#gathered = this.#handedOn;
+        this.#handedOn = whole;
+        this.#handOn(whole.subarray(0, this.#gatheredBytes));
+      }
     }
     return from + taken;
   }

@@ -3,6 +3,7 @@ import { isMigrationError, type MigrationError, type Side } from "@godwit/core";
 import { BufferedBytes, type ChannelBytes, mostMainBytes } from "../buffered.ts";
 import { migrationError } from "../codes.ts";
 import type { Channel, HostClock } from "../host.ts";
+import { longestTimerMs } from "../options.ts";
 import { type ControlMessage, decodeControl, encodeControl } from "./control.ts";
 import type { Digests, StreamDigest } from "./digest.ts";
 import { FrameReader, FrameWriter, frameType, maxStreamFrameBytes } from "./framing.ts";
@@ -50,6 +51,8 @@ export class Link {
   readonly received: StreamDigest;
   readonly #frame = new Uint8Array(maxStreamFrameBytes);
   #frameBytes = 0;
+  /** Of a frame that is not whole yet, as it is counted. */
+  #gatheredBytes = 0;
   #opened = false;
   /** What the stream has to wait for before more of it is read. */
   #busy: Promise<void> | undefined;
@@ -129,7 +132,7 @@ export class Link {
   /** Says something whenever nothing was said for as long as the peer asked for. */
   keepAlive(wantedMs: number, message: () => ControlMessage): void {
     this.#stopHeartbeat?.();
-    const everyMs = Math.max(wantedMs, shortestHeartbeatMs);
+    const everyMs = Math.min(Math.max(wantedMs, shortestHeartbeatMs), longestTimerMs);
     const beat = (): void => {
       const silentMs = this.#clock.nowMs() - this.#sentMs;
       // Behind a connection that is full already, more words would only pile up.
@@ -144,6 +147,9 @@ export class Link {
   async close(graceMs: number, lastWord?: ControlMessage): Promise<void> {
     this.#stopTimers();
     this.#lost = true;
+    // What was gathered goes no more.
+    this.#held.remove(this.#frameBytes);
+    this.#frameBytes = 0;
     const stopGrace = this.#clock.after(graceMs, () => {
       this.#channel.abort(migrationError("PEER_SILENT", "the peer does not let the connection close"));
     });
@@ -179,18 +185,30 @@ export class Link {
       for await (const chunk of this.#channel.receive()) {
         if (this.#lost) return;
         this.#heardMs = this.#clock.nowMs();
-        this.#held.add(chunk.length);
+        const chunkBytes = chunk.length;
+        this.#held.add(chunkBytes);
         try {
           this.#take(chunk);
           while (this.#busy !== undefined) await this.#pauseReading(this.#busy);
         } finally {
-          this.#held.remove(chunk.length);
+          this.#held.remove(chunkBytes);
         }
+        this.#channel.recycle?.(chunk);
       }
       this.#lose(migrationError("PEER_CLOSED", "the peer closed the connection before the migration was over"));
     } catch (error) {
       this.#lose(error);
+    } finally {
+      // The rest of it does not come any more.
+      this.#gathered(0);
     }
+  }
+
+  #gathered(bytes: number): void {
+    const more = bytes - this.#gatheredBytes;
+    this.#gatheredBytes = bytes;
+    if (more > 0) this.#held.add(more);
+    else this.#held.remove(-more);
   }
 
   async #pauseReading(busy: Promise<void>): Promise<void> {
@@ -206,11 +224,8 @@ export class Link {
       this.#opened = true;
       this.#handlers.opened();
     }
-    const before = this.#frames.heldBytes;
     this.#frames.push(rest);
-    const after = this.#frames.heldBytes;
-    if (after > before) this.#held.add(after - before);
-    else this.#held.remove(before - after);
+    this.#gathered(this.#frames.heldBytes);
   }
 
   #watch(delayMs: number): void {

@@ -81,8 +81,7 @@ export async function* readPageChannel(
     },
     stream(payload, digest) {
       sum?.add(payload.length, digest);
-      // A frame that lies in the chunk is a view of it; one that was gathered must not change while it waits.
-      whole.push(payload.slice());
+      whole.push(payload);
     },
   });
   try {
@@ -99,6 +98,7 @@ export async function* readPageChannel(
       }
       frames.push(rest);
       yield* whole.splice(0);
+      channel.recycle?.(chunk);
     }
   } catch (error) {
     throw isMigrationError(error) ? error.at({ side: "destination" }) : error;

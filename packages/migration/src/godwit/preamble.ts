@@ -30,11 +30,12 @@ export function misfits(source: Manifest, destination: Manifest): Misfit[] {
 /** What one side does and the other does not, or does otherwise. */
 export function modeMisfits(source: AgreedModes, destination: AgreedModes): Misfit[] {
   const names = new Set([...Object.keys(source), ...Object.keys(destination)]);
+  // The source's names are anything.
+  const said = (modes: AgreedModes, name: string): string =>
+    (Object.hasOwn(modes, name) ? modes[name] : "off") as string;
   return [...names]
-    .filter((name) => source[name] !== destination[name])
-    .map((name) =>
-      refusal("CAPABILITY_MISMATCH", `capability ${name}`, destination[name] ?? "off", source[name] ?? "off"),
-    );
+    .filter((name) => said(source, name) !== said(destination, name))
+    .map((name) => refusal("CAPABILITY_MISMATCH", `capability ${name}`, said(destination, name), said(source, name)));
 }
 
 /** Two manifests of the same machine at two moments. */

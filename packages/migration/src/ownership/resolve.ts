@@ -6,7 +6,8 @@ import { Conversation } from "../godwit/conversation.ts";
 import { loadDigests } from "../godwit/digest.ts";
 import type { Channel, HostClock } from "../host.ts";
 import { Interrupt } from "../interrupt.ts";
-import { defaults, positive } from "../options.ts";
+import { orAborted } from "../opening.ts";
+import { defaults, timeout } from "../options.ts";
 import { BoundedRecord, type OwnershipOffer } from "./holder.ts";
 import type { OwnershipLog } from "./log.ts";
 import { checkedMachine, formatRecord, type OwnershipRecord } from "./record.ts";
@@ -53,7 +54,7 @@ export interface OwnershipResolution {
  */
 export async function resolveOwnership(options: ResolveOptions): Promise<OwnershipResolution> {
   const machine = checkedMachine(options.machine);
-  const timeoutMs = positive("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
+  const timeoutMs = timeout("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
   const log = new BoundedRecord(options.log, undefined, "source", { clock: options.clock, timeoutMs });
   const record = await log.read(machine);
   if (record === undefined) throw migrationError("OWNERSHIP_RECORD", "there is no record of this machine");
@@ -96,7 +97,7 @@ export interface OwnershipAnswered extends OwnershipOffer {
  * cannot be read or written, and where the connection brings no question.
  */
 export async function answerOwnership(options: AnswerOptions): Promise<OwnershipAnswered> {
-  const timeoutMs = positive("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
+  const timeoutMs = timeout("peerTimeoutMs", options.peerTimeoutMs, defaults.peerTimeoutMs);
   const log = new BoundedRecord(options.log, undefined, "destination", { clock: options.clock, timeoutMs });
   return converse("destination", options, timeoutMs, async (peer) => {
     const { machine, epoch } = await peer.expectSoon("ownership-query");
@@ -153,7 +154,8 @@ async function converse<T>(
     options.connect === undefined
       ? undefined
       : clock.after(timeoutMs, () => interrupt.raise(migrationError("PEER_SILENT", detail, { side })));
-  const channel = await interrupt.wait(openChannel(options, interrupt)).finally(stop);
+  const opening = orAborted((options.connect ?? options.accept)(), () => interrupt.reason);
+  const channel = await interrupt.wait(opening).finally(stop);
   const peer: Conversation = new Conversation({
     channel,
     clock,
@@ -175,18 +177,6 @@ async function converse<T>(
   } finally {
     await peer.close();
   }
-}
-
-/** A connection that comes when nobody waits for it any more is closed again. */
-function openChannel({ connect, accept }: OwnershipConnection, interrupt: Interrupt): Promise<Channel> {
-  const opening = (connect ?? accept)();
-  opening.then(
-    (channel) => {
-      if (interrupt.reason !== undefined) channel.abort(interrupt.reason);
-    },
-    () => {},
-  );
-  return opening;
 }
 
 function unknownThere({ machine, epoch }: OwnershipOffer) {

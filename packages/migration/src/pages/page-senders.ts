@@ -6,6 +6,7 @@ import type { Channel, HostClock } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
 import { closingGraceMs } from "../options.ts";
 import type { SourceWire } from "../wire.ts";
+import { closeAll } from "./close-all.ts";
 import { Outbox } from "./outbox.ts";
 
 export interface PageSendersOptions {
@@ -70,9 +71,10 @@ export class PageSenders {
     return this.#each((outbox) => outbox.empty());
   }
 
+  /** What does not let itself be closed is broken off. */
   async close(): Promise<void> {
     this.#stopWaiting?.();
-    await Promise.allSettled(this.#connections.map((connection) => connection.close()));
+    await closeAll(this.#connections, this.#options.clock, "source");
   }
 
   abort(error: unknown): void {

@@ -3,6 +3,7 @@ import type { MigrationError, Side } from "@godwit/core";
 import { migrationError } from "../codes.ts";
 import type { Channel, HostClock } from "../host.ts";
 import type { Interrupt } from "../interrupt.ts";
+import { orAborted } from "../opening.ts";
 
 type Connect = () => Promise<Channel>;
 
@@ -67,13 +68,7 @@ export class Recovery {
 
   /** `PEER_SILENT` where nobody answers. A connection that comes too late is closed again. */
   open(connect: Connect, interrupt: Interrupt): Promise<Channel> {
-    const opening = connect();
-    opening.then(
-      (channel) => {
-        if (interrupt.reason !== undefined) channel.abort(interrupt.reason);
-      },
-      () => {},
-    );
+    const opening = orAborted(connect(), () => interrupt.reason);
     return this.soon(opening, interrupt, "nobody answers");
   }
 

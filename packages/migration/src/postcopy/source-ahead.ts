@@ -61,7 +61,7 @@ export class SourceAhead {
   async sendPackage(wire: SourceWire): Promise<Uint8Array | undefined> {
     const last = await this.#pages.sendPackage(this.#connected, wire.runsOnLast, talkOf(wire).commands);
     // Before the package has gone: a QEMU reads on only when that connection is there.
-    await this.#openUrgent(this.#connected.interrupt);
+    await this.#openUrgent(this.#connected.interrupt, () => this.#options.connect());
     if (last !== undefined) return last;
     // Before the machine is given away: checks over there may need pages.
     void this.#send();
@@ -163,7 +163,7 @@ export class SourceAhead {
       this.#isComplete = wire.isComplete === true;
       if (!this.#isComplete) await this.#recovery.soon(told, interrupt, "the destination does not say what it has");
       this.#connected = this.#connection(wire, interrupt, undefined);
-      if (!this.#isComplete) await this.#openUrgent(interrupt);
+      if (!this.#isComplete) await this.#openUrgent(interrupt, connect);
     } catch (error) {
       interrupt.raise(asMigrationError(error, "source"));
       channel.abort(error);
@@ -181,10 +181,10 @@ export class SourceAhead {
     return this.#sending;
   }
 
-  async #openUrgent(interrupt: Interrupt): Promise<void> {
+  async #openUrgent(interrupt: Interrupt, connect: () => Promise<Channel>): Promise<void> {
     if (!this.#options.hasUrgent) return;
     const { wire } = this.#connected;
-    const channel = await this.#recovery.open(() => this.#options.connect(), interrupt);
+    const channel = await this.#recovery.open(connect, interrupt);
     try {
       const page = await this.#recovery.soon(wire.openPages(channel, 0), interrupt, takesNothing);
       this.#connected = this.#connection(wire, interrupt, this.#watched(page, interrupt));

@@ -35,7 +35,7 @@ export interface SourceConnection {
   readonly interrupt: Interrupt;
   /** Adds to the stream. */
   send(chunks: Iterable<Uint8Array>): Promise<void>;
-  /** For pages that somebody waits for: the capability postcopy-preempt. */
+  /** For pages that somebody waits for: the capability postcopy-preempt. What it does ends when `interrupt` is raised. */
   readonly urgent?: PageChannel | undefined;
 }
 
@@ -44,7 +44,7 @@ export class SourcePages {
   readonly #limit: RateLimit;
   #connection: SourceConnection | undefined;
   #wake: (() => void) | undefined;
-  #urgent: { readonly channel: PageChannel; readonly over: Promise<void> } | undefined;
+  #urgent: Promise<void> | undefined;
   /** Blocks whose bitmap has come, in a recovery. */
   #told = new Set<string>();
   #onResumed: (() => void) | undefined;
@@ -158,23 +158,18 @@ export class SourcePages {
   /** What is asked for while the channel is busy waits for it, or goes by the stream if that is free before. */
   #sendUrgent(): void {
     const { urgent, interrupt } = this.#connection ?? {};
-    if (urgent === undefined || interrupt === undefined || this.#urgent?.channel === urgent) return;
-    const pump = {
-      channel: urgent,
-      over: this.#pump(urgent, interrupt)
-        .catch((error: unknown) => interrupt.raise(asMigrationError(error, "source")))
-        .finally(() => {
-          if (this.#urgent === pump) this.#urgent = undefined;
-        }),
-    };
-    this.#urgent = pump;
+    if (urgent === undefined || interrupt === undefined || this.#urgent !== undefined) return;
+    this.#urgent = this.#pump(urgent)
+      .catch((error: unknown) => interrupt.raise(asMigrationError(error, "source")))
+      .finally(() => {
+        this.#urgent = undefined;
+      });
   }
 
-  async #pump(urgent: PageChannel, interrupt: Interrupt): Promise<void> {
+  /** Ends with the connection: its sends do. */
+  async #pump(urgent: PageChannel): Promise<void> {
     const { postcopySource } = this.#options.ram;
     while (postcopySource.requestedPages > 0) {
-      // What is taken out for a connection that is lost would not go by the next one.
-      interrupt.check();
       const out = new Writer(backgroundBytes);
       postcopySource.urgent(out, backgroundBytes);
       if (out.pos === 0) return;
@@ -184,7 +179,7 @@ export class SourcePages {
 
   async #endUrgent({ urgent, interrupt }: SourceConnection): Promise<void> {
     if (urgent === undefined) return;
-    if (this.#urgent?.channel === urgent) await interrupt.wait(this.#urgent.over);
+    await interrupt.wait(this.#urgent ?? Promise.resolve());
     const out = new Writer(8);
     this.#options.ram.postcopySource.urgentEnd(out);
     await interrupt.wait(urgent.send(out.flush()));

@@ -90,7 +90,9 @@ class QemuDestination {
       close: async ({ kind }) => {
         this.#stopAfterEof?.();
         const isOver = kind === "completed" || kind === "lost";
-        await first.close(this.#isOpen && !isOver ? { kind: "shut", status: 1 } : undefined);
+        // Without a return path it counts on what it could send: nothing more of that may be taken.
+        if (!this.#isOpen) first.breakOff();
+        else await first.close(isOver ? undefined : { kind: "shut", status: 1 });
       },
     };
   }
@@ -274,6 +276,12 @@ class Connection {
     } finally {
       this.#messages--;
     }
+  }
+
+  breakOff(): void {
+    this.#stopWatch?.();
+    this.#isClosed = true;
+    this.#options.channel.abort(broken(undefined));
   }
 
   async close(lastWord: ReturnMessage | undefined): Promise<void> {

@@ -114,7 +114,7 @@ export function preCopy(run: Run): Outcome {
 }
 
 /** Park and Miller's: 2^31 - 1 is prime, 48,271 a generator. */
-export function randomOf(seed: number): () => number {
+function randomOf(seed: number): () => number {
   let state = (seed % 2_147_483_646) + 1;
   return () => {
     state = (state * 48_271) % 2_147_483_647;

@@ -144,7 +144,7 @@ class PacketSender implements MultifdSender {
     if (normal.length + zero.length === 0) return;
     const channel = this.#next;
     this.#next = (channel + 1) % this.#channels.length;
-    const pages = this.#content.slice(0, normal.length * this.pageBytes);
+    const pages = this.#content.subarray(0, normal.length * this.pageBytes);
     const codec = this.#codecs[channel];
     // A packet without normal pages has no data, and the channel's stream does not hear of it.
     const data = codec === undefined || pages.length === 0 ? pages : codec.push(pages, 2 * this.#content.length);
@@ -158,6 +158,8 @@ class PacketSender implements MultifdSender {
       bytes: data.length,
     });
     if (data.length > 0) this.#write(channel, data);
+    // Whoever takes it may keep it, be it a channel or a codec.
+    if (pages.length > 0) this.#content = new Uint8Array(this.#content.length);
     this.#normal = [];
     this.#zero = [];
   }

@@ -1,6 +1,6 @@
 // Machines for tests of post-copy: RAM at guest address 0 and devices of plain bytes, in a kernel.
 import { array, createKernel, type Kernel, u8, virtualClock, vmstate } from "@godwit/core";
-import { type RamOffer, ram } from "@godwit/ram-dirty-tracker";
+import { type RamInit, type RamOffer, ram } from "@godwit/ram-dirty-tracker";
 import { page, type TestBlock, testBlock } from "./rig.ts";
 
 export const command = {
@@ -41,7 +41,10 @@ export const smallShape: MachineShape = {
   devices: [{ idstr: "uart", instance: 0, version: 1, bytes: 8 }],
 };
 
-export function postcopyMachine(shape: MachineShape = smallShape): PostcopyMachine {
+export function postcopyMachine(
+  shape: MachineShape = smallShape,
+  init: Pick<RamInit, "inflateRaw"> = {},
+): PostcopyMachine {
   let gpa = 0;
   const blocks = shape.blocks.map(({ idstr, bytes }) => {
     const block = testBlock(idstr, bytes, { map: [{ gpa, offset: 0, length: bytes }] });
@@ -53,7 +56,7 @@ export function postcopyMachine(shape: MachineShape = smallShape): PostcopyMachi
     clock: virtualClock(() => 0n),
     machine: { pause() {}, resume() {}, reset() {} },
   });
-  const offer = kernel.use(ram({ blocks: blocks.map(({ block }) => block) }));
+  const offer = kernel.use(ram({ blocks: blocks.map(({ block }) => block), ...init }));
   const states = new Map<string, Uint8Array>();
   for (const { idstr, instance, version, bytes } of shape.devices) {
     const key = `${idstr}/${instance}`;
