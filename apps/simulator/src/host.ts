@@ -40,6 +40,8 @@ export class Host {
   #booted: SimulatedProcess | undefined;
   /** What a restarted process has found out about the machine that it gave away. */
   resolution: "lost" | "taken" | "in-doubt" | undefined;
+  /** Whether its first process has all of the machine that it owns: in post-copy pages may still be elsewhere. */
+  holds: () => boolean = () => true;
   readonly #init: HostInit;
   #generation = 0;
 
@@ -76,7 +78,7 @@ export class Host {
         log: this.log(),
         clock: process.clock,
         peerTimeoutMs,
-        holds: () => isFirst,
+        holds: () => isFirst && this.holds(),
       }).then(
         ({ epoch, answer }) => {
           trace.add(`${process.name}: answers ${answer} of epoch ${epoch}`);

@@ -173,6 +173,8 @@ class World {
       rejected: (error) => this.#violated(`a run was rejected: ${String(error)}`),
       reported: (which, side) => this.#reported(which, side),
     });
+    const taker = this.#hosts.find(({ process }) => process === destination.process);
+    if (taker !== undefined) taker.holds = () => attempt.incoming.holds;
     attempt.start();
     return attempt;
   }
