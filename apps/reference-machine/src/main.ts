@@ -27,6 +27,8 @@ async function demonstrate(options: Options): Promise<number> {
     kill();
   };
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  // Who reads no further (`| head`) has seen enough: no process and no folder is left behind.
+  process.stdout.on("error", kill);
   const timeout = setTimeout(() => {
     story.failures.push(`no end after ${limitMs / 1000} s`);
     kill();

@@ -1,5 +1,8 @@
 // The program as a user runs it: two processes over loopback TCP.
 import { spawn } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -237,6 +240,24 @@ describe("the program", () => {
     // Without a destination the machine goes on where it is; without a source it is gone.
     if (victim === "destination") expect(evidence).toMatchObject({ role: "source", clean: true });
     else expect(evidence).toBeUndefined();
+  });
+
+  it("leaves nothing behind where nobody reads its output any more", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "reader-"));
+    const [command = "", ...before] = runtime;
+    const child = spawn(command, [...before, `${root}apps/reference-machine/src/main.ts`, "--json", "--memory", "4"], {
+      env: { ...process.env, TMPDIR: folder },
+    });
+    const pids: number[] = [];
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const told = JSON.parse(line);
+      if (told.event === "started") pids.push(told.pid);
+      if (pids.length === 2) child.stdout.destroy();
+    });
+    expect(await new Promise((resolve) => child.on("exit", resolve))).toBe(1);
+    expect(await readdir(folder)).toEqual([]);
+    for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    await rm(folder, { recursive: true });
   });
 
   it("comes to an end when the source is killed before it has connected", async () => {

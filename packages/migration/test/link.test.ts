@@ -7,7 +7,7 @@ import { ManualClock } from "./support/clock.ts";
 import { concat } from "./support/machine.ts";
 import { digests, ScriptedPeer } from "./support/peer.ts";
 
-const ignored = { opened() {}, stream() {}, control() {}, lost() {} };
+const ignored = { opened() {}, stream: () => undefined, control() {}, lost() {} };
 
 function linkTo(channel: Channel) {
   const clock = new ManualClock();

@@ -221,7 +221,10 @@ describe("a source towards QEMU", () => {
 
   it("hands on what is said beside, and refuses what is no return path", async () => {
     const { heard, say, qemus, interrupt, wire } = source();
-    wire.postcopy?.hear((message) => void heard.push(message));
+    wire.postcopy?.hear(
+      (message) => void heard.push(message),
+      () => undefined,
+    );
     const page = { idstr: "pc.ram", start: 4096, length: 4096 };
     await say({ kind: "request-pages", ...page });
     expect(heard).toEqual([{ kind: "page-request", ...page }]);
@@ -258,7 +261,10 @@ describe("a source towards QEMU", () => {
 
   it("after a lost connection asks for what QEMU has, block by block, and lets it go on when all is told", async () => {
     const first = source();
-    first.wire.postcopy?.hear((message) => void first.heard.push(message));
+    first.wire.postcopy?.hear(
+      (message) => void first.heard.push(message),
+      () => undefined,
+    );
     const [ours, qemus] = memoryPair();
     const interrupt = new Interrupt();
     const received: number[] = [];

@@ -124,6 +124,6 @@ export function entryOf(section: HeldSection | CarriedPart): HeldEntry {
   }
 }
 
-export function same(a: Uint8Array, b: Uint8Array): boolean {
+function same(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }

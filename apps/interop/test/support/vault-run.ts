@@ -34,7 +34,7 @@ export interface Road {
   await(qemu: Qemu): Promise<() => Promise<Channel>>;
 }
 
-export function unixRoad(folder: string): Road {
+function unixRoad(folder: string): Road {
   const uri = `unix:${join(folder, "road")}`;
   return {
     listen: async () => ({ listener: await unix.listen(uri), qemuUri: uri }),

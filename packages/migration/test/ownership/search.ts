@@ -315,8 +315,8 @@ function deliver(world: World, message: Message, { rules, mistakes = {} }: Searc
 
 /** The machine begins to run here: every other copy, and every one on its way, is old from now on. */
 function run(world: World, at: number, host: Host): World {
-  const step = host.copy === "current" ? "running" : "broken";
-  const hosts = world.hosts.map((other, i) => {
+  const step: Host["step"] = host.copy === "current" ? "running" : "broken";
+  const hosts = world.hosts.map((other, i): Host => {
     if (i === at) return { ...host, step };
     return other.copy === "current" ? { ...other, copy: "old" as const } : other;
   });

@@ -5,6 +5,7 @@ import {
   type IncomingMigration,
   type IncomingOptions,
   incomingMigration,
+  type MigratableMachine,
   type OutgoingMigration,
   type OutgoingOptions,
   outgoingMigration,

@@ -32,7 +32,7 @@ export interface MachineShape {
   }[];
 }
 
-export const smallShape: MachineShape = {
+const smallShape: MachineShape = {
   machineType: "postcopy-1",
   blocks: [
     { idstr: "mach.ram", bytes: 64 * page },
