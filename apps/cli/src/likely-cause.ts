@@ -85,7 +85,8 @@ export const likelyCauses: Readonly<Record<string, string>> = {
 };
 
 /** Codes of descriptions, of a kernel's own life and of a source: reading a stream raises none of them. */
-export const notFromStreams: readonly string[] = [
+export const notFromStreams: readonly string[  "PAGE_ABSENT",
+] = [
   "ABSENT_MISMATCH",
   "ATTEMPT_ACTIVE",
   "ATTEMPT_ENDED",
