@@ -85,8 +85,7 @@ export const likelyCauses: Readonly<Record<string, string>> = {
 };
 
 /** Codes of descriptions, of a kernel's own life and of a source: reading a stream raises none of them. */
-export const notFromStreams: readonly string[  "PAGE_ABSENT",
-] = [
+export const notFromStreams: readonly string[] = [
   "ABSENT_MISMATCH",
   "ATTEMPT_ACTIVE",
   "ATTEMPT_ENDED",
@@ -100,6 +99,7 @@ export const notFromStreams: readonly string[  "PAGE_ABSENT",
   "FIELD_MISSING",
   "INSTANCE_AMBIGUOUS",
   "MACHINE_TORN",
+  "PAGE_ABSENT",
   "PLUGIN_CONTRACT",
   "RECORD_CYCLE",
   "REGISTRY_FROZEN",
