@@ -110,6 +110,12 @@ async function channels(runs: number): Promise<void> {
     const shares = [theirs, without].map((of) => times(ours.gigabytesPerSecond, of.gigabytesPerSecond));
     console.log(row(`${count} channels`, [rate(ours), rate(theirs), ...shares], heads));
   }
+  const fastest = channelCounts
+    .map((count, index) => ({ count, gigabytesPerSecond: (measured[2 * index] as Measured).gigabytesPerSecond }))
+    .toSorted((a, b) => b.gigabytesPerSecond - a.gigabytesPerSecond)[0];
+  console.log(
+    `Godwit's best row is ${fastest?.count} channels; by default it is 0 (the capability multifd is off, as QEMU's)`,
+  );
 }
 
 async function downtime(runs: number): Promise<void> {

@@ -30,12 +30,14 @@ export class Interrupt {
   race<T>(subscribe: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined) {
     return new Promise<T>((resolve, reject) => {
       if (this.#reason !== undefined) return reject(this.#reason);
+      let undo: (() => void) | undefined;
       const stop = (error: MigrationError): void => {
         undo?.();
         reject(error);
       };
       this.#waiting.add(stop);
-      const undo = subscribe(
+      // What is subscribed to may call back into the program, which may raise the reason before this returns.
+      undo = subscribe(
         (value) => {
           this.#waiting.delete(stop);
           resolve(value);
@@ -45,6 +47,7 @@ export class Interrupt {
           reject(error);
         },
       );
+      if (this.#reason !== undefined) undo?.();
     });
   }
 

@@ -3,8 +3,8 @@ import type { MigrationError } from "@godwit/core";
 import { migrationError } from "./codes.ts";
 
 /**
- * Where the source stands. The machine runs here up to `quiescing` and stands still in `device`, `verifying` and
- * `releasing`, while the ownership record is written. It is not ours any more from `released` on, and comes back in one
+ * Where the source stands. The machine runs here up to `quiescing` and stands still in `pre-switchover`,
+ * `device`, `verifying` and `releasing`, while the ownership record is written. It is not ours any more from `released` on, and comes back in one
  * way only: `returned`, when the destination has said that it never will run it and the record says again that we may.
  *
  * ```mermaid

@@ -75,4 +75,22 @@ describe("an inbox", () => {
     expect(await inbox.take()).toBe(2);
     await expect(inbox.take()).rejects.toBe(reason);
   });
+
+  it("raised by what is being waited for ends every wait all the same, and takes this one back", async () => {
+    const interrupt = new Interrupt();
+    const reason = new MigrationError("MIGRATION_CANCELLED", "enough");
+    let isUndone = false;
+    const [before, during] = [
+      interrupt.wait(new Promise(() => {})),
+      interrupt.race(() => {
+        interrupt.raise(reason);
+        return () => {
+          isUndone = true;
+        };
+      }),
+    ];
+    await expect(before).rejects.toBe(reason);
+    await expect(during).rejects.toBe(reason);
+    expect(isUndone).toBe(true);
+  });
 });

@@ -61,7 +61,7 @@ export function godwitSourceWire(options: SourceWireOptions, digests: Digests): 
     async agree(manifest, modes, ownership): Promise<Agreement> {
       shared.epoch = ownership?.epoch;
       await interrupt.wait(peer.link.sendMagic());
-      const session = sessionOf(manifest, options.clock.nowMs(), digests);
+      const session = sessionOf(manifest, options.clock.nowMs(), ownership?.epoch, digests);
       shared.session = session;
       await peer.say({
         kind: "offer",
@@ -107,8 +107,8 @@ export function godwitSourceWire(options: SourceWireOptions, digests: Digests): 
 }
 
 /** Tells this migration from others to the same destination. It need not be a secret: frames are verified, not signed. */
-function sessionOf(manifest: Manifest, nowMs: number, digests: Digests): string {
-  const text = `${nowMs} ${JSON.stringify(manifest)}`;
+function sessionOf(manifest: Manifest, nowMs: number, epoch: number | undefined, digests: Digests): string {
+  const text = `${nowMs} ${epoch ?? ""} ${JSON.stringify(manifest)}`;
   const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
   return digests.of(bytes).toString(16).padStart(16, "0");
 }
