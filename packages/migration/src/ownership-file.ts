@@ -40,7 +40,8 @@ const maxLooks = 100;
  * A log in a folder. Each record is a file of its own, `<machine>.<revision>.json`, and the one with the highest revision
  * counts: it is written under another name and synced, and then gets its name by a link, which fails where the name is
  * taken. So there is a whole record at every moment, and of two processes that write at once one fails:
- * `OWNERSHIP_CONFLICT`. A power cut may bring the record before back, but only while `write` has not resolved.
+ * `OWNERSHIP_CONFLICT`. A power cut may bring the record before back, but only while `write` has not resolved. What a
+ * killed process was writing is removed when a record has got that far.
  *
  * A folder that is missing is an error of the file system, and no empty log.
  */
@@ -68,7 +69,7 @@ class FileOwnershipLog implements OwnershipLog {
     const latest = await this.#latest(machine);
     if (!isSameRecord(latest.record, previous)) throw recordConflict(previous, latest.record);
     const revision = latest.revision + 1;
-    const temporary = await this.#fs.mkdtemp(`${this.#folder}/${machine}.writing-`);
+    const temporary = await this.#fs.mkdtemp(`${this.#folder}/${machine}.writing-${revision}-`);
     try {
       const written = `${temporary}/record.json`;
       await this.#writeSynced(written, formatFile(record));
@@ -77,11 +78,31 @@ class FileOwnershipLog implements OwnershipLog {
       // A writer so slow that its revision came and went meanwhile has named a file that is old already.
       const now = await this.#latest(machine);
       if (now.revision !== revision) throw recordConflict(previous, now.record);
+    } catch (error) {
+      throw codeOf(error) === "ENOENT" ? await this.#overtaken(error, previous, machine, revision) : error;
     } finally {
       await this.#remove(temporary);
     }
-    for (const older of await this.#revisions(machine)) {
-      if (older < revision) await this.#remove(this.#path(machine, older));
+    await this.#tidy(machine, revision);
+  }
+
+  /** Somebody else has written this revision and tidied this writer's folder away, unless the error is the disk's. */
+  async #overtaken(error: unknown, previous: OwnershipRecord | undefined, machine: string, revision: number) {
+    const now = await this.#latest(machine);
+    return now.revision >= revision ? recordConflict(previous, now.record) : error;
+  }
+
+  /**
+   * Removes the records before this one, and what killed processes were writing. Whether a writer lives is not asked:
+   * the revision that it writes is in its folder's name, and one that is not above this record's can only fail, as that
+   * name is taken. The folder of a writer of a later revision may be in use, and stays until a record has got that far.
+   */
+  async #tidy(machine: string, revision: number): Promise<void> {
+    for (const name of await this.#fs.readdir(this.#folder)) {
+      if (!name.startsWith(`${machine}.`)) continue;
+      const [, record, writing] =
+        /^(?:([1-9][0-9]*)\.json|writing-([1-9][0-9]*)-.*)$/.exec(name.slice(machine.length + 1)) ?? [];
+      if (Number(record) < revision || Number(writing) <= revision) await this.#remove(`${this.#folder}/${name}`);
     }
   }
 

@@ -2,8 +2,11 @@
 import type { Channel } from "./channel.ts";
 import { transportError } from "./errors.ts";
 
-/** Connections that may wait to be accepted; further ones are broken. */
-const backlog = 16;
+/**
+ * Connections that may wait to be accepted; further ones are broken. QEMU opens up to 255 for multifd at once, and one for
+ * urgent pages.
+ */
+const backlog = 256;
 
 export interface ArrivalQueue<C extends Channel> {
   offer(connection: C): void;

@@ -29,7 +29,7 @@ export interface TlsOptions {
   /** The oldest and the newest version that is spoken. The defaults are the runtime's. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
-  /** A listener tells whom it turned away, and why: they are never accepted. */
+  /** A listener tells whom it turned away, and why: they are never accepted. What this throws is the program's uncaught error. */
   readonly onRefused?: (error: MigrationError) => void;
 }
 

@@ -22,7 +22,7 @@ export function tlsListener(server: net.Server, uri: string, options: TlsOptions
     served(raw, uri, options)
       .then((channel) => arrivals.offer(channel))
       .catch((error: MigrationError) => {
-        if (open) options.onRefused?.(error);
+        if (open) tellSafely(options.onRefused, error);
       })
       .finally(() => handshaking.delete(raw));
   });
@@ -38,6 +38,17 @@ export function tlsListener(server: net.Server, uri: string, options: TlsOptions
       for (const raw of handshaking) raw.destroy();
     },
   };
+}
+
+/** What `onRefused` throws reaches the program as an uncaught error, and not the listener's own steps. */
+function tellSafely(onRefused: TlsOptions["onRefused"], refusal: MigrationError): void {
+  try {
+    onRefused?.(refusal);
+  } catch (error) {
+    setTimeout(() => {
+      throw error;
+    }, 0);
+  }
 }
 
 /**

@@ -36,6 +36,17 @@ async function listener(options: TlsOptions): Promise<{ uri: string; refused: st
   return { uri: opened.uri, refused, listener: opened };
 }
 
+/** In the test runner's place, until the test is over: it would count the error as a failure. */
+function listenInstead(event: "uncaughtException" | "unhandledRejection", listener: (error: unknown) => void): void {
+  const before = process.rawListeners(event) as ((error: unknown) => void)[];
+  process.removeAllListeners(event);
+  process.on(event, listener);
+  onTestFinished(() => {
+    process.removeAllListeners(event);
+    for (const one of before) process.on(event, one);
+  });
+}
+
 /** The channel works: connecting was more than a handshake. */
 async function talk(from: TlsOptions, { uri, listener }: { uri: string; listener: Listener }): Promise<void> {
   const [here, there] = await Promise.all([tls(from).connect(uri), listener.accept()]);
@@ -171,6 +182,26 @@ describe("tls", () => {
     const channel = await none.connect(`tls:127.0.0.1:${port}`);
     const reading = channel.receive()[Symbol.asyncIterator]().next();
     await expect(reading).rejects.toMatchObject({ code: "TRANSPORT_CREDENTIALS" });
+  });
+
+  it("goes on when whoever is told of a refusal throws, and the program hears of that as an uncaught error", async () => {
+    const uncaught: unknown[] = [];
+    const unhandled: unknown[] = [];
+    listenInstead("uncaughtException", (error) => uncaught.push(error));
+    listenInstead("unhandledRejection", (error) => unhandled.push(error));
+    const thrown = new Error("the program's own");
+    const onRefused = (): never => {
+      throw thrown;
+    };
+    const opened = await tls({ ...server, ca, onRefused }).listen("tls:127.0.0.1:0");
+    onTestFinished(() => opened.close());
+    await expect(tls({ ca, hostname: "localhost" }).connect(opened.uri)).rejects.toMatchObject({
+      code: "TRANSPORT_CREDENTIALS",
+    });
+    await vi.waitUntil(() => uncaught.length + unhandled.length > 0);
+    await talk({ ca, ...client, hostname: "localhost" }, { uri: opened.uri, listener: opened });
+    expect(uncaught).toEqual([thrown]);
+    expect(unhandled).toEqual([]);
   });
 
   it("does not stop at a peer that speaks none, or goes away", async () => {

@@ -77,6 +77,61 @@ describe("a log in a folder", () => {
     expect(await log.read(machine)).toEqual(later);
   });
 
+  /** A process that is killed before what it has written gets its name. */
+  async function killedWriter(next: OwnershipRecord, previous: OwnershipRecord | undefined): Promise<void> {
+    const killed = () => Promise.reject(new Error("killed"));
+    const dying = fileOwnershipLog({ fs: { ...fs, link: killed, rm: killed }, folder });
+    await expect(dying.write(next, previous)).rejects.toThrow("killed");
+  }
+
+  it("clears away what a killed process was writing with the next record, and no other machine's", async () => {
+    const other = "f".repeat(32);
+    await killedWriter(owned, undefined);
+    await killedWriter({ ...owned, machine: other }, undefined);
+    expect(await log.read(machine)).toBeUndefined();
+    expect((await readdir(folder)).length).toBe(2);
+    await log.write(owned, undefined);
+    const [record, others, ...more] = (await readdir(folder)).sort();
+    expect([record, more]).toEqual([`${machine}.1.json`, []]);
+    expect(others).toMatch(new RegExp(`^${other}\\.writing-1-`));
+  });
+
+  it("leaves its folder to a writer that goes on from the new record before its writer has cleared up", async () => {
+    await log.write(owned, undefined);
+    let isMade: () => void = () => {};
+    const made = new Promise<void>((resolve) => {
+      isMade = resolve;
+    });
+    let goOn: () => void = () => {};
+    const cleared = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const second = {
+      ...fs,
+      mkdtemp: async (prefix: string) => {
+        const path = await fs.mkdtemp(prefix);
+        isMade();
+        await cleared;
+        return path;
+      },
+    };
+    let writing: Promise<void> | undefined;
+    const first = {
+      ...fs,
+      link: async (existing: string, added: string) => {
+        await fs.link(existing, added);
+        writing = fileOwnershipLog({ fs: second, folder }).write(released, offered);
+        await made;
+      },
+    };
+    await fileOwnershipLog({ fs: first, folder }).write(offered, owned);
+    expect((await readdir(folder)).length).toBe(2);
+    goOn();
+    await writing;
+    expect(await log.read(machine)).toEqual(released);
+    expect(await readdir(folder)).toEqual([`${machine}.3.json`]);
+  });
+
   it("refuses who has read something else", async () => {
     await log.write(owned, undefined);
     await expect(log.write(released, undefined)).rejects.toMatchObject({ code: "OWNERSHIP_CONFLICT" });

@@ -33,10 +33,11 @@ export class CuttableFiles implements OwnershipFiles {
 
   async readdir(folder: string): Promise<string[]> {
     this.#step();
-    return [...this.#names.keys()].flatMap((path) => {
-      const name = path.slice(folder.length + 1);
-      return path.startsWith(`${folder}/`) && !name.includes("/") ? [name] : [];
+    const names = [...this.#names.keys()].flatMap((path) => {
+      const [name] = path.slice(folder.length + 1).split("/");
+      return path.startsWith(`${folder}/`) && name !== undefined ? [name] : [];
     });
+    return [...new Set(names)];
   }
 
   async readFile(path: string): Promise<string> {
