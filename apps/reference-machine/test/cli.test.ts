@@ -111,7 +111,6 @@ describe("the program", () => {
     expect(followed.requestedPages + followed.unaskedPages).toBe(followed.dirtyPages);
     const { medianMs, p95Ms, maxMs } = followed.latencyMs;
     expect([medianMs, p95Ms, maxMs]).toEqual([medianMs, p95Ms, maxMs].sort((a, b) => a - b));
-    expect(medianMs).toBeGreaterThan(0);
     expect(told.find((m) => m.event === "evidence")).toMatchObject({ role: "destination", clean: true });
     const statuses = told.filter((m) => m.role === "source" && m.event === "status").map((m) => m.status);
     expect(statuses).toContain("postcopy-active");

@@ -57,6 +57,20 @@ export class BlockDevice {
     return new Promise((resolve) => this.#quiet.push(resolve));
   }
 
+  /** Where the next answer goes must be there before the machine runs, and what a request that came needs. */
+  async ready(): Promise<void> {
+    const { ram } = this.#init.machine;
+    for (;;) {
+      try {
+        ram.memory.read(answerOffset(this.answered + 1), answerBytes);
+        if (this.#phase === "held") ram.memory.read(this.#address, payloadBytes);
+        return;
+      } catch (error) {
+        await ram.whenPresent(error);
+      }
+    }
+  }
+
   resumed(): void {
     this.#isHolding = false;
     if (this.#phase === "held") this.#begin();

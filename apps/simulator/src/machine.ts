@@ -150,6 +150,7 @@ export class SimulatedMachine {
       },
       load: (state) => this.device.load(state),
       ready: async () => {
+        await this.device.ready();
         await new Promise<void>((resolve) => process.clock.after(readyMs(), resolve));
         if (failsAt === "ready") throw new Error("a back end that cannot be opened");
       },

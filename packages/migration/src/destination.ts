@@ -1,5 +1,5 @@
 // The destination: takes a machine in, checks all of it before anything is applied, and runs it once it is its own.
-import { type IncomingAttempt, type LoadReport, MigrationError } from "@godwit/core";
+import { type IncomingAttempt, isMigrationError, type LoadReport, MigrationError } from "@godwit/core";
 import { EventEmitter } from "eventemitter3";
 import { BufferedBytes } from "./buffered.ts";
 import { agreedModes, type Capabilities, checkedCapabilities } from "./capabilities.ts";
@@ -234,7 +234,7 @@ class Destination implements IncomingMigration {
    */
   async #own(incoming: IncomingAttempt, isWhole: boolean): Promise<void> {
     const ownedMs = this.#now();
-    this.#load = await incoming.commit();
+    this.#load = await (isWhole ? incoming.commit() : this.#commitAhead(incoming));
     await this.#ownership.own();
     this.#move({ type: "owned" });
     if (!isWhole) this.#ahead?.counted();
@@ -247,6 +247,28 @@ class Destination implements IncomingMigration {
     }
     this.#commitMs = this.#now() - ownedMs;
     this.#move({ type: isWhole ? "resumed" : "running" });
+  }
+
+  /**
+   * Devices may wait for pages before they are ready, and only the connection brings those: when it breaks, nobody may wait
+   * any more, and the load fails. One that waits for none goes on: the machine becomes this side's, and may be recovered.
+   */
+  async #commitAhead(incoming: IncomingAttempt): Promise<LoadReport> {
+    const committing = incoming.commit();
+    try {
+      return await this.#interrupt.wait(committing);
+    } catch (error) {
+      const { reason } = this.#interrupt;
+      if (reason === undefined) throw error;
+      const mayWait = (this.#ahead as DestinationAhead).refuseWaits();
+      try {
+        return await committing;
+      } catch (problem) {
+        throw isMigrationError(problem) && isWaitRefused(problem.cause) ? reason : problem;
+      } finally {
+        mayWait();
+      }
+    }
   }
 
   #cleanly(work: () => void): void {
@@ -425,6 +447,10 @@ const runningAhead: readonly string[] = [
 /** The machine is this side's, or is being made so. */
 function isOwn(status: DestinationState["status"]): boolean {
   return status === "committing" || status === "resuming" || status.startsWith("postcopy-");
+}
+
+function isWaitRefused(error: unknown): boolean {
+  return isMigrationError(error) && error.code === "ATTEMPT_ENDED";
 }
 
 function farewellOf(state: DestinationState, never: boolean): Farewell {

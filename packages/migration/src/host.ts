@@ -129,6 +129,8 @@ export interface PostcopyDestination {
   listen(onMissing: (idstr: string, start: number, length: number) => void, nowMs?: () => number): void;
   /** Tells anew what somebody waits for: the source may not have heard it. */
   retell(): void;
+  /** Nobody brings pages: whoever waits for one, or begins to, is told `ATTEMPT_ENDED`, until the answer is called. */
+  refuseWaits(): () => void;
   received(idstr: string): Uint8Array;
   readonly missingPages: number;
   statistics(): PostcopyCounters;

@@ -1,4 +1,5 @@
 // How post-copy ends where its last words are lost, somebody gives up, or a connection beside the main one is not there.
+import { u8, vmstate } from "@godwit/core";
 import { answerOwnership, type OutgoingOptions, type OwnershipLog, type OwnershipRecord } from "@godwit/migration";
 import { type Channel, memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
@@ -234,6 +235,90 @@ describe("a destination that fails when the machine is given to it", () => {
     // Half of it must not be saved for the whole.
     expect(() => rig.target.kernel.snapshot()).toThrow(expect.objectContaining({ code: "ATTEMPT_ACTIVE" }));
   });
+
+  it.each(["as it begins to load", "as a device waits"])("and loses its connection %s gives it back", async (when) => {
+    const rig = new OwnedRig();
+    const waits = demanding(rig, () => when === "as a device waits" && rig.line.cut());
+    rig.incoming.events.on("status", ({ status }) => {
+      if (status === "committing" && when !== "as a device waits") rig.line.cut();
+    });
+    const before = rig.target.memory();
+    const over = rig.start();
+    for (let turns = 0; turns < 20_000 && rig.incoming.state.status !== "failed"; turns++) await turn();
+    expect(rig.outgoing.state.status).toBe("postcopy-paused");
+    expect(rig.outgoing.abandon()).toBe(true);
+    const [source, destination] = await rig.drive(over, 50);
+    expect(waits).toEqual(["ATTEMPT_ENDED"]);
+    expect(destination.state).toMatchObject({
+      status: "failed",
+      ownership: "none",
+      error: { code: "TRANSPORT_CLOSED" },
+    });
+    expect(source.state).toMatchObject({ status: "in-doubt", destination: "unknown" });
+    expect([rig.source.isRunning, rig.target.isRunning, rig.incoming.holds]).toEqual([false, false, false]);
+    expect(await rig.there.read(machine)).toMatchObject({ state: "refused" });
+    expect(rig.target.memory()).toBe(before);
+    expect(rig.target.ram.absent()).toBeUndefined();
+    expect(await rig.drive(rig.ask())).toBe("owned");
+    expect([rig.source.isRunning, rig.target.isRunning]).toEqual([true, false]);
+    // Both are free for another one.
+    const attempts = [rig.source.kernel.outgoing(), rig.target.kernel.incoming()] as const;
+    attempts[0].end(false);
+    attempts[1].discard();
+  });
+
+  it("and loses its connection while nobody needs it has the machine, and takes up the rest by another", async () => {
+    const rig = new OwnedRig();
+    let isCut = false;
+    rig.incoming.events.on("status", ({ status }) => {
+      if (status !== "committing" || isCut) return;
+      isCut = true;
+      rig.line.cut();
+    });
+    const over = rig.start();
+    for (let turns = 0; turns < 20_000 && rig.incoming.state.status !== "postcopy-paused"; turns++) await turn();
+    expect(rig.target.isRunning).toBe(true);
+    // Who touches a page may wait for it again.
+    const arrived = rig.target.ram.postcopyDestination.arrived("pc.ram", firstAbsent(rig) * pageBytes);
+    arrived.catch(() => {});
+    for (let turns = 0; turns < 10; turns++) await turn();
+    await recover(rig);
+    const [source, destination] = await rig.drive(over);
+    await arrived;
+    expect([source.state.status, destination.state.status]).toEqual(["completed", "completed"]);
+    rig.expectMoved();
+  });
+
+  const firstAbsent = (rig: Rig): number => {
+    const [words = new Uint32Array(0)] = rig.target.ram.absent()?.words ?? [];
+    const index = words.findIndex((word) => word !== 0);
+    const word = words[index] ?? 0;
+    return index * 32 + 31 - Math.clz32(word & -word);
+  };
+
+  /** A device that is not ready before a page is there that has not come; how its wait ended. */
+  function demanding(rig: Rig, waiting: () => void): string[] {
+    const ends: string[] = [];
+    for (const { kernel, ram } of [rig.source, rig.target]) {
+      kernel.device(vmstate({ name: "demanding", version: 1, fields: { value: u8 } }), {
+        after: ram.after,
+        save: () => ({ value: 1 }),
+        load: () => {},
+        async ready() {
+          const arrived = ram.postcopyDestination.arrived("pc.ram", firstAbsent(rig) * pageBytes);
+          waiting();
+          try {
+            await arrived;
+            ends.push("there");
+          } catch (error) {
+            ends.push((error as { code: string }).code);
+            throw error;
+          }
+        },
+      });
+    }
+    return ends;
+  }
 
   function failing(rig: Rig, step: "commit" | "resume") {
     const calls = { commit: [] as string[], resume: [] as string[] };

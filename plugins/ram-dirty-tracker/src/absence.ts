@@ -60,6 +60,8 @@ export class Absence implements AbsentPages {
   readonly #askedMs = new Map<string, number>();
   readonly #latenciesMs: number[] = [];
   #ended: MigrationError | undefined;
+  /** How many want nobody to wait. */
+  #refusals = 0;
   #pages = 0;
   #faults = 0;
   #requestedPages = 0;
@@ -131,6 +133,7 @@ export class Absence implements AbsentPages {
     checkPages(this.#blocks[block], idstr, page * this.#pageBytes, this.#pageBytes, this.#pageBytes);
     if (!this.isAbsent(block, page)) return;
     if (this.#ended !== undefined) throw this.#ended;
+    if (this.#refusals > 0) throw noConnection();
     this.#ask(block, page);
     const key = this.#key(block, page);
     let waiter = this.#waiters.get(key);
@@ -160,11 +163,18 @@ export class Absence implements AbsentPages {
       side: "destination",
       section: "ram/0",
     });
-    for (const waiter of this.#waiters.values()) {
-      waiter.promise.catch(() => {});
-      waiter.reject(this.#ended);
-    }
-    this.#waiters.clear();
+    this.#reject(this.#ended);
+  }
+
+  /** Nobody brings pages: whoever waits is told so, and whoever begins to, until the answer is called. */
+  refuseWaits(): () => void {
+    this.#refusals++;
+    this.#reject(noConnection());
+    let isOver = false;
+    return () => {
+      if (!isOver) this.#refusals--;
+      isOver = true;
+    };
   }
 
   /** The first page that has not come. */
@@ -188,6 +198,14 @@ export class Absence implements AbsentPages {
       ignoredPages: this.#ignoredPages,
       latenciesMs: () => summaryOf(latencies),
     };
+  }
+
+  #reject(error: MigrationError): void {
+    for (const waiter of this.#waiters.values()) {
+      waiter.promise.catch(() => {});
+      waiter.reject(error);
+    }
+    this.#waiters.clear();
   }
 
   #trap(block: number, page: number): MigrationError {
@@ -218,6 +236,13 @@ export class Absence implements AbsentPages {
   #key(block: number, page: number): string {
     return `${block}:${page}`;
   }
+}
+
+function noConnection(): MigrationError {
+  return new MigrationError("ATTEMPT_ENDED", "the page does not come: nobody may wait for it now", {
+    side: "destination",
+    section: "ram/0",
+  });
 }
 
 /** The page that a `PAGE_ABSENT` is about; undefined for any other error. */

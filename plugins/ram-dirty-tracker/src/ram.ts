@@ -11,7 +11,7 @@ import type { MultifdSender } from "./multifd/sender.ts";
 import { type PostcopySource, ramWriter, type SendModes } from "./ram-writer.ts";
 import { checkPageBytes, defaultPageBytes, ramVersion } from "./records.ts";
 import { type ReceiveTally, receiveTally, StagedMemory } from "./staged-memory.ts";
-import { stagedRam } from "./staged-ram.ts";
+import { type LiveMemory, stagedRam } from "./staged-ram.ts";
 import type { RamReceived, RamStatistics } from "./statistics.ts";
 import type { InflateRaw } from "./stream-codec.ts";
 import { type UrgentInput, urgentChannel } from "./urgent-channel.ts";
@@ -52,6 +52,11 @@ export interface PostcopyDestination {
   listen(onMissing: OnMissing, nowMs?: () => number): void;
   /** After a lost connection: tells again of each page that was told of and has not come. */
   retell(): void;
+  /**
+   * Nobody brings pages: whoever waits for one, or begins to, is told `ATTEMPT_ENDED`, until the answer is called. For a
+   * machine that is being taken over when its connection breaks.
+   */
+  refuseWaits(): () => void;
   /** The pages of the block that have come, as `PostcopySource.received` takes them. */
   received(idstr: string): Uint8Array;
   /** Pages that have not come. */
@@ -112,9 +117,10 @@ export function ram(init: RamInit): Plugin<RamOffer> {
       let tally: ReceiveTally | undefined;
       let receiver: MultifdReceiver | undefined;
       let latest: StagedMemory | undefined;
+      const live: LiveMemory = { memory: undefined };
       const absence = () => {
-        const live = latest?.liveAbsence;
-        return live !== undefined && live.pages > 0 ? live : undefined;
+        const now = live.memory?.absence;
+        return now !== undefined && now.pages > 0 ? now : undefined;
       };
       const registration = kernel.iterable({
         idstr,
@@ -138,7 +144,7 @@ export function ram(init: RamInit): Plugin<RamOffer> {
           latest = memory;
           receiver = receive && multifdReceiver({ ...receive, pageBytes }, memory);
           memory.barrier = receiver;
-          return stagedRam(blocks, map, pageBytes, memory, list);
+          return stagedRam(blocks, map, pageBytes, { memory, live, list });
         },
         ramBlocks: () => blocks.map(({ idstr: name, length }) => ({ idstr: name, bytes: length })),
       });
@@ -146,7 +152,7 @@ export function ram(init: RamInit): Plugin<RamOffer> {
       const whenPresent = async (error: unknown): Promise<void> => {
         const place = absentPage(error);
         if (place === undefined) throw error;
-        await latest?.absence?.whenPresent(place);
+        await (absence() ?? latest?.absence)?.whenPresent(place);
       };
       return {
         registration,
@@ -190,6 +196,7 @@ function postcopyDestination(latest: () => StagedMemory | undefined, pageBytes: 
     discard: (name, ranges) => memory().discard(name, ranges),
     listen: (onMissing, nowMs) => memory().listen(onMissing, nowMs),
     retell: () => absence().retell(),
+    refuseWaits: () => absence().refuseWaits(),
     received: (name) => memory().received(name),
     get missingPages() {
       return memory().absence?.pages ?? 0;

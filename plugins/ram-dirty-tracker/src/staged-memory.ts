@@ -110,11 +110,6 @@ export class StagedMemory implements RamSink<StagedBlock> {
     return this.#absence;
   }
 
-  /** Where absent pages are the machine's own trouble: in memory that it has taken over. */
-  get liveAbsence(): Absence | undefined {
-    return this.#isLive ? this.#absence : undefined;
-  }
-
   /** The machine has taken over the memory, and only in post-copy more comes. */
   adopted(): void {
     if (this.#absence === undefined) {

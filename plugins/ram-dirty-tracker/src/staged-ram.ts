@@ -20,14 +20,19 @@ export interface StagedRam extends StagedIterable {
   offer(): GuestReader;
 }
 
-export function stagedRam(
-  blocks: readonly RamBlock[],
-  map: GuestMap,
-  pageBytes: number,
-  memory: StagedMemory,
-  format: ListFormat,
-): StagedRam {
-  return new Staging(blocks, map, pageBytes, memory, format);
+/** The memory that the machine took over last, if any: what is absent in it stays so until the next is taken over. */
+export interface LiveMemory {
+  memory: StagedMemory | undefined;
+}
+
+export interface StagingInit {
+  readonly memory: StagedMemory;
+  readonly live: LiveMemory;
+  readonly list: ListFormat;
+}
+
+export function stagedRam(blocks: readonly RamBlock[], map: GuestMap, pageBytes: number, init: StagingInit): StagedRam {
+  return new Staging(blocks, map, pageBytes, init);
 }
 
 class Staging implements StagedRam {
@@ -36,16 +41,19 @@ class Staging implements StagedRam {
   readonly #pageBytes: number;
   readonly #format: ListFormat;
   readonly #memory: StagedMemory;
+  readonly #live: LiveMemory;
   /** What a commit took the place of, to be put back if a device fails. */
   #replaced: { readonly local: RamBlock; readonly bytes: Uint8Array }[] = [];
+  #liveBefore: StagedMemory | undefined;
   #ended = false;
 
-  constructor(blocks: readonly RamBlock[], map: GuestMap, pageBytes: number, memory: StagedMemory, format: ListFormat) {
+  constructor(blocks: readonly RamBlock[], map: GuestMap, pageBytes: number, { memory, live, list }: StagingInit) {
     this.#blocks = blocks;
     this.#map = map;
     this.#pageBytes = pageBytes;
-    this.#format = format;
+    this.#format = list;
     this.#memory = memory;
+    this.#live = live;
   }
 
   decoder(phase: RamPhase, version: number, previous: unknown): BodyDecoder<RamSection> {
@@ -80,6 +88,8 @@ class Staging implements StagedRam {
         this.#replaced.push({ local, bytes: local.exchange(this.#memory.bytesOf(block)) });
       }
       this.#memory.adopted();
+      this.#liveBefore = this.#live.memory;
+      this.#live.memory = this.#memory;
     } catch (error) {
       this.revert();
       this.#memory.release();
@@ -89,6 +99,7 @@ class Staging implements StagedRam {
 
   settled(): void {
     this.#replaced = [];
+    this.#liveBefore = undefined;
   }
 
   present(block: string, offset: number): Promise<void> {
@@ -110,6 +121,8 @@ class Staging implements StagedRam {
     for (const { local, bytes } of this.#replaced.reverse()) local.exchange(bytes);
     this.#replaced = [];
     this.#memory.reverted();
+    if (this.#live.memory === this.#memory) this.#live.memory = this.#liveBefore;
+    this.#liveBefore = undefined;
   }
 
   discard(): void {

@@ -76,6 +76,14 @@ function codeOf(work: () => unknown): string {
   return "nothing thrown";
 }
 
+function thrownBy(work: () => unknown): unknown {
+  try {
+    return work();
+  } catch (error) {
+    return error;
+  }
+}
+
 const same = (a: PostcopyMachine, b: PostcopyMachine): boolean =>
   a.blocks.every(({ memory }, at) => Buffer.compare(memory(), b.blocks[at]?.memory() as Uint8Array) === 0);
 
@@ -255,6 +263,87 @@ describe("a page that has not come", () => {
     expect(target.blocks[0]?.memory()).toBe(old);
     expect(target.offer.absent()).toBeUndefined();
     expect(target.offer.memory.read(4 * page, 1)).toEqual(Uint8Array.of(0));
+  });
+});
+
+describe("a machine whose pages never came", () => {
+  async function lost() {
+    const source = postcopyMachine();
+    fill(source, 0, numbers(0, 64));
+    const { outgoing, target } = await running(source, [4]);
+    outgoing.end(false);
+    target.attempt.discard();
+    return { source, target };
+  }
+
+  function expectLost({ kernel, offer }: PostcopyMachine): void {
+    expect(offer.absent()?.pages).toBe(1);
+    expect(() => offer.memory.read(4 * page, 1)).toThrow("PAGE_ABSENT");
+    expect(codeOf(() => kernel.snapshot())).toBe("ATTEMPT_ACTIVE");
+    const outgoing = kernel.outgoing();
+    expect(codeOf(() => [...outgoing.setup()])).toBe("ATTEMPT_ACTIVE");
+    outgoing.end(false);
+  }
+
+  it("stays so whatever else is begun, and fails", async () => {
+    const { target } = await lost();
+    expectLost(target);
+    const failed = receiving(target);
+    const { attempt, sent } = switched(postcopyMachine(), [9]);
+    for (const chunk of sent) failed.attempt.push(chunk);
+    expect(() => target.offer.memory.read(4 * page, 1)).toThrow("PAGE_ABSENT");
+    const set = target.states.set.bind(target.states);
+    let fails = true;
+    target.states.set = (key, value) => {
+      if (!fails) return set(key, value);
+      fails = false;
+      throw new Error("planted");
+    };
+    await failed.attempt.prepare();
+    await expect(failed.attempt.commit()).rejects.toMatchObject({ code: "DEVICE_FAILED" });
+    attempt.end(false);
+    expectLost(target);
+    const waiting = target.offer.whenPresent(thrownBy(() => target.offer.memory.read(4 * page, 1)));
+    await expect(waiting).rejects.toMatchObject({ code: "ATTEMPT_ENDED" });
+  });
+
+  it("is whole again when another takes its place", async () => {
+    const { source, target } = await lost();
+    const stream = source.kernel.snapshot();
+    const next = target.kernel.incoming();
+    next.push(stream);
+    next.end();
+    await next.prepare();
+    expect(() => target.offer.memory.read(4 * page, 1)).toThrow("PAGE_ABSENT");
+    await next.commit();
+    expect(target.offer.absent()).toBeUndefined();
+    expect(same(source, target)).toBe(true);
+    expect(codeOf(() => target.kernel.snapshot())).toBe("nothing thrown");
+  });
+});
+
+describe("waits that are refused", () => {
+  it("end, and do not begin, until they are allowed again", async () => {
+    const source = postcopyMachine();
+    fill(source, 0, numbers(0, 64));
+    const { outgoing, target } = await running(source, [4, 5]);
+    const { postcopyDestination } = target.offer;
+    const waiting = postcopyDestination.arrived("mach.ram", 4 * page);
+    const allow = [postcopyDestination.refuseWaits(), postcopyDestination.refuseWaits()] as const;
+    const refused = { code: "ATTEMPT_ENDED" };
+    await expect(waiting).rejects.toMatchObject(refused);
+    await expect(postcopyDestination.arrived("mach.ram", 5 * page)).rejects.toMatchObject(refused);
+    await postcopyDestination.arrived("mach.ram", 6 * page);
+    allow[0]();
+    allow[0]();
+    await expect(postcopyDestination.arrived("mach.ram", 4 * page)).rejects.toMatchObject(refused);
+    allow[1]();
+    const both = [4, 5].map((at) => postcopyDestination.arrived("mach.ram", at * page));
+    for (const chunk of outgoing.finish()) target.attempt.push(chunk);
+    await Promise.all(both);
+    expect(target.told).toEqual([4, 5].map((at) => ["mach.ram", at * page, page]));
+    target.attempt.end();
+    expect(same(source, target)).toBe(true);
   });
 });
 

@@ -38,6 +38,7 @@ export class LatestRam implements VaultRamOffer {
       discard: (idstr, ranges) => destination().discard(idstr, ranges),
       listen: (onMissing, nowMs) => destination().listen(onMissing, nowMs),
       retell: () => destination().retell(),
+      refuseWaits: () => destination().refuseWaits(),
       received: (idstr) => destination().received(idstr),
       get missingPages() {
         return destination().missingPages;

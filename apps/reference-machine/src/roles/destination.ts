@@ -2,12 +2,12 @@
 import { incomingMigration, type MigratableMachine } from "@godwit/migration";
 import type { CardStatus } from "../guest/card-block.ts";
 import type { ReferenceMachine } from "../machine/machine.ts";
-import { CARD_BLOCK_OFFSET, RAM_BASE, STATUS_BLOCK_OFFSET } from "../memory-map.ts";
 import { cardNames } from "../profiles/cards.ts";
 import { listenFor } from "./connections.ts";
 import { capabilitiesOf, parametersOf } from "./engine.ts";
 import { type Arrived, examineMachine } from "./examine.ts";
 import { goOn } from "./go-on.ts";
+import { withGuestsAccount } from "./guests-account.ts";
 import { hostClock, openHost } from "./host.ts";
 import { type FollowedPages, type RoleOptions, tell } from "./messages.ts";
 
@@ -26,16 +26,7 @@ export async function runDestination(options: RoleOptions): Promise<void> {
   const arriving: MigratableMachine = {
     manifest: () => kernel.manifest(),
     outgoing: () => kernel.outgoing(),
-    incoming(init) {
-      const attempt = kernel.incoming(init);
-      const commit = attempt.commit.bind(attempt);
-      attempt.commit = async () => {
-        const report = await commit();
-        await guestsAccount(machine);
-        return report;
-      };
-      return attempt;
-    },
+    incoming: (init) => withGuestsAccount(kernel.incoming(init), machine.memory),
     quiesce: () => kernel.quiesce(),
     pause: () => kernel.pause(),
     // Memory is looked at before the guest's first instruction here, which would begin to write over it; after post-copy, as
@@ -76,15 +67,6 @@ export async function runDestination(options: RoleOptions): Promise<void> {
   if (state.status === "completed" && arrived !== undefined)
     await goOn(host, options, { blocks: blocksBefore, cards: cardsBefore }, arrived);
   await host.close();
-}
-
-/** The page in which the guest tells how far it is, to be compared with what it has done here. */
-async function guestsAccount({ memory }: ReferenceMachine): Promise<void> {
-  try {
-    memory.memory.read(RAM_BASE + STATUS_BLOCK_OFFSET, CARD_BLOCK_OFFSET - STATUS_BLOCK_OFFSET + 1);
-  } catch (error) {
-    await memory.whenPresent(error);
-  }
 }
 
 /** When all of them are here. */

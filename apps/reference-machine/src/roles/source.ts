@@ -1,20 +1,18 @@
 // The source process: boots the guest, lets it work, and migrates it away while it goes on.
-import { type OutgoingMigration, outgoingMigration, type Verdict } from "@godwit/migration";
+import { outgoingMigration, type Verdict } from "@godwit/migration";
 import { multifdSender } from "@godwit/ram-dirty-tracker";
 import { STAGE_RUNNING } from "../memory-map.ts";
 import { connectTo } from "./connections.ts";
-import { capabilitiesOf, parametersOf, parametersWhenItRuns, whileItDirties } from "./engine.ts";
+import { capabilitiesOf, parametersOf, parametersWhenItRuns } from "./engine.ts";
 import { examineMachine } from "./examine.ts";
+import { goAhead } from "./go-ahead.ts";
 import { goOn } from "./go-on.ts";
-import { GuestTrouble, type Host, hostClock, openHost, yieldToHost } from "./host.ts";
+import { hostClock, openHost, yieldToHost } from "./host.ts";
 import { type RoleOptions, tell } from "./messages.ts";
 import { firmwareGoesOn, plugUnderLoad } from "./plug.ts";
 
 const pageBytes = 4096;
 const throttledRounds = 60;
-/** Mode postcopy: what the guest dirties before it goes, and how long it may take. */
-const pagesToFollow = 1000;
-const dirtyingPatienceMs = 5000;
 /** The guest works this long before the migration begins. */
 const warmUpMs = 700;
 
@@ -62,7 +60,7 @@ export async function runSource(options: RoleOptions): Promise<void> {
   migration.events.on("progress", (statistics) => tell({ event: "progress", statistics, guest: host.guest() }));
   migration.events.on("round", (round) => {
     tell({ event: "round", round });
-    if (options.mode === "postcopy" && round.round === 1) void goAhead(host, migration);
+    if (options.mode === "postcopy" && round.round === 1) void goAhead(host, migration, tell);
   });
   migration.events.on("verdict", (verdict) => tell({ event: "verdict", text: verdictText(verdict) }));
   const { state, statistics, sections } = await migration.run();
@@ -83,25 +81,6 @@ export async function runSource(options: RoleOptions): Promise<void> {
     await goOn(host, options, before, arrived);
   }
   await host.close();
-}
-
-/**
- * All of memory has been sent once; what changes from now on follows the guest. That must be much beside the few pages
- * that checks and loads look at, however fast this host and its guest are: so the guest's pages are counted.
- */
-async function goAhead(host: Host, migration: OutgoingMigration): Promise<void> {
-  migration.setParameters(whileItDirties);
-  const before = host.guest()?.poolVisits ?? 0;
-  const beganMs = performance.now();
-  const isEnough = (visits: number, poolPages: number): boolean =>
-    visits >= Math.min(poolPages, pagesToFollow) || performance.now() - beganMs >= dirtyingPatienceMs;
-  try {
-    await host.until(({ poolVisits, poolPages }) => isEnough(poolVisits - before, poolPages));
-  } catch (error) {
-    // The examination tells of it.
-    if (!(error instanceof GuestTrouble)) throw error;
-  }
-  if (migration.state.status === "active") migration.startPostcopy();
 }
 
 function verdictText(verdict: Verdict): string {

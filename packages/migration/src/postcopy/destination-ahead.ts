@@ -83,6 +83,11 @@ export class DestinationAhead {
     return this.mayRun && this.#options.ram.postcopyDestination.missingPages > 0;
   }
 
+  /** The connection is lost while the machine is loaded: nobody may wait for pages until the answer is called. */
+  refuseWaits(): () => void {
+    return this.#options.ram.postcopyDestination.refuseWaits();
+  }
+
   /** The machine is about to run. */
   counted(): void {
     this.#missingPages = this.#options.ram.postcopyDestination.missingPages;
