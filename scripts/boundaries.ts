@@ -8,24 +8,26 @@ import type { Manifest, Workspace } from "./workspaces.ts";
 /** Paths from the root of the repository, and their texts. */
 export type SourceFiles = ReadonlyMap<string, string>;
 
-type Role = "core" | "plugin" | "package" | "testkit" | "app";
+type Role = "core" | "plugin" | "package" | "testkit" | "support" | "app";
 
 /** Who a workspace's published or running sources may import. Plugins go along their peers only, see `checkEdge`. */
 const sourceMayImport: Readonly<Record<Role, readonly Role[]>> = {
   core: [],
   plugin: ["core", "plugin"],
   package: ["core"],
-  testkit: ["core"],
+  testkit: ["core", "package"],
+  support: [],
   app: ["core", "plugin", "package", "app"],
 };
 
 /** Who its tests and benchmarks may import besides. */
 const testMayImport: Readonly<Record<Role, readonly Role[]>> = {
-  core: ["testkit"],
-  plugin: ["testkit"],
-  package: ["testkit", "package", "plugin"],
-  testkit: [],
-  app: ["testkit"],
+  core: ["testkit", "support"],
+  plugin: ["testkit", "support"],
+  package: ["testkit", "support", "package", "plugin"],
+  testkit: ["support"],
+  support: [],
+  app: ["testkit", "support"],
 };
 
 const withoutRuntime = (workspace: Workspace) =>
@@ -36,6 +38,7 @@ const builtins = new Set(builtinModules);
 export function roleOf({ folder }: Workspace): Role {
   if (folder === "packages/core") return "core";
   if (folder === "packages/testkit") return "testkit";
+  if (folder === "packages/test-support") return "support";
   if (folder.startsWith("plugins/")) return "plugin";
   return folder.startsWith("apps/") ? "app" : "package";
 }

@@ -12,7 +12,14 @@ const commands = new Map([
 ]);
 
 /** Whatever may import what a runtime gives. */
-const edge = ["packages/transport", "packages/migration", "packages/testkit", "apps", "scripts"];
+const edge = [
+  "packages/transport",
+  "packages/migration",
+  "packages/testkit",
+  "packages/test-support",
+  "apps",
+  "scripts",
+];
 
 const named = process.argv.slice(2);
 const runtimes = named.length > 0 ? named : [...commands.keys()];

@@ -4,7 +4,10 @@ import { checkBoundaries, roleOf } from "../boundaries.ts";
 import type { Manifest, Workspace } from "../workspaces.ts";
 
 const core = ">=0.1.0 <1";
-const root: Manifest = { name: "root", devDependencies: { vitest: "1.0.0", "@godwit/testkit": "workspace:^" } };
+const root: Manifest = {
+  name: "root",
+  devDependencies: { vitest: "1.0.0", "@godwit/testkit": "workspace:^", "@godwit/test-support": "workspace:^" },
+};
 
 function workspace(folder: string, rest: Omit<Manifest, "name"> = {}): Workspace {
   const name = `@godwit/${folder.slice(folder.indexOf("/") + 1)}`;
@@ -26,7 +29,8 @@ const workspaces = [
   }),
   workspace("packages/migration", peers("@godwit/core")),
   workspace("packages/transport"),
-  workspace("packages/testkit", peers("@godwit/core")),
+  workspace("packages/testkit", peers("@godwit/core", "@godwit/transport")),
+  workspace("packages/test-support", { private: true }),
   workspace("plugins/bus", peers("@godwit/core")),
   workspace("plugins/disk", peers("@godwit/bus", "@godwit/core")),
   workspace("apps/machine", {
@@ -49,6 +53,7 @@ describe("a repository that keeps the rules", () => {
       ["packages/core/src/vmstate/index.ts", 'import "../index.ts";'],
       ["packages/core/test/index.test.ts", 'import "vitest"; import "../src/index.ts"; import "@godwit/testkit";'],
       ["packages/transport/src/index.ts", 'import "node:net";'],
+      ["packages/testkit/src/index.ts", 'import "@godwit/core"; import "@godwit/transport";'],
       ["plugins/bus/src/index.ts", 'import "@godwit/core/vmstate";'],
       ["plugins/disk/src/index.ts", 'import "@godwit/core"; import "@godwit/bus";'],
       ["plugins/disk/test/index.test.ts", 'import "@godwit/disk"; import "node:fs"; import "vitest";'],
@@ -58,7 +63,7 @@ describe("a repository that keeps the rules", () => {
   });
 
   it("knows the role of each workspace by its folder", () => {
-    const roles = ["core", "package", "package", "testkit", "plugin", "plugin", "app"];
+    const roles = ["core", "package", "package", "testkit", "support", "plugin", "plugin", "app"];
     expect(workspaces.map(roleOf)).toEqual(roles);
   });
 });
@@ -73,6 +78,13 @@ describe("a breach is found", () => {
     ["a plugin imports an app", "plugins/bus/src/a.ts", 'import "@godwit/machine";', "imports point down"],
     ["a plugin that hides what it imports", "plugins/bus/src/a.ts", "import(name);", "is not a plain string"],
     ["a plugin ships testkit", "plugins/bus/src/a.ts", 'import "@godwit/testkit";', "imports point down"],
+    [
+      "testkit ships what only we need",
+      "packages/testkit/src/a.ts",
+      'import "@godwit/test-support";',
+      "imports point down",
+    ],
+    ["testkit imports a plugin", "packages/testkit/src/a.ts", 'import "@godwit/bus";', "imports point down"],
     ["migration imports a plugin", "packages/migration/src/a.ts", 'import "@godwit/bus";', "imports point down"],
     ["an app ships testkit", "apps/machine/src/a.ts", 'import "@godwit/testkit";', "imports point down"],
     ["a plugin imports no peer", "plugins/bus/src/a.ts", 'import "@godwit/disk";', "is not a peerDependency"],

@@ -5,8 +5,8 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { environmentValue } from "@godwit/testkit/required";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { environmentValue } from "@godwit/test-support/required";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { largeStream } from "./large-stream.ts";
 
 const runs = 9;

@@ -1,6 +1,6 @@
 // docs/cli-table.md is whole and true: every verb, every kind of stream, every test where it says.
 import { readFileSync } from "node:fs";
-import { haveStreams, manifest } from "@godwit/testkit/streams";
+import { haveStreams, manifest } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { verbs } from "../src/program.ts";
 import { cells, kinds, withoutStreams } from "./acceptance/cells.ts";

@@ -1,6 +1,6 @@
 // Bad input: cut off anywhere, with bits flipped, endless. One sentence, the place, exit 1; never a bug of ours.
 
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { changed, endlessParts, Folder, smallStream } from "./bad-input-support.ts";

@@ -1,5 +1,5 @@
 // `check` over the real dumps of QEMU 7.2 and 10.0: short, and nothing said that is not so.
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/check/check.ts";
 import type { Finding } from "../src/check/finding.ts";

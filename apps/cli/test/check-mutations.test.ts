@@ -1,5 +1,5 @@
 // Real dumps with one field changed at random: every change is found, in both directions, at its place.
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/check/check.ts";

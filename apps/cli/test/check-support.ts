@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findVmdesc, type Vmdesc } from "@godwit/core/stream";
-import { readStream, streamsFolder } from "@godwit/testkit/streams";
+import { readStream, streamsFolder } from "@godwit/test-support/streams";
 import { type CheckResult, check } from "../src/check/check.ts";
 import type { ChoiceInit } from "../src/check/choice.ts";
 import { dumpSide, sideOf } from "../src/check/dump.ts";

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordStream } from "../src/checkpoint/index.ts";
 import type { Inspection } from "../src/inspect/inspection.ts";

@@ -1,7 +1,7 @@
 // Real streams recorded and given back, byte for byte; what is shared between recordings; and what a failure leaves.
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, lstatSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { expand, form, ownForm } from "../src/checkpoint/compression.ts";

@@ -1,6 +1,6 @@
 // A source that waits for answers: what it is told, and when.
 import { existsSync } from "node:fs";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { listRecordings, type RecordReport, recordStream } from "../src/checkpoint/index.ts";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { absent } from "@godwit/testkit/required";
+import { absent } from "@godwit/test-support/required";
 import { afterAll, describe, expect, it } from "vitest";
 import { verbs } from "../src/program.ts";
 import { runCli } from "./run-cli.ts";

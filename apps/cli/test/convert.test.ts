@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findVmdesc, StreamWriter } from "@godwit/core/stream";
 import { writeListedBlock, writeRamRecord } from "@godwit/ram-dirty-tracker";
-import { haveStreams, readStream, streamFile } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamFile } from "@godwit/test-support/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import { pageData } from "../src/convert/plain-ram.ts";
 import { openInput } from "../src/io/input.ts";

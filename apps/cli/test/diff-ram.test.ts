@@ -2,7 +2,7 @@
 import { ftruncateSync, mkdtempSync, openSync, readdirSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { haveStreams, streamFile } from "@godwit/testkit/streams";
+import { haveStreams, streamFile } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Difference, PageRange } from "../src/diff/difference.ts";

@@ -1,5 +1,5 @@
 // `diff`: a stream beside itself, beside one in which something was changed by hand, and beside another release's.
-import { haveStreams, readStream, streamFile } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamFile } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { byteRanges } from "../src/diff/bytes.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { decodeRecord, isMigrationError } from "@godwit/core";
 import { layoutByVmdesc, recordToJson } from "@godwit/core/tools";
-import { haveStreams, type ManifestFile, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, type ManifestFile, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { recordStream } from "../src/checkpoint/index.ts";
 import { type OpenJson, pathsIn, placeOf } from "../src/edit/json-path.ts";

@@ -2,7 +2,7 @@
 // are nearest, and versions.
 import { u8, u16, vmstate } from "@godwit/core";
 import { vmdescText } from "@godwit/core/stream";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { prepareEdits, writeVerified } from "../src/edit/apply.ts";

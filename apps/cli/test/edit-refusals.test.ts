@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findVmdesc } from "@godwit/core/stream";
-import { haveStreams, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamsFolder } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { prepareEdits, writeVerified } from "../src/edit/apply.ts";
 import { readDevicePart } from "../src/edit/device-part.ts";

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findVmdesc, sectionBytes } from "@godwit/core/stream";
-import { readStream } from "@godwit/testkit/streams";
+import { readStream } from "@godwit/test-support/streams";
 import { expect, onTestFinished } from "vitest";
 import { type DevicePart, readDevicePart } from "../src/edit/device-part.ts";
 import { openInput } from "../src/io/input.ts";

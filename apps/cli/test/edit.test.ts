@@ -1,6 +1,6 @@
 // What edits make of real streams: the bytes that were meant, and no others; and a vmdesc that fits.
 import { findVmdesc, vmdescText } from "@godwit/core/stream";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { expectVmdescToTile, ramOf, same, sectionOf, vmdescTextOf, workshop } from "./edit-support.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { findVmdesc } from "@godwit/core/stream";
-import { haveStreams, manifest, readStream, streamFile } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream, streamFile } from "@godwit/test-support/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import type { RamIndex } from "../src/extract/ram-index.ts";
 import { partialFolder } from "../src/ram/partial-folder.ts";

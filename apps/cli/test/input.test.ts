@@ -1,7 +1,7 @@
 // Inputs: what a file is that is no stream, libvirt's wrapper, compression that is whole, cut, joined, or a bomb.
 import { chmodSync, mkdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { haveStreams, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamsFolder } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { decompressed } from "../src/io/decompress.ts";
 import { openInput } from "../src/io/input.ts";

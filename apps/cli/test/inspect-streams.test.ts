@@ -1,6 +1,6 @@
 // `inspect` on every stream that QEMU saved: what it says is what is known of them. And `diff` of each with itself.
 import { rmSync } from "node:fs";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import type { Difference } from "../src/diff/difference.ts";
 import type { InspectedSection, Inspection } from "../src/inspect/inspection.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { decodeRecord, encodeRecord, isMigrationError, Writer } from "@godwit/core";
 import { writeFooter, writeHead } from "@godwit/core/stream";
 import { writeListedBlock, writeRamRecord } from "@godwit/ram-dirty-tracker";
-import { type ManifestCase, type ManifestFile, manifest, streamFile } from "@godwit/testkit/streams";
+import { type ManifestCase, type ManifestFile, manifest, streamFile } from "@godwit/test-support/streams";
 import { afterAll } from "vitest";
 import type { Input } from "../src/io/input.ts";
 import { catalogueWith } from "../src/model/catalogue.ts";

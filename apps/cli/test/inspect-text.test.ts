@@ -1,5 +1,5 @@
 // What `inspect` prints, to the letter, of one small stream; and how it prints values, folded and not.
-import { haveStreams, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, streamsFolder } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { folded } from "../src/inspect/fold.ts";
 import { tableLines, wrapped } from "../src/inspect/table.ts";

@@ -1,6 +1,6 @@
 // `inspect` on what is not a plain whole file: pipes, faults, what is left out; and the values that it gives.
 import { findVmdesc } from "@godwit/core/stream";
-import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { checkpointOf } from "../src/inspect/collect.ts";
 import type { InspectedField, Inspection } from "../src/inspect/inspection.ts";

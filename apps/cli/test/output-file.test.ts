@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { encodeHeader } from "../src/checkpoint/format.ts";
 import { createOutputFile, type OutputFile } from "../src/io/output-file.ts";

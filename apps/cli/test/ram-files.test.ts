@@ -17,7 +17,7 @@ import {
   zlibCompression,
   zstdCompression,
 } from "@godwit/ram-dirty-tracker";
-import { haveStreams, manifest, readStream as rawStream, streamFile } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream as rawStream, streamFile } from "@godwit/test-support/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import { openInput } from "../src/io/input.ts";
 import { readOptions, vmdescOf } from "../src/model/open-stream.ts";

@@ -1,7 +1,7 @@
 // `godwit record` and `godwit replay` against a source and a destination of ours, over tcp and unix.
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import type { Channel, Transport } from "@godwit/transport";
 import { tcp } from "@godwit/transport/tcp";
 import { unix } from "@godwit/transport/unix";

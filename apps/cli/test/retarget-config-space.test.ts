@@ -1,5 +1,5 @@
 // Configuration spaces of real devices side by side.
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {

@@ -1,6 +1,6 @@
 // What machine types give their devices, asked of a real QEMU 7.2: every row that says something of its machine types.
 import { spawnSync } from "node:child_process";
-import { absent } from "@godwit/testkit/required";
+import { absent } from "@godwit/test-support/required";
 import { describe, expect, it } from "vitest";
 import { compareReleases, machineType, type Release } from "../src/retarget/machine.ts";
 import { machineDefault, machineDefaults } from "../src/retarget/machine-defaults.ts";

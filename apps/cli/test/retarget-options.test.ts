@@ -1,6 +1,6 @@
 // The options that a stream shows, held against the command line that it was saved under; and what machine types have by
 // themselves.
-import { haveStreams, manifest } from "@godwit/testkit/streams";
+import { haveStreams, manifest } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { decoded } from "../src/retarget/decoded.ts";
 import { machineType } from "../src/retarget/machine.ts";

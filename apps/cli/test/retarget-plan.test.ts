@@ -1,5 +1,5 @@
 // The plan for a whole stream: what is edited, what must be set at the destination, and what is refused.
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { sideOf } from "../src/check/dump.ts";
 import type { Side } from "../src/check/model.ts";

@@ -1,6 +1,6 @@
 // Sections, subsections and versions that the destination does not read, and what goes with them.
 import { type Description, encodeState, type StateOf, subsection, u8, u32, vmstate } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { sideOf } from "../src/check/dump.ts";
 import type { Side } from "../src/check/model.ts";

@@ -1,7 +1,7 @@
 // Real streams and dumps as the planner takes them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readStream as rawStream, streamsFolder } from "@godwit/testkit/streams";
+import { readStream as rawStream, streamsFolder } from "@godwit/test-support/streams";
 import { dumpSide } from "../src/check/dump.ts";
 import type { Side } from "../src/check/model.ts";
 import type { Input } from "../src/io/input.ts";

@@ -12,8 +12,8 @@ import {
   jsonSchemaOf,
   stateToJson,
 } from "@godwit/core/tools";
-import { faultsOf } from "@godwit/testkit/json-schema";
-import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/testkit/streams";
+import { faultsOf } from "@godwit/test-support/json-schema";
+import { haveStreams, readStream, streamFile, streamsFolder } from "@godwit/test-support/streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silent, type Terminal } from "../src/io/terminal.ts";
 import { readOptions, visitStream } from "../src/model/open-stream.ts";

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { findVmdesc, type Vmdesc } from "@godwit/core/stream";
-import { haveStreams, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, readStream, streamsFolder } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import type { AgainstReport } from "../src/verify/against.ts";
 import { Folder } from "./bad-input-support.ts";

@@ -1,6 +1,6 @@
 // `godwit verify`: every real stream is written again as it was; a wrong byte planted anywhere is found, and named.
 import { buffer, customField, MigrationError, u8, vmstate } from "@godwit/core";
-import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import type { Section } from "../src/model/read-stream.ts";
 import { verifyDevice } from "../src/verify/device.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordStream } from "../src/checkpoint/index.ts";
 import { runCli } from "./run-cli.ts";

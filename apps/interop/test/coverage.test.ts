@@ -1,6 +1,6 @@
 // docs/coverage.md is what the streams and the plugins say today, and no byte of a plugin's sections has lost its name.
 import { readFileSync } from "node:fs";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { beforeAll, describe, expect, it } from "vitest";
 import { leavesOf } from "../src/leaves.ts";
 import { allStreams, opaqueBytes, rowsOf, type StreamRows, tableText } from "./table/table.ts";

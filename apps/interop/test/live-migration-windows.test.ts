@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { IncomingInit } from "@godwit/core";
 import type { HostClock } from "@godwit/migration";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import type { Channel } from "@godwit/transport";
 import { tcp } from "@godwit/transport/tcp";
 import { unix } from "@godwit/transport/unix";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { multifdSender } from "@godwit/ram-dirty-tracker";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { tls } from "@godwit/transport/tls";
 import { createVault, type Vault } from "godwit/vault";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -13,7 +13,7 @@ import {
   parameterTable,
 } from "@godwit/migration";
 import { barrierTracker, ram, ramBlock } from "@godwit/ram-dirty-tracker";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { memoryPair } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
 import { Qemu } from "../src/qemu.ts";

@@ -15,7 +15,7 @@ import {
   zlibCompression,
   zstdCompression,
 } from "@godwit/ram-dirty-tracker";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { deflateRaw, inflateRaw } from "../src/codecs.ts";
 import { counts } from "../src/counts.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/test-support/streams";
 import { afterAll, describe, expect, it } from "vitest";
 import { machineOptions } from "../src/command-line.ts";
 import { counts, goesOn } from "../src/counts.ts";

@@ -1,6 +1,6 @@
 // What the README of the command line says of vaults, word for word: its example, and its lines for QMP.
 import { readFileSync } from "node:fs";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { createVault, type Vault } from "godwit/vault";
 import { describe, expect, it } from "vitest";
 import { counts, goesOn } from "../src/counts.ts";

@@ -1,6 +1,6 @@
 // x86 with VT-d, virtio-pci and Linux: the rebuilt stream in real QEMU.
 import { translator, type VtdState } from "@godwit/iommu-vtd";
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream } from "@godwit/test-support/streams";
 import { ringOf } from "@godwit/virtio-core";
 import { describe, expect, it } from "vitest";
 import { machineOptions } from "../src/command-line.ts";

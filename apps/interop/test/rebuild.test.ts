@@ -1,6 +1,6 @@
 // Streams whose RAM came in other ways than as records: made anew as records, or refused where the memory is not in them.
 import { rewriteRam } from "@godwit/ram-dirty-tracker";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { configurationOf, openStream } from "../src/open.ts";
 import { rebuild } from "../src/rebuild.ts";

@@ -8,7 +8,7 @@ import {
   openChromium,
   type PageSite,
   withPage,
-} from "@godwit/testkit/chromium";
+} from "@godwit/test-support/chromium";
 import { chromium as launcher } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Told } from "./page/machine-page.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundleForBrowser, type Chromium, haveChromium, openChromium, withPage } from "@godwit/testkit/chromium";
+import { bundleForBrowser, type Chromium, haveChromium, openChromium, withPage } from "@godwit/test-support/chromium";
 import { chromium as launcher } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { accelerate } from "../src/jit.ts";

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { absent } from "@godwit/testkit/required";
-import { haveStreams, readStream, manifest as streams } from "@godwit/testkit/streams";
+import { absent } from "@godwit/test-support/required";
+import { haveStreams, readStream, manifest as streams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { busy, saveOf } from "../examples/releases/golden.ts";
 import {

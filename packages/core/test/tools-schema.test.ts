@@ -1,5 +1,5 @@
 // Descriptions for people and other tools: dumps in QEMU's form, JSON Schemas, reference pages.
-import { faultsOf } from "@godwit/testkit/json-schema";
+import { faultsOf } from "@godwit/test-support/json-schema";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {

@@ -1,6 +1,6 @@
 // What a vmdesc says of each section of each real stream, laid over the section's bytes: every byte is in one leaf or one
 // subsection's header, and every value gives its bytes back.
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { MigrationError } from "../src/index.ts";
 import { findVmdesc, type VmdescDevice, type VmdescField } from "../src/stream/index.ts";

@@ -1,6 +1,6 @@
 // Real QEMU's descriptions as the judge of ours: descriptions are built from a stream's vmdesc, the sections decoded with
 // them, written again and listed; bytes and JSON must come out the same.
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import {
   array,

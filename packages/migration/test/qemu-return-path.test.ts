@@ -1,6 +1,6 @@
 // QEMU's return path and commands, read and written: QEMU's own bytes, every cut, and what cannot be.
 import { StreamReader } from "@godwit/core/stream";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {

@@ -1,6 +1,6 @@
 // The description against the sections that QEMU 7.2 and 10.0 wrote, byte for byte and name for name.
 import { decodeRecord, decodeState, encodeRecord, encodeState, listRecord, Writer } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { checkVtdState, optionsFor, vtd, vtdFamily } from "../src/index.ts";
 import { realStream } from "./real.ts";

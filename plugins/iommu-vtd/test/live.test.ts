@@ -1,7 +1,7 @@
 // Our unit and the one of the QEMU that is here: the same steps to the same end, and each loads what the other saved.
 import { decodeState } from "@godwit/core";
 import { optionsFor, vtd } from "@godwit/iommu-vtd";
-import { absent } from "@godwit/testkit/required";
+import { absent } from "@godwit/test-support/required";
 import { describe, expect, it } from "vitest";
 import { expectedOf, ourUnit, runOurs, sectionIn, summaryOf, withSection } from "./support/ours.ts";
 import { qemuVersion, withQemu } from "./support/qemu.ts";

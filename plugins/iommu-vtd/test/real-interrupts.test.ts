@@ -1,6 +1,6 @@
 // The interrupt-remapping table of Linux guests that QEMU saved: their devices' MSI-X messages, remapped.
 import { createKernel, decodeState, encodeState, virtualClock } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { checkVtdState, interruptRemapper, optionsFor, type VtdState, vtd, vtdIommu } from "../src/index.ts";
 import { realStream } from "./real.ts";

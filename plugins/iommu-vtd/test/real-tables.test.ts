@@ -1,6 +1,6 @@
 // The tables of a Linux guest that QEMU saved with its IOMMU on: rings are found through them.
 import { decodeState } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { translator, vtd } from "../src/index.ts";
 import { realStream } from "./real.ts";

@@ -1,7 +1,7 @@
 // What the tests take from a stream that QEMU saved of a Linux guest: the IOMMU's section, RAM, and where rings are.
 // A plugin does not know other plugins, so the few bytes of framing that this needs are read here.
 import type { SectionSample } from "@godwit/core";
-import { readStream } from "@godwit/testkit/streams";
+import { readStream } from "@godwit/test-support/streams";
 import { TestMemory } from "./support.ts";
 
 export type Release = "7.2" | "10.0" | "10.0-retarget";

@@ -19,7 +19,7 @@ import {
   vmstate,
   Writer,
 } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gtree, qlist, qtailq } from "../src/index.ts";

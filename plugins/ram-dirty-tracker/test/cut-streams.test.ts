@@ -2,7 +2,7 @@
 // places; GODWIT_SWEEP=full (bun run sweep) takes every byte.
 import { isMigrationError, type MigrationError } from "@godwit/core";
 import { findVmdesc, type StreamEvent, StreamReader } from "@godwit/core/stream";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { type RamSection, ramWalker } from "../src/index.ts";
 

@@ -1,5 +1,5 @@
 // Deltas and compressed pages of real QEMU: loaded with their content checked, and QEMU's encoder compared with ours.
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { type RamSection, ramWalker, xbzrleDecode, xbzrleEncode } from "../src/index.ts";
 import { inflateRaw } from "./support/codecs.ts";

@@ -1,6 +1,6 @@
 // mapped-ram: QEMU's file read with its content checked, and written again to the same file; faults of its headers.
 import { Cursor, isMigrationError, type MigrationError, Writer } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import {
   listFormat,

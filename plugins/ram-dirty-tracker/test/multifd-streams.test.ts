@@ -1,6 +1,6 @@
 // Multifd of real QEMU, 7.2 and 10.0: main stream and two channels, loaded together; packets written again to their bytes.
 import { Cursor } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import {
   decodePacket,

@@ -1,7 +1,7 @@
 // Post-copy of a real QEMU, from its own stream: discards, the package, and pages that come when the machine has begun.
 import { isMigrationError } from "@godwit/core";
 import { StreamReader } from "@godwit/core/stream";
-import { haveStreams, type ManifestStream, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, type ManifestStream, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { absentPage, ramImage } from "../src/index.ts";
 import {

@@ -1,5 +1,5 @@
 // RAM of real QEMU streams through the load path: into staged memory in every chunking, and out again to QEMU's bytes.
-import { haveStreams, type ManifestStream, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, type ManifestStream, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { type RamSection, ramWalker } from "../src/index.ts";
 import { wholeBytes } from "./support/feed.ts";

@@ -1,6 +1,6 @@
 // A whole stream with its RAM sent in another way holds the same memory, and all else as it was.
 import { findVmdesc, type StreamEvent, StreamReader } from "@godwit/core/stream";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   listFormat,

@@ -1,7 +1,7 @@
 // The RAM of every stream of real QEMU, decoded to records and written again: the same bytes, whatever the encoding.
 import { Writer } from "@godwit/core";
 import { findVmdesc, type StreamEvent, StreamReader } from "@godwit/core/stream";
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import {
   listFormat,

@@ -2,7 +2,7 @@
 // manifest's.
 import { isMigrationError } from "@godwit/core";
 import { findVmdesc, type ReaderOptions, type StreamEvent, StreamReader } from "@godwit/core/stream";
-import { haveStreams, type ManifestStream, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, type ManifestStream, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { type RamSection, type RamWalkerInit, ramWalker } from "../src/index.ts";
 

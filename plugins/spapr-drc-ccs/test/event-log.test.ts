@@ -1,6 +1,6 @@
 // Events that this package makes, against those that QEMU made of the same hot-plug.
 import { decodeState, type SectionSample } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { drcIndex, type HotplugEvent, hotplugLog, spaprFamily } from "../src/index.ts";
 import { fullSections } from "./support/sections.ts";

@@ -1,6 +1,6 @@
 // Flattened device trees: what is built, what is refused, and QEMU's own tree walked to its end.
 import { decodeState } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { ConnectorTree } from "../src/fdt/tree.ts";
 import { buildFdt, cells, deviceTree, spaprFamily, strings } from "../src/index.ts";

@@ -9,7 +9,7 @@ import {
   type SectionSample,
   Writer,
 } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { spaprFamilies, spaprFamily } from "../src/index.ts";
 import { familyName, fullSections, pseriesStreams, vmdescDevices } from "./support/sections.ts";

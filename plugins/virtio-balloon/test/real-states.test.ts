@@ -1,6 +1,6 @@
 // Sections that QEMU wrote, loaded into devices of ours with the guest's memory: what is saved again is the same, and the
 // guest's driver is served.
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { type CutStream, cutStream, type QemuMachine, qemuMachine } from "@godwit/virtio-testkit";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { VirtioBalloonModel } from "../src/model.ts";

@@ -1,7 +1,7 @@
 // The device on a channel: in machines of the real kernel, driven by channel programs, and with sections that QEMU wrote
 // on s390x.
 import { decodeRecord, decodeState, encodeRecord, encodeState, toState } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { feature, type RingAddresses, ringOf } from "@godwit/virtio-core";
 import { ccwMachine, cutStream, FoundRing, qemuCcwMachine, sectionOf } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";

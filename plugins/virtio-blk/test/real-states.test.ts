@@ -1,7 +1,7 @@
 // Sections that QEMU wrote, loaded into disks of ours with the guest's memory and its IOMMU: what is saved again is the
 // same, and the guest's driver is served.
 import { decodeState } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { type RingAddresses, ringOf } from "@godwit/virtio-core";
 import { type CutStream, cutStream, FoundRing, type QemuMachine, qemuMachine } from "@godwit/virtio-testkit";
 import { beforeAll, describe, expect, it } from "vitest";

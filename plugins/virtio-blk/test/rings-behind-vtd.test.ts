@@ -1,7 +1,7 @@
 // Linux ran with VT-d on when QEMU saved it. The virtqueue of its disk is found through its own page tables, in the
 // memory that migrated; what stands in them must agree with what the device said of itself.
 import { decodeRecord, toState } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { checkQueues, ringProgress } from "@godwit/virtio-core";
 import {
   descriptor,

@@ -8,7 +8,7 @@ import {
   type SectionSample,
   toState,
 } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import type { VirtioClass } from "@godwit/virtio-core";
 import { describe, expect, it } from "vitest";
 import { cssFamily, type VirtioCcwState, virtioCcwFamily } from "../src/index.ts";

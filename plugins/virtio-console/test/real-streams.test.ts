@@ -1,6 +1,6 @@
 // Sections "virtio-console" that QEMU wrote: read with parameters that are found, not given, and written back.
 import { decodeRecord, encodeRecord, encodeState, toState } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { realSection } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";
 import { virtioConsolePciFamily } from "../src/pci.ts";

@@ -1,6 +1,6 @@
 // Sections "virtio-net" that QEMU wrote: read with parameters that are found, not given, and written back.
 import { decodeRecord, encodeRecord, encodeState, type SectionSample, toState } from "@godwit/core";
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { virtioNetPciFamily } from "../src/pci.ts";
 import { mac } from "./support/net-driver.ts";

@@ -1,7 +1,7 @@
 // Linux ran with VT-d on when QEMU saved it. The virtqueues of its network card are found through its own page tables, in the
 // memory that migrated; what stands in them must agree with what the device said of itself.
 import { decodeRecord, isMigrationError, toState } from "@godwit/core";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { checkQueues, type RingAddresses, readRing, ringOf, ringProgress, ringRules } from "@godwit/virtio-core";
 import {
   descriptor,

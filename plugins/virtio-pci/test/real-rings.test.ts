@@ -3,7 +3,7 @@ import { decodeState } from "@godwit/core";
 import { StreamReader } from "@godwit/core/stream";
 import { type Translator, translator, vtd } from "@godwit/iommu-vtd";
 import { type RamSection, ramWalker } from "@godwit/ram-dirty-tracker";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { checkQueues, type DmaReader, readRing, ringOf, ringRules } from "@godwit/virtio-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { virtioPciFamily } from "../src/index.ts";

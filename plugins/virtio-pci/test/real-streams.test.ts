@@ -1,6 +1,6 @@
 // Sections that real QEMU wrote: parameters are inferred, bytes come back the same, and the values are the guest's.
 import { Cursor, decodeRecord, decodeState, encodeRecord, encodeState, recordDecoder } from "@godwit/core";
-import { haveStreams } from "@godwit/testkit/streams";
+import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { virtioPciFamily } from "../src/index.ts";
 import { balloon, rng, scsi } from "./support/classes.ts";

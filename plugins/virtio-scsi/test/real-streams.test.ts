@@ -1,7 +1,7 @@
 // Sections "virtio-scsi" and "scsi-disk" of every stream that has some: read with parameters that are found, not given,
 // written back, and loaded into adapters of ours with the guest's memory.
 import { decodeRecord, decodeState, encodeRecord, encodeState, toState } from "@godwit/core";
-import { haveStreams, manifest, readStream } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream } from "@godwit/test-support/streams";
 import { feature, type RingAddresses, ringOf } from "@godwit/virtio-core";
 import { type CutStream, cutStream, FoundRing, qemuCcwMachine, qemuMachine } from "@godwit/virtio-testkit";
 import { describe, expect, it } from "vitest";

@@ -11,7 +11,7 @@ import {
   ramDiscards,
 } from "@godwit/migration/qemu";
 import { type RamPhase, type RamSection, ramImage } from "@godwit/ram-dirty-tracker";
-import { haveStreams, readStream } from "@godwit/testkit/streams";
+import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { createVault, type Vault, type VaultOptions } from "../../src/vault/index.ts";
 

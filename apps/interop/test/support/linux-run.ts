@@ -2,7 +2,7 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { absent } from "@godwit/testkit/required";
+import { absent } from "@godwit/test-support/required";
 import { expect } from "vitest";
 import { counts, goesOn } from "../../src/counts.ts";
 import { batchBlocks, diskBytes, verifyDisk } from "../../src/disk-evidence.ts";

@@ -1,7 +1,7 @@
 // Whether real QEMU is here, and machines of it.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { absent } from "@godwit/testkit/required";
+import { absent } from "@godwit/test-support/required";
 import { type QemuTarget, qemuBinary, qemuVersion } from "../../src/qemu.ts";
 
 /** QEMU judges bytes, and these are the same on every runtime: the suite's matrix asks it once, on Bun. */

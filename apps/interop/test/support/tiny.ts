@@ -1,6 +1,6 @@
 // The tiny guest of the supplied streams: pages from 2 MiB to 10 MiB hold their own address and the number of the pass
 // that wrote them, and each pass prints its number.
-import { manifest, readStream } from "@godwit/testkit/streams";
+import { manifest, readStream } from "@godwit/test-support/streams";
 import { expect } from "vitest";
 import { machineOptions } from "../../src/command-line.ts";
 import { counts, goesOn } from "../../src/counts.ts";

@@ -1,5 +1,5 @@
 // docs/coverage.md: every section of every supplied stream, who describes it, and what has no name.
-import { manifest, readStream } from "@godwit/testkit/streams";
+import { manifest, readStream } from "@godwit/test-support/streams";
 import { coverageOf, type Row, rawBuffers } from "../../src/coverage.ts";
 import { openStream } from "../../src/open.ts";
 

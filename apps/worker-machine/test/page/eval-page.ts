@@ -1,5 +1,5 @@
 // The canary: a page, and a worker of it, that evaluate text. Under the strict policy both are refused.
-import { runPage, tell } from "@godwit/testkit/page";
+import { runPage, tell } from "@godwit/test-support/page";
 
 interface TellingWorker {
   onmessage: ((event: { readonly data: string }) => void) | null;

@@ -1,5 +1,5 @@
 // The worker machine in a browser page: it pauses, saves and resumes there, and exchanges saves with the test's process.
-import { receive, runPage, tell } from "@godwit/testkit/page";
+import { receive, runPage, tell } from "@godwit/test-support/page";
 import { type WorkerMachineInit, workerMachine } from "../../src/machine/machine.ts";
 import { webWorker } from "../../src/workers/web.ts";
 import { progress, records, runTo, saved, sleep, stand } from "../support/drive.ts";

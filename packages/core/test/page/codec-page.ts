@@ -1,7 +1,7 @@
 // Core in a browser page.
 // biome-ignore assist/source/organizeImports: the count must begin before core's modules are evaluated
 import { attemptsSoFar } from "./attempts.ts";
-import { runPage, tell } from "@godwit/testkit/page";
+import { runPage, tell } from "@godwit/test-support/page";
 import { exercise } from "./exercise.ts";
 
 runPage(async () => {

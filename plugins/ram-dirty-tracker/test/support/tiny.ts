@@ -1,5 +1,5 @@
 // The tiny guest's memory: page P of 2 MiB to 10 MiB holds its own address and the number of the pass that wrote it.
-import { type ManifestStream, manifest } from "@godwit/testkit/streams";
+import { type ManifestStream, manifest } from "@godwit/test-support/streams";
 import { expect } from "vitest";
 import { page, testBlock } from "./rig.ts";
 

@@ -1,7 +1,7 @@
 // The sections of a real stream, found by what the manifest and the stream's own vmdesc say of them.
 import type { SectionSample } from "@godwit/core";
 import { findVmdesc, type VmdescDevice } from "@godwit/core/stream";
-import { manifest, readStream } from "@godwit/testkit/streams";
+import { manifest, readStream } from "@godwit/test-support/streams";
 
 export const pseriesStreams = [
   "pseries-bare-7.2.stream",

@@ -1,6 +1,6 @@
 // Sections of real streams, with the size that the manifest gives.
 import type { SectionSample } from "@godwit/core";
-import { manifest, readStream } from "@godwit/testkit/streams";
+import { manifest, readStream } from "@godwit/test-support/streams";
 
 const streams = new Map<string, Uint8Array>();
 

@@ -1,5 +1,5 @@
 // Sections of real streams, with the size that the manifest gives.
-import { manifest, readStream } from "@godwit/testkit/streams";
+import { manifest, readStream } from "@godwit/test-support/streams";
 import { bodyOf } from "./sections.ts";
 
 const streams = new Map<string, Uint8Array>();

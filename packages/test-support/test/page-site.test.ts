@@ -1,5 +1,5 @@
 // The site of a page, asked as a page would, and as nobody should.
-import { type PageSite, servePage, withPage } from "@godwit/testkit/chromium";
+import { type PageSite, servePage, withPage } from "@godwit/test-support/chromium";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const script = Uint8Array.from(Buffer.from("export {};"));

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ChromiumLauncher, chromiumPath, haveChromium, openChromium } from "@godwit/testkit/chromium";
+import { type ChromiumLauncher, chromiumPath, haveChromium, openChromium } from "@godwit/test-support/chromium";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
 let folder: string;

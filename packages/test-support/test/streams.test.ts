@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/testkit/streams";
+import { haveStreams, manifest, readStream, streamsFolder } from "@godwit/test-support/streams";
 import { decompress } from "fzstd";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 

@@ -1,0 +1,2 @@
+// create-godwit-plugin as a module.
+export {};

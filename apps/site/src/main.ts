@@ -1,0 +1,2 @@
+// Builds the documentation site.
+export {};
