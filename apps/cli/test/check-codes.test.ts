@@ -1,10 +1,9 @@
 // Each code of `check`, from a pair of descriptions that differ in one thing.
 import { readFileSync } from "node:fs";
+import { checkCodes, sideOf } from "@godwit/core/compatibility";
 import type { Vmdesc, VmdescDevice, VmdescField } from "@godwit/core/stream";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/check/check.ts";
-import { checkCodes } from "../src/check/codes.ts";
-import { sideOf } from "../src/check/dump.ts";
 import { sideWithVmdesc } from "../src/check/vmdesc.ts";
 import { checkJson, description, dump, everything, field, type JsonDescription, lineOf } from "./check-support.ts";
 

@@ -1,8 +1,9 @@
 // `check` over the real dumps of QEMU 7.2 and 10.0: short, and nothing said that is not so.
+
+import type { Finding } from "@godwit/core/compatibility";
 import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/check/check.ts";
-import type { Finding } from "../src/check/finding.ts";
 import { type DumpName, dumpNames, dumpPath, dumpText, lineOf, linesOf, realSide } from "./check-support.ts";
 import { runCli } from "./run-cli.ts";
 

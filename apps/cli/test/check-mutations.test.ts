@@ -1,9 +1,10 @@
 // Real dumps with one field changed at random: every change is found, in both directions, at its place.
+
+import { sideOf } from "@godwit/core/compatibility";
 import { haveStreams } from "@godwit/test-support/streams";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/check/check.ts";
-import { sideOf } from "../src/check/dump.ts";
 import { type DumpName, dumpText, everything, type JsonDescription, type JsonField } from "./check-support.ts";
 
 type Json = Record<string, { Description: JsonDescription }>;

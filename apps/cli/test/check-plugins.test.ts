@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Description } from "@godwit/core";
 import { buffer, since, subsection, u8, u16, u32, until, unused, vmstate } from "@godwit/core";
+import { sideOf } from "@godwit/core/compatibility";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sideOf } from "../src/check/dump.ts";
 import {
   comparePlugin,
   dumpOfPlugin,

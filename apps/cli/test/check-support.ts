@@ -1,13 +1,11 @@
 // What the tests of `check` share: the real dumps, and small ones made by hand.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { dumpSide, type Finding, type Side, sideOf } from "@godwit/core/compatibility";
 import { findVmdesc, type Vmdesc } from "@godwit/core/stream";
 import { readStream, streamsFolder } from "@godwit/test-support/streams";
 import { type CheckResult, check } from "../src/check/check.ts";
 import type { ChoiceInit } from "../src/check/choice.ts";
-import { dumpSide, sideOf } from "../src/check/dump.ts";
-import type { Finding } from "../src/check/finding.ts";
-import type { Side } from "../src/check/model.ts";
 
 export const dumpNames = [
   "pc-i440fx-7.2.qemu-10.0",

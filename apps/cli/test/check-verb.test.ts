@@ -3,10 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { align, checkCodes, sideOf } from "@godwit/core/compatibility";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { align } from "../src/check/align.ts";
-import { checkCodes } from "../src/check/codes.ts";
-import { sideOf } from "../src/check/dump.ts";
 import type { VerbContext } from "../src/verb.ts";
 import { check as checkVerb } from "../src/verbs/check.ts";
 import { description, dump, field, type JsonDescription } from "./check-support.ts";
@@ -224,7 +222,7 @@ it("descriptions of thousands of fields that have nothing in common are refused,
   expect(() => align(fields("a"), fields("b"), "d")).toThrow(
     expect.objectContaining({
       code: "CHECK_TOO_LARGE",
-      message: '"d" has too many fields that differ: 3000 of one and 3000 of the other',
+      detail: '"d" has too many fields that differ: 3000 of one and 3000 of the other',
     }),
   );
 });

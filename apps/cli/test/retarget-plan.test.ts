@@ -1,8 +1,8 @@
 // The plan for a whole stream: what is edited, what must be set at the destination, and what is refused.
+
+import { type Side, sideOf } from "@godwit/core/compatibility";
 import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
-import { sideOf } from "../src/check/dump.ts";
-import type { Side } from "../src/check/model.ts";
 import { machineType } from "../src/retarget/machine.ts";
 import { planRetarget } from "../src/retarget/plan.ts";
 import { isAllowed, planLines } from "../src/retarget/report.ts";

@@ -1,9 +1,8 @@
 // Sections, subsections and versions that the destination does not read, and what goes with them.
 import { type Description, encodeState, type StateOf, subsection, u8, u32, vmstate } from "@godwit/core";
+import { type Side, sideOf } from "@godwit/core/compatibility";
 import { haveStreams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
-import { sideOf } from "../src/check/dump.ts";
-import type { Side } from "../src/check/model.ts";
 import { decoded } from "../src/retarget/decoded.ts";
 import { namesOf } from "../src/retarget/dumped.ts";
 import { isOutsideDumps, registeredWithoutClass } from "../src/retarget/outside-dumps.ts";

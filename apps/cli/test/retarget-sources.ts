@@ -1,9 +1,8 @@
 // Real streams and dumps as the planner takes them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { dumpSide, type Side } from "@godwit/core/compatibility";
 import { readStream as rawStream, streamsFolder } from "@godwit/test-support/streams";
-import { dumpSide } from "../src/check/dump.ts";
-import type { Side } from "../src/check/model.ts";
 import type { Input } from "../src/io/input.ts";
 import { catalogueWith } from "../src/model/catalogue.ts";
 import { readStream } from "../src/model/read-stream.ts";

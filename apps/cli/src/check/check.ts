@@ -1,9 +1,14 @@
 // The comparison of two sides in both directions: a pure function over what was read.
+
+import {
+  compareClasses,
+  type Direction,
+  type Finding,
+  findingsOf,
+  type Remark,
+  type Side,
+} from "@godwit/core/compatibility";
 import { type Choice, type ChoiceInit, choiceOf } from "./choice.ts";
-import { compareClasses } from "./classes.ts";
-import { type Severity, severities } from "./codes.ts";
-import { type Direction, type Finding, grouped, type Remark } from "./finding.ts";
-import type { Side } from "./model.ts";
 import { compareSeen } from "./seen.ts";
 
 export interface CheckResult {
@@ -27,11 +32,6 @@ export function check(old: Side, newer: Side, init: ChoiceInit = {}): CheckResul
   };
 }
 
-/** The worst first, like remarks together. */
-export function findingsOf(remarks: readonly Remark[]): Finding[] {
-  return sorted(grouped(remarks));
-}
-
 function compareDirection(writer: Side, reader: Side, direction: Direction, choice: Choice): Remark[] {
   const remarks = compareClasses(writer, reader, direction, choice);
   // QEMU compares as many letters as the stream has: a received prefix passes.
@@ -43,12 +43,6 @@ function compareDirection(writer: Side, reader: Side, direction: Direction, choi
   }
   remarks.push(...compareSeen(writer, reader, direction, choice.isSeenChosen));
   return remarks;
-}
-
-function sorted(findings: readonly Finding[]): Finding[] {
-  const rank = new Map<Severity, number>(severities.map((severity, i) => [severity, i]));
-  const at = ({ severity, direction }: Finding) => (rank.get(severity) ?? 0) * 2 + (direction === "forward" ? 0 : 1);
-  return [...findings].sort((a, b) => at(a) - at(b));
 }
 
 function notCompared(old: Side, newer: Side): string[] {

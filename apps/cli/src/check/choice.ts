@@ -1,7 +1,8 @@
 // What of two sides is looked at: all of it, or the classes and sections that options name or that a machine has.
+
+import type { CheckedClass, ClassChoice, SeenSection, Side } from "@godwit/core/compatibility";
 import { CliFault } from "../faults.ts";
 import { globMatcher } from "../model/glob.ts";
-import type { CheckedClass, SeenSection, Side } from "./model.ts";
 
 export interface ChoiceInit {
   /** Asked for the names of classes, of their descriptions and of sections; what it names is taken to be in the machine. */
@@ -10,11 +11,8 @@ export interface ChoiceInit {
   readonly sections?: ReadonlySet<string> | undefined;
 }
 
-export interface Choice {
-  readonly isChosen: (one: CheckedClass) => boolean;
+export interface Choice extends ClassChoice {
   readonly isSeenChosen: (one: SeenSection) => boolean;
-  /** Whether what is chosen is known to be in the machine. */
-  readonly present: boolean;
 }
 
 export function choiceOf({ devices, sections }: ChoiceInit): Choice {

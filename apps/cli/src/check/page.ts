@@ -1,5 +1,5 @@
 // The page about `godwit check`: its codes, from the one table, and what no dump shows.
-import { checkCodes } from "./codes.ts";
+import { checkCodes } from "@godwit/core/compatibility";
 
 const beginning = `# What \`godwit check\` finds
 

@@ -3,18 +3,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import type { Description } from "@godwit/core";
+import { checkCodes, comparePublished, dumpSide, type Finding, type Side, sideOf } from "@godwit/core/compatibility";
 import { dumpOf } from "@godwit/core/tools";
 import { CliFault } from "../faults.ts";
 import type { Terminal } from "../io/terminal.ts";
 import type { VerbContext } from "../verb.ts";
-import { findingsOf } from "./check.ts";
-import type { Choice } from "./choice.ts";
-import { compareClasses } from "./classes.ts";
-import { type CheckCode, checkCodes } from "./codes.ts";
-import { dumpSide, sideOf } from "./dump.ts";
-import type { Finding } from "./finding.ts";
 import { linesOf } from "./lines.ts";
-import type { Side } from "./model.ts";
 import { publishedDescriptions } from "./published.ts";
 
 /** A plugin as it stands in the tree. */
@@ -33,18 +27,9 @@ export interface PluginCompared {
   readonly findings: readonly Finding[];
 }
 
-/** What an older version refuses cleanly, with a code that says why: a downgrade is not promised. */
-const cleanRefusals: readonly CheckCode[] = ["VERSION_TOO_NEW", "SUBSECTION_REMOVED", "SECTION_REMOVED"];
-
 /** `published`: a dump of an earlier version, as `dumpOfPlugin` gives it. */
 export function comparePlugin(published: Side, plugin: PresentPlugin): Finding[] {
-  const present = sideOf(dumpOfPlugin(plugin), plugin.name);
-  const choice: Choice = { isChosen: () => true, isSeenChosen: () => true, present: true };
-  const remarks = [
-    ...compareClasses(published, present, "forward", choice),
-    ...compareClasses(present, published, "backward", choice).filter(({ code }) => !cleanRefusals.includes(code)),
-  ];
-  return findingsOf(remarks).filter(({ severity }) => severity === "breaks" || severity === "may break");
+  return comparePublished(published, sideOf(dumpOfPlugin(plugin), plugin.name));
 }
 
 export function dumpOfPlugin({ name, version, descriptions }: PresentPlugin) {
@@ -64,7 +49,7 @@ export async function checkPlugins({ options, terminal }: VerbContext): Promise<
   const folder = resolve(terminal.folder, options["plugins"] as string);
   const plugins = presentPlugins();
   const written = options["write"] === true ? plugins.flatMap((plugin) => writeDump(folder, plugin)) : [];
-  const compared = [...plugins, ...gonePlugins(folder, plugins)].flatMap((plugin) => comparePublished(folder, plugin));
+  const compared = [...plugins, ...gonePlugins(folder, plugins)].flatMap((plugin) => compareWithFiles(folder, plugin));
   if (options["json"] === true) terminal.json({ compared, written });
   else print(compared, written, terminal);
   return compared.some(({ findings }) => findings.length > 0) ? 1 : 0;
@@ -120,7 +105,7 @@ function gonePlugins(folder: string, plugins: readonly PresentPlugin[]): Present
     .map((name) => ({ name, version: "none", descriptions: [] }));
 }
 
-function comparePublished(folder: string, plugin: PresentPlugin): PluginCompared[] {
+function compareWithFiles(folder: string, plugin: PresentPlugin): PluginCompared[] {
   const files = filesIn(folder).filter((file) => publishedName.exec(file)?.[1] === plugin.name);
   if (files.length === 0) {
     throw new CliFault("PLUGIN_UNPUBLISHED", `${folder} holds no dump of ${plugin.name}`, {

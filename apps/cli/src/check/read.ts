@@ -1,17 +1,20 @@
 // The files of a comparison: dumps, and what a stream or a vmdesc adds to each.
 import { TextDecoder } from "node:util";
+import { dumpSide, type Side } from "@godwit/core/compatibility";
 import type { Vmdesc } from "@godwit/core/stream";
 import { CliFault } from "../faults.ts";
 import { openInput } from "../io/input.ts";
 import { startsLikeStream } from "../io/kinds.ts";
 import type { Terminal } from "../io/terminal.ts";
+import { likelyCauses } from "../likely-cause.ts";
 import { vmdescOf } from "../model/open-stream.ts";
-import { dumpSide, noDump } from "./dump.ts";
-import type { Side } from "./model.ts";
 import { nameOf, sideWithVmdesc } from "./vmdesc.ts";
 
 /** QEMU's largest dump, of aarch64, has 2 MB. */
 const mostDumpBytes = 1 << 27;
+
+const noDump = (sentence: string): CliFault =>
+  new CliFault("DUMP_INVALID", sentence, { exit: 1, hint: likelyCauses["DUMP_INVALID"] });
 
 /** `vmdesc`: of a machine of this QEMU. */
 export async function readSide(path: string, vmdesc: Vmdesc | undefined, terminal: Terminal): Promise<Side> {

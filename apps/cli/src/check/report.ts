@@ -1,8 +1,16 @@
 // What `godwit check` prints: short by default, every finding with its remedy with `--all`.
+
+import {
+  type CheckCode,
+  type Condition,
+  checkCodes,
+  type Direction,
+  type Finding,
+  type Severity,
+  severities,
+} from "@godwit/core/compatibility";
 import type { Style, Terminal } from "../io/terminal.ts";
 import type { CheckResult } from "./check.ts";
-import { type CheckCode, type Condition, checkCodes, type Severity, severities } from "./codes.ts";
-import type { Direction, Finding } from "./finding.ts";
 import { linesOf } from "./lines.ts";
 
 const colours: Readonly<Record<Severity, Style>> = {

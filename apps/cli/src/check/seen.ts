@@ -1,7 +1,5 @@
 // What streams of the two sides show beyond any dump: the sections that were really sent, and those that no dump holds.
-import { compareSections } from "./compare.ts";
-import type { Direction, Remark } from "./finding.ts";
-import type { SeenSection, Side } from "./model.ts";
+import { compareSections, type Direction, type Remark, type SeenSection, type Side } from "@godwit/core/compatibility";
 
 export function compareSeen(
   writer: Side,

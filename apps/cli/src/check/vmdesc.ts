@@ -1,6 +1,7 @@
 // What a stream's vmdesc adds to a dump of the same QEMU: types, counts, which sections and subsections were sent.
+
+import type { CheckedDescription, CheckedField, SeenSection, Side } from "@godwit/core/compatibility";
 import type { Vmdesc, VmdescDevice, VmdescField, VmdescMembers } from "@godwit/core/stream";
-import type { CheckedDescription, CheckedField, SeenSection, Side } from "./model.ts";
 
 /** The side, with what the vmdesc of one of its machines shows. */
 export function sideWithVmdesc(side: Side, { devices }: Vmdesc): Side {

@@ -1,5 +1,5 @@
 // What a dump knows of a section of the stream: the description of the class that could have written it.
-import type { CheckedClass, CheckedDescription, Side } from "../check/model.ts";
+import type { CheckedClass, CheckedDescription, Side } from "@godwit/core/compatibility";
 import type { RetargetSection } from "./types.ts";
 
 /** What the section may be called in a dump, the likeliest first: a path may stand before the name. */

@@ -1,7 +1,8 @@
 // How a stream of one machine type is made one of another: what is edited, what is lost with that, how the destination must
 // be started, and why it would be refused all the same.
+
+import type { Side } from "@godwit/core/compatibility";
 import { commands as knownCommands } from "@godwit/core/stream";
-import type { Side } from "../check/model.ts";
 import type { Edit } from "../edit/edit.ts";
 import { type DecodedSection, decoded, decodedTarget } from "./decoded.ts";
 import { layoutRefusal } from "./layout.ts";

@@ -1,8 +1,8 @@
 // Which sections, subsections and versions of a stream the destination does not read, and what is lost with them.
 import { isMigrationError, type WireRecord } from "@godwit/core";
 import { sameValue } from "@godwit/core/codec";
+import type { CheckedDescription, Side } from "@godwit/core/compatibility";
 import { layoutByVmdesc, valueToJson } from "@godwit/core/tools";
-import type { CheckedDescription, Side } from "../check/model.ts";
 import type { Edit, Loss } from "../edit/edit.ts";
 import { type FieldValue, leaves, type SectionFields } from "../model/fields.ts";
 import type { DecodedSection, DecodedTarget } from "./decoded.ts";

@@ -1,7 +1,8 @@
 // `godwit check`: whether streams of one QEMU load in another, as far as their dumps tell.
+
+import { checkCodes } from "@godwit/core/compatibility";
 import { check as compare } from "../check/check.ts";
 import { anyOf, mustChoose } from "../check/choice.ts";
-import { checkCodes } from "../check/codes.ts";
 import { checkPage } from "../check/page.ts";
 import { readSide, readVmdesc, sectionsOf } from "../check/read.ts";
 import { printResult } from "../check/report.ts";

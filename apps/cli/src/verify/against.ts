@@ -1,7 +1,8 @@
 // Would a destination take the stream? What its dump tells, and what a stream that it saved tells beyond that. An answer is
 // given where it is known, and what could not be looked at is said.
+
+import type { CheckedDescription, Side } from "@godwit/core/compatibility";
 import type { Vmdesc, VmdescDevice, VmdescField, VmdescMembers } from "@godwit/core/stream";
-import type { CheckedDescription, Side } from "../check/model.ts";
 import type { Command, Section, StreamVisitor } from "../model/read-stream.ts";
 
 export type AgainstCode =

@@ -4,7 +4,7 @@ import { utf8Decode, utf8Encode } from "../utf8.ts";
 import { ownSubsection, ownVmstate } from "../vmstate/describe.ts";
 import { buffer, customField, u8, u32, varray, vbuffer } from "../vmstate/fields.ts";
 import type { CustomItem } from "../vmstate/spec.ts";
-import type { Field, StateOf } from "../vmstate/types.ts";
+import type { Description, Field } from "../vmstate/types.ts";
 
 interface NameSteps {
   length: number | undefined;
@@ -34,7 +34,16 @@ function rawOf(length: number): Field {
   return buffer(length);
 }
 
-export const configuration = ownVmstate({
+/** Spelled out, where other descriptions are inferred: JSR carries no public type that has to be inferred. */
+export interface ConfigurationState {
+  len: number;
+  name: Uint8Array;
+  targetPageBits: { page_bits: number };
+  capabilities: { caps_count: number; capabilities: string[] };
+  uuid: { uuid: Uint8Array };
+}
+
+export const configuration: Description<ConfigurationState> = ownVmstate({
   name: "configuration",
   version: 1,
   minimumVersion: 0,
@@ -63,8 +72,6 @@ export const configuration = ownVmstate({
     }),
   },
 });
-
-export type ConfigurationState = StateOf<typeof configuration>;
 
 /** The version that both ends read and write it as, whatever the description says. */
 export const configurationWireVersion = 0;

@@ -1,5 +1,5 @@
 // Which field of the writer stands for which field of the reader: by name and order, then by place, size and padding.
-import { CliFault } from "../faults.ts";
+import { MigrationError } from "../errors.ts";
 import { type CheckedField, isPadding, wireBytes } from "./model.ts";
 
 export type Pairing =
@@ -64,10 +64,7 @@ function alignDiffering(writer: readonly CheckedField[], reader: readonly Checke
   const width = reader.length + 1;
   if ((writer.length + 1) * width > mostSteps) {
     const sizes = `${writer.length} of one and ${reader.length} of the other`;
-    throw new CliFault("CHECK_TOO_LARGE", `"${name}" has too many fields that differ: ${sizes}`, {
-      exit: 1,
-      hint: "no device of QEMU has as many: are these dumps of -dump-vmstate?",
-    });
+    throw new MigrationError("CHECK_TOO_LARGE", `"${name}" has too many fields that differ: ${sizes}`);
   }
   const names: Names = {
     writer: new Set(writer.map((field) => field.name)),

@@ -1,10 +1,16 @@
 // Two sides' device classes: which are on one side only, and how the sections of the others compare.
-import type { Choice } from "./choice.ts";
 import { compareSections } from "./compare.ts";
 import type { Direction, Remark } from "./finding.ts";
-import type { Side } from "./model.ts";
+import type { CheckedClass, Side } from "./model.ts";
 
-export function compareClasses(writer: Side, reader: Side, direction: Direction, choice: Choice): Remark[] {
+/** What of two sides is looked at. */
+export interface ClassChoice {
+  readonly isChosen: (one: CheckedClass) => boolean;
+  /** Whether what is chosen is known to be in the machine. */
+  readonly present: boolean;
+}
+
+export function compareClasses(writer: Side, reader: Side, direction: Direction, choice: ClassChoice): Remark[] {
   const remarks: Remark[] = [];
   const conditions = choice.present ? [] : (["device"] as const);
   const readers = new Map(reader.classes.map((one) => [one.name, one]));

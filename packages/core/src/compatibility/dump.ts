@@ -1,5 +1,5 @@
 // The JSON of QEMU's `-dump-vmstate`, and of our own descriptions in the same form, read into one side of a comparison.
-import { CliFault } from "../faults.ts";
+import { MigrationError } from "../errors.ts";
 import type { CheckedClass, CheckedDescription, CheckedField, Side } from "./model.ts";
 
 type Members = Readonly<Record<string, unknown>>;
@@ -120,12 +120,6 @@ function listOf(members: Members, key: string, name: string, at: string): readon
   return value;
 }
 
-const invalid = (name: string, why: string, cause?: unknown): CliFault => noDump(`${name} ${why}`, cause);
-
-export function noDump(sentence: string, cause?: unknown): CliFault {
-  return new CliFault("DUMP_INVALID", sentence, {
-    exit: 1,
-    hint: "a dump is what `qemu-system-... -machine TYPE -dump-vmstate FILE` writes",
-    cause,
-  });
+function invalid(name: string, why: string, cause?: unknown): MigrationError {
+  return new MigrationError("DUMP_INVALID", `${name} ${why}`, { cause });
 }

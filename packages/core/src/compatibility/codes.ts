@@ -1,4 +1,4 @@
-// Every code that `godwit check` may give: how bad it is, what it says, what helps. Codes are API.
+// Every code that a comparison may give: how bad it is, what it says, what helps. Codes are API.
 
 /** `unknown` is what neither dump holds, and what a stream or a vmdesc of each side would tell. */
 export const severities = ["breaks", "may break", "unknown", "harmless"] as const;

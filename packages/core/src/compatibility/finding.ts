@@ -1,5 +1,5 @@
 // What a comparison finds: the raw remark about one place, and the finding that puts like remarks together.
-import { type CheckCode, type Condition, checkCodes, type Severity } from "./codes.ts";
+import { type CheckCode, type Condition, checkCodes, type Severity, severities } from "./codes.ts";
 
 /** forward: the old QEMU saves, the new one loads. */
 export type Direction = "forward" | "backward";
@@ -47,8 +47,15 @@ function severityOf({ code, conditions }: Remark): Severity {
   return softened ?? (severity === "breaks" ? "may break" : severity);
 }
 
+/** The worst first, like remarks together. */
+export function findingsOf(remarks: readonly Remark[]): Finding[] {
+  const rank = new Map<Severity, number>(severities.map((severity, i) => [severity, i]));
+  const at = ({ severity, direction }: Finding) => (rank.get(severity) ?? 0) * 2 + (direction === "forward" ? 0 : 1);
+  return grouped(remarks).sort((a, b) => at(a) - at(b));
+}
+
 /** Like remarks about the same description are one finding with all its places. */
-export function grouped(remarks: readonly Remark[]): Finding[] {
+function grouped(remarks: readonly Remark[]): Finding[] {
   const groups = new Map<string, { readonly first: Remark; readonly places: Map<string, Place> }>();
   for (const remark of remarks) {
     const { code, direction, description, subject, writer, reader, conditions, section, path } = remark;
