@@ -4,11 +4,13 @@
 import { run } from "./run.ts";
 import { lastTally, type TallyCounts } from "./tally-line.ts";
 
+// One process for all files: half the time. That no file needs another's leftovers is seen on Bun, where each has its own.
+const together = "--no-isolate";
 const vitest = ["node_modules/vitest/vitest.mjs", "run"];
 const commands = new Map([
   ["bun", ["bun", "--bun", ...vitest]],
-  ["deno", ["deno", "run", "-A", "npm:vitest", "run"]],
-  ["node", ["node", ...vitest]],
+  ["deno", ["deno", "run", "-A", "npm:vitest", "run", together]],
+  ["node", ["node", ...vitest, together]],
 ]);
 
 /** Whatever may import what a runtime gives. */

@@ -6,7 +6,6 @@ import { decodeRecord, encodeRecord, isMigrationError, Writer } from "@godwit/co
 import { writeFooter, writeHead } from "@godwit/core/stream";
 import { writeListedBlock, writeRamRecord } from "@godwit/ram-dirty-tracker";
 import { type ManifestCase, type ManifestFile, manifest, streamFile } from "@godwit/test-support/streams";
-import { afterAll } from "vitest";
 import type { Input } from "../src/io/input.ts";
 import { catalogueWith } from "../src/model/catalogue.ts";
 import { type ReadOptions, readStream, type Section } from "../src/model/read-stream.ts";
@@ -112,7 +111,8 @@ export function temporaryFile(name: string, bytes: Uint8Array): string {
   return path;
 }
 
-afterAll(() => {
+// Whichever file is the last to use it.
+process.once("exit", () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 

@@ -9,21 +9,14 @@ import {
 } from "@godwit/core";
 import { StreamReader } from "@godwit/core/stream";
 import { type RamSection, type RamWalkerInit, ramWalker } from "@godwit/ram-dirty-tracker";
-import { afterEach } from "vitest";
+import { onTestFinished } from "vitest";
 import { bootDisk } from "../../src/guest/boot-disk.ts";
 import type { Seabios } from "../../src/host/seabios.ts";
 import { type MachineOptions, type V86Machine, v86Machine } from "../../src/machine.ts";
 
-const running = new Set<{ destroy(): Promise<void> }>();
-
-afterEach(async () => {
-  for (const machine of running) await machine.destroy();
-  running.clear();
-});
-
 /** Switches `machine` off when the test is over. */
 export function whileTesting<M extends { destroy(): Promise<void> }>(machine: M): M {
-  running.add(machine);
+  onTestFinished(() => machine.destroy());
   return machine;
 }
 

@@ -1,10 +1,10 @@
 // The CPU's worker on the runtime that runs the tests.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { afterAll } from "vitest";
 import type { WorkerPort } from "../../src/cpu/messages.ts";
 import { nodeWorker } from "../../src/workers/node.ts";
 import { webWorker } from "../../src/workers/web.ts";
@@ -14,8 +14,9 @@ const source = (name: string) => new URL(`../../src/cpu/${name}`, import.meta.ur
 let bundle: Promise<URL> | undefined;
 let folder: string | undefined;
 
-afterAll(async () => {
-  if (folder !== undefined) await rm(folder, { recursive: true });
+// Whichever file is the last to use it.
+process.once("exit", () => {
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
 export async function startWorker(): Promise<WorkerPort> {
