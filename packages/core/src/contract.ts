@@ -40,7 +40,10 @@ export interface DeviceInit<S> {
   readonly after?: readonly Dependency[];
   /** Waits for what must not be cut in two (a request at the back end), before the clock stops. */
   quiesce?(): Promise<void>;
-  /** The complete state. May hold live views: they are copied before control returns. */
+  /**
+   * The complete state. May hold live views: they are copied before control returns. Changes nothing. A live migration
+   * also asks as it begins, before `quiesce`, which subsections the state needs; a device that cannot say so then throws.
+   */
   save(): S;
   /** What the checks of dependents see of a state. Must not touch the device. */
   offer?(state: S, view: View): unknown;
@@ -255,6 +258,8 @@ export interface ManifestSection {
   readonly minimumVersion: number;
   /** Their names, and those of subsections in them and in structs. */
   readonly subsections: readonly string[];
+  /** Those of them that the state needs to send as it is now. Absent where nobody asked, or the device cannot say. */
+  readonly needed?: readonly string[];
   /** The section is sent only when its state needs it, and means something when it is not. */
   readonly optional: boolean;
 }
@@ -263,6 +268,11 @@ export interface ManifestSection {
 export interface Producer {
   readonly name: string;
   readonly version: string;
+}
+
+export interface ManifestInit {
+  /** Asks every device that has subsections for its state, and tells which of them that needs. */
+  readonly needed?: true;
 }
 
 /**

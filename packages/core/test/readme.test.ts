@@ -35,7 +35,7 @@ it("runs the examples, and they print what it says", async () => {
 it("shows in core's README pieces of a file that runs", async () => {
   const core = readFileSync(`${root}packages/core/README.md`, "utf8");
   const shown = [...core.matchAll(/<!-- (examples\/\S+) -->\n```ts\n([\s\S]*?)```/g)];
-  expect(shown).toHaveLength(2);
+  expect(shown).toHaveLength(3);
   for (const [, path, text] of shown) {
     expect(readFileSync(`${root}packages/core/${path}`, "utf8")).toContain(text?.trimEnd());
   }
@@ -56,6 +56,19 @@ it("shows in core's README pieces of a file that runs", async () => {
   const { levels, channels, boost } = destination.irqchip;
   expect([[...levels], channels.map(({ level }) => level), boost.level]).toEqual([[1, 2], [0, 7], 3]);
   expect(channels.every(({ owner }) => owner === destination.irqchip)).toBe(true);
+});
+
+it("runs the timer chip: its deadlines are saved, and nothing drifts", async () => {
+  const { clock, fired, Pit, passHostTime, pit, timers } = await import("../examples/pit.ts");
+  const chip = new Pit();
+  chip.load(decodeState(pit, encodeState(pit, { period: 100n, next: 100n })));
+  clock.start();
+  for (const ns of [130n, 100n, 69n]) {
+    passHostTime(ns);
+    timers.runDue();
+  }
+  expect(fired).toEqual([130n, 230n]);
+  expect(chip.save()).toEqual({ period: 100n, next: 300n });
 });
 
 it("names commands that exist", () => {

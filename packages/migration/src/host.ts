@@ -1,10 +1,19 @@
 // What the engine needs of the program around it: a machine, a clock with timers, and a channel. Structural, all three.
-import type { IncomingAttempt, IncomingInit, Manifest, OutgoingAttempt, OutgoingInit, Writer } from "@godwit/core";
+import type {
+  IncomingAttempt,
+  IncomingInit,
+  Manifest,
+  ManifestInit,
+  OutgoingAttempt,
+  OutgoingInit,
+  Writer,
+} from "@godwit/core";
 import type { Misfit } from "./godwit/preamble.ts";
 
 /** A machine that can migrate. A kernel of `@godwit/core` is one. */
 export interface MigratableMachine {
-  manifest(): Manifest;
+  /** With `needed`, sections say which of their subsections their state needs now. */
+  manifest(init?: ManifestInit): Manifest;
   /** With `reuse`, a chunk is asked for when the one before is sent: the engine does not keep any. */
   outgoing(init?: OutgoingInit): OutgoingAttempt;
   incoming(init?: IncomingInit): IncomingAttempt;

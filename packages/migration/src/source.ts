@@ -233,7 +233,7 @@ class Source implements OutgoingMigration {
   }
 
   async #migrate(): Promise<void> {
-    const manifest = this.#options.machine.manifest();
+    const manifest = this.#options.machine.manifest({ needed: true });
     this.#recorder.totalBytes = manifest.ramBlocks.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#offer = await this.#interrupt.wait(this.#ownership.offer());
     const wire = await this.#connect();

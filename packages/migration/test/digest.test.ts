@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { loadDigests } from "../src/godwit/digest.ts";
+import { digestsBy, loadDigests, withoutWebAssembly } from "../src/godwit/digest.ts";
 import { type ChannelSum, compareSums } from "../src/godwit/stream-sum.ts";
 
 const digests = await loadDigests();
@@ -61,5 +62,54 @@ describe("the stream's digest", () => {
     ]) {
       expect(() => compareSums(sums, other, "source")).toThrow(expect.objectContaining({ code: "DIGEST_MISMATCH" }));
     }
+  });
+});
+
+describe("the digest without WebAssembly", () => {
+  const own = digestsBy(withoutWebAssembly);
+
+  it("is xxHash64, by its published values", () => {
+    expect(own.of(utf8(""))).toBe(0xef46db3751d8e999n);
+    expect(own.of(utf8("a"))).toBe(0xd24ec4f1a98c6e5bn);
+    expect(own.of(utf8("abc"))).toBe(0x44bc2cf5ad770999n);
+  });
+
+  it("is that of WebAssembly for every length up to some stripes, and for long ones", () => {
+    const bytes = Uint8Array.from({ length: 70_001 }, (_, i) => Math.imul(i + 1, 0x9e37_79b1) >>> 24);
+    for (let length = 0; length <= 200; length++) {
+      const part = bytes.subarray(7, 7 + length);
+      expect(own.of(part), `${length} bytes`).toBe(digests.of(part));
+    }
+    for (const length of [4096, 65_536, 70_001]) {
+      expect(own.of(bytes.subarray(0, length))).toBe(digests.of(bytes.subarray(0, length)));
+    }
+  });
+
+  it("is that of WebAssembly for any bytes, however they come", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.array(fc.nat(64), { maxLength: 8 }), (bytes, cuts) => {
+        const hash = withoutWebAssembly.create64();
+        let at = 0;
+        for (const cut of cuts) {
+          hash.update(bytes.subarray(at, at + cut));
+          at = Math.min(at + cut, bytes.length);
+        }
+        hash.update(bytes.subarray(at));
+        expect(hash.digest()).toBe(digests.of(bytes));
+        expect(hash.digest()).toBe(own.of(bytes));
+      }),
+      { seed: 20_261_122, numRuns: 500 },
+    );
+  });
+
+  it("sums up frames as the other does", () => {
+    const [one, other] = [own.stream(), digests.stream()];
+    for (let i = 0n; i < 100n; i++) {
+      const frame = (i * 0x9e37_79b1_85eb_ca87n) & 0xffff_ffff_ffff_ffffn;
+      one.add(5, frame);
+      other.add(5, frame);
+      expect(one.value()).toBe(other.value());
+    }
+    expect(one.bytes).toBe(500);
   });
 });

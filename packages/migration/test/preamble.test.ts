@@ -1,4 +1,4 @@
-import type { Manifest } from "@godwit/core";
+import { createKernel, type Manifest, subsection, u8, virtualClock, vmstate } from "@godwit/core";
 import { formatMisfit, type Misfit, misfits } from "@godwit/migration";
 import { describe, expect, it } from "vitest";
 import { sameManifest } from "../src/godwit/preamble.ts";
@@ -10,6 +10,7 @@ const disk = {
   version: 2,
   minimumVersion: 1,
   subsections: ["a", "b"],
+  needed: ["a"],
   optional: false,
 };
 const card = {
@@ -119,6 +120,12 @@ describe("misfits", () => {
       { sections: [{ ...disk, subsections: ["a"] }, card] },
       "SUBSECTION_UNKNOWN",
       false,
+    ],
+    [
+      "a subsection that is not known, and needed",
+      { sections: [{ ...disk, subsections: ["b"] }, card] },
+      "SUBSECTION_UNKNOWN",
+      true,
     ],
     ["a RAM block that is not there", { ramBlocks: [] }, "RAM_BLOCK_UNKNOWN", true],
     ["a plugin that is not there", { plugins: [] }, "PLUGIN_CONTRACT", false],
@@ -296,6 +303,42 @@ describe("the preamble", () => {
     rig.expectMoved();
   });
 
+  it("refuses a subsection that is needed as the migration begins, and only then", async () => {
+    const blink = (grown: boolean) =>
+      vmstate({
+        name: "lamp",
+        version: 1,
+        fields: { level: u8 },
+        subsections: grown
+          ? {
+              blink: subsection({
+                name: "lamp/blink",
+                version: 1,
+                fields: { hertz: u8 },
+                needed: ({ hertz }) => hertz !== 0,
+                absent: { hertz: 0 },
+              }),
+            }
+          : {},
+      });
+    const lamp = (grown: boolean, hertz: number) => {
+      const kernel = createKernel({
+        machineType: "lamp",
+        clock: virtualClock(() => 0n),
+        machine: { pause() {}, resume() {}, reset() {} },
+      });
+      kernel.device(blink(grown), { save: () => ({ level: 1, blink: { hertz } }) as never, load() {} });
+      return kernel;
+    };
+    const here = lamp(false, 0).manifest();
+    const told = (hertz: number) => misfits(lamp(true, hertz).manifest({ needed: true }), here);
+    expect(told(2)).toMatchObject([{ code: "SUBSECTION_UNKNOWN", refuses: true, found: "lamp/blink" }]);
+    expect(told(0)).toMatchObject([{ code: "SUBSECTION_UNKNOWN", refuses: false, found: "lamp/blink" }]);
+    // Nobody asked: it is not known.
+    expect(misfits(lamp(true, 2).manifest(), here)).toMatchObject([{ refuses: false }]);
+    expect(misfits(lamp(true, 2).manifest({ needed: true }), lamp(true, 0).manifest())).toEqual([]);
+  });
+
   it("does not hold for a machine that has changed since", async () => {
     const rig = new Rig();
     const manifest = rig.source.manifest();
@@ -305,5 +348,8 @@ describe("the preamble", () => {
     expect(source.state).toMatchObject({ status: "failed", error: { code: "MANIFEST_CHANGED" } });
     rig.expectStayed();
     expect(sameManifest(manifest, { ...manifest })).toBe(true);
+    // What the state needs changes while the guest runs, and is no other machine.
+    const needing = { ...manifest, sections: manifest.sections.map((section) => ({ ...section, needed: ["rare"] })) };
+    expect(sameManifest(manifest, needing)).toBe(true);
   });
 });

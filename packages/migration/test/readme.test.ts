@@ -2,14 +2,14 @@
 import { readFileSync } from "node:fs";
 import { migrationErrorCodes } from "@godwit/migration";
 import { expect, it, vi } from "vitest";
-import { receive, send } from "./examples/move.ts";
+import { receive, send } from "../examples/move.ts";
 import { TestMachine } from "./support/machine.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/move.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/move.ts", import.meta.url), "utf8"));
 });
 
 it("runs it", async () => {

@@ -12,6 +12,7 @@ import {
   type LoadReport,
   type Machine,
   type Manifest,
+  type ManifestInit,
   type MergedInit,
   type OutgoingAttempt,
   type OutgoingInit,
@@ -79,7 +80,7 @@ export interface Kernel extends KernelForPlugins {
   device<D extends Description>(description: D, init: DeviceInit<StateOf<D>>): Registration<StateOf<D>>;
   /** Takes a plugin in and gives its offer. `PLUGIN_CONTRACT` where it was built for another contract. */
   use<Offer>(plugin: Plugin<Offer>): Offer;
-  manifest(): Manifest;
+  manifest(init?: ManifestInit): Manifest;
   /** Makes, by their kinds, the devices that a manifest names and this machine lacks: all or none of them. */
   plug(manifest: Manifest): readonly Registration[];
   /** Waits for what devices must not have cut in two. */
@@ -234,8 +235,8 @@ class KernelImplementation implements Kernel {
     return offer;
   }
 
-  manifest(): Manifest {
-    return manifestOf(this.#registry, this.#kinds, this.#options, this.#plugins.list());
+  manifest(init?: ManifestInit): Manifest {
+    return manifestOf(this.#registry, this.#kinds, this.#options, this.#plugins.list(), init);
   }
 
   plug(manifest: Manifest): readonly Registration[] {

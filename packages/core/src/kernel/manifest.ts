@@ -5,6 +5,7 @@ import type { Entry, Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { Description } from "../vmstate/types.ts";
 import type { Kinds } from "./kinds.ts";
+import { neededSubsections } from "./needs.ts";
 import { subsectionNames } from "./subsection-names.ts";
 
 interface Identity {
@@ -17,13 +18,14 @@ export function manifestOf(
   kinds: Kinds,
   { machineType, producer }: Identity,
   plugins: Manifest["plugins"],
+  { needed = false }: { readonly needed?: boolean } = {},
 ): Manifest {
   const entries = [...registry.inSaveOrder()];
   return {
     ...(producer === undefined ? {} : { producer: { name: producer.name, version: producer.version } }),
     contract,
     machineType,
-    sections: entries.map((entry) => ({ ...placeOf(entry), ...versionsOf(entry) })),
+    sections: entries.map((entry) => ({ ...placeOf(entry), ...versionsOf(entry), ...(needed && needsOf(entry)) })),
     reads: [...formerReads(registry), ...otherReads(registry)],
     kinds: kinds.descriptions().map((description) => {
       const { optional: _, ...versions } = versionsOf(description);
@@ -32,6 +34,12 @@ export function manifestOf(
     ramBlocks: entries.flatMap(ramBlocksOf),
     plugins: plugins.map((plugin) => ({ ...plugin })),
   };
+}
+
+function needsOf(entry: Entry): Pick<ManifestSection, "needed"> {
+  if (entry.description === undefined || subsectionNames(entry.description).size === 0) return {};
+  const needed = neededSubsections(entry);
+  return needed === undefined ? {} : { needed };
 }
 
 function ramBlocksOf(entry: Entry): Manifest["ramBlocks"] {

@@ -45,6 +45,7 @@ export function checkedManifest(value: unknown, path: string, refuse: RefuseValu
     idstr: one.idstr("idstr"),
     instance: one.u32("instance"),
     ...versions(one),
+    ...(one.has("needed") && { needed: one.texts("needed") }),
     optional: one.flag("optional"),
   });
   const versions = (one: Reading) => {

@@ -5,5 +5,5 @@ export { type Capturable, capture, type Restorable, restore } from "./capture.ts
 export { type SubsectionInit, subsection, type VmstateInit, vmstate } from "./describe.ts";
 export * from "./family.ts";
 export * from "./fields.ts";
-export type { CustomCodec, CustomItem } from "./spec.ts";
+export type { Choose, CustomCodec, CustomItem, Spec } from "./spec.ts";
 export type * from "./types.ts";

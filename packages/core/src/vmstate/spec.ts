@@ -115,6 +115,21 @@ export interface CustomItem {
 }
 
 /**
+ * Where a custom field's `sample` takes its choices from: a generator of tests, say. Each call is one choice; the value
+ * must follow from them and the scope alone.
+ */
+export interface Choose {
+  /** From `low` to `high`, both included, safe integers. */
+  integer(low: number, high: number): number;
+  bigint(low: bigint, high: bigint): bigint;
+  bytes(length: number): Uint8Array;
+  /** At most `most` values, none where lists have become deep; `one` makes each. */
+  list<T>(most: number, one: (index: number) => T): T[];
+  /** A value that a state may have in `field`. */
+  of<T>(field: Field<T>): T;
+}
+
+/**
  * A field kind from outside core. Decoding is told as plain steps, so that it can be cut at any byte and forked:
  * `begin` makes the steps' state, `next` says which field stands on the wire next (undefined: the end), `take` is
  * given its value, `end` makes the record's value. None of them reads bytes itself. Encoding is the list of items.
@@ -139,6 +154,8 @@ export interface CustomCodec<T, A> {
    * last. The steps say the same; knowing it, core may do the whole list in one loop.
    */
   readonly marked?: Field | undefined;
+  /** A value that a state may have, for those who test: a generator cannot know how the steps' values hang together. */
+  readonly sample?: (choose: Choose, scope: Scope) => T;
   /** Which description the list's elements have; a vmdesc shows its name, version and fields. */
   readonly elements?: Description | undefined;
 }

@@ -1,5 +1,6 @@
 // Digests: of each frame, before anything in it is believed; and of the stream, to be compared before ownership passes.
 import xxhash from "xxhash-wasm";
+import { XxHash64 } from "./xxhash64.ts";
 
 /** Both sides must use the same one; the preamble compares its name. */
 export const digestAlgorithm = "xxh64-frames";
@@ -23,13 +24,27 @@ export interface StreamDigest {
   value(): string;
 }
 
+interface Implementation {
+  h64Raw(bytes: Uint8Array): bigint;
+  create64(): { update(bytes: Uint8Array): unknown; digest(): bigint };
+}
+
+/** For pages whose policy lets no WebAssembly be compiled (it wants 'wasm-unsafe-eval'), and runtimes that have none. */
+export const withoutWebAssembly: Implementation = {
+  h64Raw: (bytes) => new XxHash64().update(bytes).digest(),
+  create64: () => new XxHash64(),
+};
+
 /** Compiled once: its instances hold nothing between two calls. */
-let loading: ReturnType<typeof xxhash> | undefined;
+let loading: Promise<Implementation> | undefined;
 
 /** Loads the implementation; digests are then made without waiting, as many as are needed. */
 export async function loadDigests(): Promise<Digests> {
-  loading ??= xxhash();
-  const library = await loading;
+  loading ??= xxhash().catch(() => withoutWebAssembly);
+  return digestsBy(await loading);
+}
+
+export function digestsBy(library: Implementation): Digests {
   return {
     of: (bytes) => library.h64Raw(bytes),
     stream() {

@@ -38,9 +38,12 @@ export function modeMisfits(source: AgreedModes, destination: AgreedModes): Misf
     .map((name) => refusal("CAPABILITY_MISMATCH", `capability ${name}`, said(destination, name), said(source, name)));
 }
 
-/** Two manifests of the same machine at two moments. */
+/** Two manifests of the same machine at two moments; what its state needs is another thing at each. */
 export function sameManifest(one: Manifest, other: Manifest): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+  const [text, otherText] = [one, other].map((manifest) =>
+    JSON.stringify(manifest, (key, value: unknown) => (key === "needed" ? undefined : value)),
+  );
+  return text === otherText;
 }
 
 /** One line a misfit, for people. */
@@ -107,11 +110,11 @@ function* sectionMisfits(source: Manifest["sections"], destination: Destination)
     }
     for (const name of found.subsections) {
       if (own.subsections.includes(name)) continue;
-      // The source sends a subsection only when its state needs it: whether it will is not known yet.
+      // What the state does not need now it may still need in the end: whether it will is not known yet.
       yield {
         code: "SUBSECTION_UNKNOWN",
         subject: `${subject}, subsection ${name}`,
-        refuses: false,
+        refuses: found.needed?.includes(name) === true,
         expected: none,
         found: name,
       };

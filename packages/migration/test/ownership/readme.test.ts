@@ -7,7 +7,7 @@ import { createOwnership, type OwnershipRecord } from "@godwit/migration";
 import { fileOwnershipLog } from "@godwit/migration/ownership-file";
 import { memoryPair } from "@godwit/transport";
 import { expect, it } from "vitest";
-import { answer, restart } from "../examples/restart.ts";
+import { answer, restart } from "../../examples/restart.ts";
 import { drive, ManualClock } from "../support/clock.ts";
 
 const machine = "00112233445566778899aabbccddeeff";
@@ -15,7 +15,7 @@ const machine = "00112233445566778899aabbccddeeff";
 it("is shown as it is", () => {
   const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
   const shown = Array.from(readme.matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => code);
-  expect(shown).toContain(readFileSync(new URL("../examples/restart.ts", import.meta.url), "utf8"));
+  expect(shown).toContain(readFileSync(new URL("../../examples/restart.ts", import.meta.url), "utf8"));
 });
 
 it("tells a process that restarts what to do", async () => {
