@@ -26,7 +26,7 @@ class Rtc {
 
 const input = vmstate({ name: "input", version: 1, fields: { matrix: array(u8, 8), latch: u8, ports: array(u8, 2) } });
 
-class Input {
+export class Input {
   readonly matrix = new Uint8Array(8);
   latch = 0;
   readonly ports = new Uint8Array(2);
@@ -47,7 +47,7 @@ const network = vmstate({
   absent: { link: false, address: new Uint8Array(6) },
 });
 
-class Network {
+export class Network {
   link = false;
   readonly address = new Uint8Array(6);
   constructor(kernel: Kernel) {
