@@ -12,6 +12,8 @@ const steps = new Map([
     "plugins against their published descriptions",
     ["bun", "--conditions=godwit:source", "apps/cli/src/main.ts", "check", "--plugins", "docs/dumps"],
   ],
+  ["changes, changesets and UPGRADING", ["bun", "--conditions=godwit:source", "scripts/changes/check.ts"]],
+  ["JSR: no slow types", ["bun", "scripts/jsr/check.ts"]],
   ["build", turbo("build")],
   ["packed packages", ["bun", "scripts/check-packages.ts"]],
   ["consumers, and two copies of core", ["bun", "scripts/check-consumers.ts"]],

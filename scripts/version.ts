@@ -1,36 +1,38 @@
-// Turns the pending changesets into versions and changelogs. Changesets also raises every peer range to the peer's new
-// version, which would make a plugin's next patch refuse an older core that it works with: those are put back.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+// Turns the pending changesets into versions, changelogs, dumps and tables: everything of a release but its publication. Run
+// with `--conditions=godwit:source`.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { peerRangeFor } from "./peer-range.ts";
 import { run } from "./run.ts";
-import { readWorkspaces, repositoryRoot } from "./workspaces.ts";
+import { type Raised, Refused, raiseVersions } from "./versions/raise.ts";
+import { writeVersionsPage } from "./versions/write.ts";
+import { repositoryRoot } from "./workspaces.ts";
 
-const before = new Map(readWorkspaces().map(({ folder, manifest }) => [folder, manifest]));
-await runOrExit("bun", ["--bun", "changeset", "version"]);
-
-const after = readWorkspaces();
-const versions = new Map(after.map(({ manifest }) => [manifest.name, manifest.version]));
-for (const { folder, manifest } of after) {
-  const path = join(repositoryRoot, folder, "package.json");
-  let text = readFileSync(path, "utf8");
-  for (const [name, range] of Object.entries(before.get(folder)?.peerDependencies ?? {})) {
-    const version = versions.get(name);
-    const raised = manifest.peerDependencies?.[name];
-    if (version) text = text.replaceAll(`"${name}": "${raised}"`, `"${name}": "${peerRangeFor(range, version)}"`);
-  }
-  writeFileSync(path, text);
+try {
+  const raised = await raiseVersions(repositoryRoot);
+  for (const { name, from, to } of raised) console.log(`${name}  ${from} -> ${to}`);
+  if (raised.length === 0) console.log("no changeset is pending");
+  else await finish(raised);
+} catch (error) {
+  if (!(error instanceof Refused)) throw error;
+  console.error(`${error.message}\nno version was raised, and nothing was written`);
+  process.exitCode = 1;
 }
 
-// Plugins tell a kernel their own version.
-for (const { folder, manifest } of after) {
-  const path = join(repositoryRoot, folder, "src", "version.ts");
-  if (!existsSync(path)) continue;
-  writeFileSync(path, readFileSync(path, "utf8").replace(/version = ".*"/, `version = "${manifest.version}"`));
+async function finish(raised: readonly Raised[]): Promise<void> {
+  await runOrExit("bun", ["install"]);
+  const dumps = ["apps/cli/src/main.ts", "check", "--plugins", "docs/dumps", "--write"];
+  await runOrExit("bun", ["--conditions=godwit:source", ...dumps]);
+  writeVersionsPage();
+  const folders = raised.map(({ folder }) => folder);
+  const files = folders.flatMap((folder) =>
+    ["package.json", "CHANGELOG.md", "jsr.json"].map((file) => `${folder}/${file}`),
+  );
+  const there = files.filter((file) => existsSync(join(repositoryRoot, file)));
+  await runOrExit("biome", ["format", "--write", "--colors=off", "docs/versions.md", ...there]);
+  console.log(
+    "where the wire changed: write the golden file of the new version, GODWIT_GOLDENS=write (see CONTRIBUTING.md)",
+  );
 }
-
-await runOrExit("bun", ["install"]);
-await runOrExit("biome", ["check", "--write", "--colors=off", "packages", "plugins", "apps"]);
 
 async function runOrExit(command: string, args: readonly string[]): Promise<void> {
   const { exitCode, output } = await run(command, args);

@@ -20,14 +20,15 @@ export interface Workspace {
 
 export const repositoryRoot = join(import.meta.dirname, "..");
 
-export function readManifest(folder: string): Manifest {
-  return JSON.parse(readFileSync(join(repositoryRoot, folder, "package.json"), "utf8"));
+export function readManifest(folder: string, root = repositoryRoot): Manifest {
+  return JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
 }
 
-export function readWorkspaces(): Workspace[] {
+/** `root`: of another copy of the repository. */
+export function readWorkspaces(root = repositoryRoot): Workspace[] {
   return ["packages", "plugins", "apps"]
-    .flatMap((kind) => readdirSync(join(repositoryRoot, kind)).map((name) => `${kind}/${name}`))
-    .filter((folder) => existsSync(join(repositoryRoot, folder, "package.json")))
+    .flatMap((kind) => readdirSync(join(root, kind)).map((name) => `${kind}/${name}`))
+    .filter((folder) => existsSync(join(root, folder, "package.json")))
     .sort()
-    .map((folder) => ({ folder, manifest: readManifest(folder) }));
+    .map((folder) => ({ folder, manifest: readManifest(folder, root) }));
 }
