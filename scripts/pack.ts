@@ -56,23 +56,24 @@ async function pack({ workspace, tarball, folder }: PackedPackage): Promise<void
 
 /** The third-party packages that a manifest names, and theirs, from the workspace's own `node_modules`. */
 function copyDependencies({ workspace, folder }: PackedPackage, into: string): void {
-  const wanted = [{ names: dependenciesOf(folder), from: join(repositoryRoot, workspace.folder, "node_modules") }];
+  const wanted = [{ ...dependenciesOf(folder), from: join(repositoryRoot, workspace.folder, "node_modules") }];
   for (let next = wanted.pop(); next !== undefined; next = wanted.pop()) {
-    for (const name of next.names) {
+    for (const name of [...next.names, ...next.optional]) {
       if (existsSync(join(into, name))) continue;
+      // The bindings of other platforms.
+      if (next.optional.includes(name) && !existsSync(join(next.from, name))) continue;
       const source = realpathSync(join(next.from, name));
       cpSync(source, join(into, name), { recursive: true, dereference: true });
       // Bun keeps a package's own dependencies beside it.
-      wanted.push({ names: dependenciesOf(source), from: dirname(source) });
+      wanted.push({ ...dependenciesOf(source), from: dirname(source) });
     }
   }
 }
 
-function dependenciesOf(folder: string): string[] {
-  const manifest: { dependencies?: Record<string, string> } = JSON.parse(
-    readFileSync(join(folder, "package.json"), "utf8"),
-  );
-  return Object.keys(manifest.dependencies ?? {});
+function dependenciesOf(folder: string): { names: string[]; optional: string[] } {
+  const { dependencies = {}, optionalDependencies = {} }: Record<string, Record<string, string> | undefined> =
+    JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return { names: Object.keys(dependencies), optional: Object.keys(optionalDependencies) };
 }
 
 /** Copies installed packages, all of them by default, into another project's `node_modules`. */

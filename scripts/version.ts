@@ -20,6 +20,8 @@ try {
 
 async function finish(raised: readonly Raised[]): Promise<void> {
   await runOrExit("bun", ["install"]);
+  // What a new plugin depends on.
+  await runOrExit("bun", ["apps/create-godwit-plugin/test/ranges/write.ts"]);
   const dumps = ["apps/cli/src/main.ts", "check", "--plugins", "docs/dumps", "--write"];
   await runOrExit("bun", ["--conditions=godwit:source", ...dumps]);
   writeVersionsPage();
