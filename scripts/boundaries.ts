@@ -16,7 +16,7 @@ const sourceMayImport: Readonly<Record<Role, readonly Role[]>> = {
   plugin: ["core", "plugin"],
   package: ["core"],
   testkit: ["core", "package"],
-  support: [],
+  support: ["core", "package"],
   app: ["core", "plugin", "package", "app"],
 };
 

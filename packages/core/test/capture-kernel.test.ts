@@ -1,4 +1,6 @@
 // Who owns what: `save` may hand out live memory, for it is copied before control returns, and `load` is given its own.
+
+import { markedList } from "@godwit/test-support/plans";
 import { describe, expect, it } from "vitest";
 import {
   array,
@@ -19,7 +21,6 @@ import {
   virtualClock,
   vmstate,
 } from "../src/index.ts";
-import { markedList } from "./vmstate-plan.ts";
 
 const fifo = vmstate({ name: "fifo", version: 1, fields: { level: u8, bytes: buffer(16) } });
 const device = vmstate({

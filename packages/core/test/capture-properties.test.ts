@@ -1,8 +1,9 @@
 // The laws of capture and restore, over random descriptions and states, held by instances with more than is described.
+
+import { plans, samples } from "@godwit/test-support/plans";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { capture, decodeState, encodeState, restore } from "../src/index.ts";
-import { plans, samples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
 const runs = (numRuns: number): fc.Parameters<unknown> => ({ seed, numRuns });

@@ -1,4 +1,6 @@
 // Capture and restore between described states and instances of classes: what is copied, what stays, what is refused.
+
+import { countedList, markedList } from "@godwit/test-support/plans";
 import { describe, expect, it, vi } from "vitest";
 import {
   array,
@@ -38,7 +40,6 @@ import {
   refusal,
   stateOfDevice,
 } from "./capture-device.ts";
-import { countedList, markedList } from "./vmstate-plan.ts";
 
 describe("capture", () => {
   it("copies the described names of instances, and nothing else", () => {

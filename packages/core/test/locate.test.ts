@@ -1,4 +1,6 @@
 // Where a field stands in its section: the byte that a decoder would read it from, whatever stands before it.
+
+import { countedList, markedList, samples } from "@godwit/test-support/plans";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Cursor } from "../src/cursor.ts";
@@ -24,7 +26,6 @@ import { offsetOf } from "../src/kernel/locate.ts";
 import { bodyOf } from "../src/vmstate/compile.ts";
 import { HeadedNode } from "../src/vmstate/nodes/struct.ts";
 import { Walk } from "../src/vmstate/walk.ts";
-import { countedList, markedList, samples } from "./vmstate-plan.ts";
 
 const inner = vmstate({ name: "inner", version: 1, fields: { a: u16, b: u8 } });
 const whole = vmstate({

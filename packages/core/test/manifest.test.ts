@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { markedList } from "@godwit/test-support/plans";
 import { absent } from "@godwit/test-support/required";
 import { haveStreams, readStream, manifest as streams } from "@godwit/test-support/streams";
 import { describe, expect, it } from "vitest";
@@ -32,7 +33,6 @@ import {
 } from "../src/index.ts";
 import { findVmdesc, manifestOf, readManifest, StreamReader, type Vmdesc, vmdescText } from "../src/stream/index.ts";
 import { memory } from "./machine.ts";
-import { markedList } from "./vmstate-plan.ts";
 
 const qemuBinary = "qemu-system-x86_64";
 const cell = vmstate({ name: "cell", version: 3, minimumVersion: 2, fields: { x: u8 } });

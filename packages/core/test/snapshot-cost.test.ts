@@ -1,4 +1,6 @@
 // What a snapshot and a restore make: nothing for a field. Counted, and where an engine tells (V8), weighed.
+
+import { markedList } from "@godwit/test-support/plans";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   array,
@@ -26,7 +28,6 @@ import {
 } from "../src/index.ts";
 import { accelerate } from "../src/jit.ts";
 import { acceleration } from "../src/vmstate/fast.ts";
-import { markedList } from "./vmstate-plan.ts";
 
 const inner = vmstate({
   name: "inner",

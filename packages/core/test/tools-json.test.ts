@@ -1,4 +1,6 @@
 // Records and states as JSON and back: nothing is lost, over random descriptions of every field kind.
+
+import { samples } from "@godwit/test-support/plans";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -27,7 +29,6 @@ import {
 import { fromBase64, toBase64 } from "../src/tools/base64.ts";
 import { recordFromJson, recordToJson, stateFromJson, stateToJson, valueToJson } from "../src/tools/index.ts";
 import { fromTaggedJson, integerOf } from "../src/tools/json-value.ts";
-import { samples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
 const through = <T>(json: T): T => JSON.parse(JSON.stringify(json)) as T;

@@ -1,5 +1,6 @@
 // Descriptions for people and other tools: dumps in QEMU's form, JSON Schemas, reference pages.
 import { faultsOf } from "@godwit/test-support/json-schema";
+import { markedList, samples, simples } from "@godwit/test-support/plans";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -45,7 +46,6 @@ import {
   markdownOf,
   stateToJson,
 } from "../src/tools/index.ts";
-import { markedList, samples, simples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
 const through = (json: unknown): JsonValue => JSON.parse(JSON.stringify(json));

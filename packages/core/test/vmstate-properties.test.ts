@@ -1,4 +1,6 @@
 // The laws of the codec, over random descriptions of every field kind and random states of them.
+
+import { countedList, markedList, type Sample, samples, simples } from "@godwit/test-support/plans";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { Cursor } from "../src/cursor.ts";
@@ -28,7 +30,6 @@ import { bodyOf } from "../src/vmstate/compile.ts";
 import { acceleration } from "../src/vmstate/fast.ts";
 import { generate } from "../src/vmstate/jit.ts";
 import { Writer } from "../src/writer.ts";
-import { countedList, markedList, type Sample, samples, simples } from "./vmstate-plan.ts";
 
 const seed = 20_261_121;
 const runs = (numRuns: number): fc.Parameters<unknown> => ({ seed, numRuns });

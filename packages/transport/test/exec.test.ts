@@ -1,9 +1,9 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { storeCompliance } from "@godwit/test-support/transport-compliance";
 import { connect, exec, listen } from "@godwit/transport/exec";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { storeCompliance } from "./compliance.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "godwit-exec-"));
 let names = 0;

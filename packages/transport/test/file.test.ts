@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { storeCompliance } from "@godwit/test-support/transport-compliance";
 import { connect, file, listen } from "@godwit/transport/file";
 import { afterAll, describe, expect, it } from "vitest";
-import { storeCompliance } from "./compliance.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "godwit-file-"));
 let files = 0;

@@ -1,6 +1,6 @@
+import { transportCompliance } from "@godwit/test-support/transport-compliance";
 import { memoryPair, memoryTransport } from "@godwit/transport";
 import { describe, expect, it } from "vitest";
-import { transportCompliance } from "./compliance.ts";
 
 let names = 0;
 transportCompliance("memory", {

@@ -1,7 +1,7 @@
 import net from "node:net";
+import { transportCompliance } from "@godwit/test-support/transport-compliance";
 import { connect, listen, tcp } from "@godwit/transport/tcp";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { transportCompliance } from "./compliance.ts";
 
 transportCompliance("tcp", {
   transport: tcp,

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import nodeTls from "node:tls";
+import { transportCompliance } from "@godwit/test-support/transport-compliance";
 import type { Listener } from "@godwit/transport";
 import { type TlsOptions, tls } from "@godwit/transport/tls";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { transportCompliance } from "./compliance.ts";
 
 const pem = (name: string): string => readFileSync(new URL(`certificates/${name}.pem`, import.meta.url), "utf8");
 const ca = pem("authority");

@@ -1,9 +1,9 @@
 import { existsSync, lstatSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { transportCompliance } from "@godwit/test-support/transport-compliance";
 import { connect, listen, unix } from "@godwit/transport/unix";
 import { afterAll, describe, expect, it } from "vitest";
-import { transportCompliance } from "./compliance.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "godwit-unix-"));
 let addresses = 0;

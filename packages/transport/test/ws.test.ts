@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
+import { transportCompliance } from "@godwit/test-support/transport-compliance";
 import type { Channel, Listener, Transport } from "@godwit/transport";
 import { transportErrorCodes } from "@godwit/transport";
 import { acceptWebSocket, type WebSocketLike, webSocket, webSocketListener } from "@godwit/transport/ws";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { transportCompliance } from "./compliance.ts";
 import { webSocketPair } from "./web-socket-pair.ts";
 
 const boundBytes = 2 * 1024 * 1024;

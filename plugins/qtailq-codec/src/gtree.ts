@@ -65,6 +65,14 @@ export function gtree(
       yield { field: marker, value: end };
     },
     map: (nodes, each) => nodes.map((node) => ({ key: each(key, node.key), value: each(value, node.value) })),
+    // Keys stand in their order, each once.
+    sample(choose) {
+      const nodes = choose.list(4, () => ({ key: choose.of(key), value: choose.of(value) }));
+      nodes.sort((a, b) => order(a.key, b.key));
+      return nodes.filter(
+        (node, i) => i === 0 || order((nodes[i - 1] as TreeNode<unknown, unknown>).key, node.key) < 0,
+      );
+    },
     elements: init.value,
   });
 }

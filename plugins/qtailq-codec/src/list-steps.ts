@@ -45,6 +45,7 @@ export function listSteps(kind: ListKind, read: () => Field, written: () => Fiel
       return items;
     },
     map: (elements, each) => elements.map((one) => each(read(), one)),
+    sample: (choose) => choose.list(4, () => choose.of(read())),
   };
 }
 

@@ -106,6 +106,10 @@ function recordField(device: Field<VfioPciDeviceState>): Field<VfioRecordState> 
     },
     end: (steps) => ({ sub_flag: steps.subFlag, device: steps.device as VfioPciDeviceState | null }),
     fork: (steps) => ({ ...steps }),
+    sample: (choose, { version }) => {
+      const bare = version !== dialectVersion.merged && choose.integer(0, 1) === 0;
+      return { sub_flag: bare ? subFlag.enableInterrupts : both, device: bare ? null : choose.of(device) };
+    },
     encode: function* (value, { version }) {
       yield item("marker", markerWord("DEV_CONFIG_STATE"));
       if (version !== dialectVersion.merged) yield item("subFlag", value.sub_flag);

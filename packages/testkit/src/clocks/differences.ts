@@ -69,7 +69,7 @@ function bodyOf({ bytes }: Save, { offset, bytes: length, phase }: SavedSection)
 }
 
 /** What the stream says of its devices: JSON behind the EOF byte, a type byte and a length. */
-function describedIn({ bytes, sections }: Save): readonly Members[] {
+export function describedIn({ bytes, sections }: Save): readonly Members[] {
   const last = sections.at(-1);
   if (last === undefined) return [];
   const at = last.offset + last.bytes;

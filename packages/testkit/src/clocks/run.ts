@@ -1,7 +1,7 @@
 // One machine on one simulated host: begun, saved.
 import type { Save } from "./differences.ts";
 import { type HostTimes, type SimulatedHost, simulatedHost } from "./host.ts";
-import type { SavedSection, TimedMachine, TimedSetup } from "./machine.ts";
+import type { SavedSection, TimedKernel, TimedMachine, TimedSetup } from "./machine.ts";
 
 /** By device, the virtual times at which it fired. */
 export type Times = Readonly<Record<string, readonly bigint[]>>;
@@ -18,13 +18,18 @@ export async function begin(setup: TimedSetup, times: HostTimes): Promise<Runnin
   return { host, machine };
 }
 
-export async function saved({ machine }: Running): Promise<Save> {
+export function saved({ machine }: Running): Promise<Save> {
+  return saveOf(machine.kernel);
+}
+
+export async function saveOf(kernel: TimedKernel): Promise<Save> {
   let sections: readonly SavedSection[] = [];
-  machine.kernel.events.once("saved", (all) => {
+  const told = (all: readonly SavedSection[]) => {
     sections = all;
-  });
+  };
+  kernel.events.once("saved", told);
   const chunks: Uint8Array[] = [];
-  for await (const chunk of machine.kernel.save()) chunks.push(chunk.slice());
+  for await (const chunk of kernel.save()) chunks.push(chunk.slice());
   const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const chunk of chunks) {

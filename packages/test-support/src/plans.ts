@@ -1,5 +1,5 @@
 // Random descriptions with random states of them: every field kind, nested, counted, conditional, with subsections.
-import fc from "fast-check";
+
 import {
   array,
   atMost,
@@ -45,7 +45,8 @@ import {
   vmstate,
   vstruct,
   when,
-} from "../src/index.ts";
+} from "@godwit/core";
+import fc from "fast-check";
 
 // biome-ignore lint/suspicious/noExplicitAny: states of descriptions that are only known at run time
 type State = Record<string, any>;
