@@ -12,7 +12,11 @@ export default defineConfig({
     maxWorkers: "100%",
     testTimeout: 60_000,
     reporters: ["default", "./scripts/tally.ts"],
-    include: ["{packages,plugins,apps}/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
+    include: [
+      "{packages,plugins,apps}/*/test/**/*.test.ts",
+      "scripts/test/**/*.test.ts",
+      "docs/guides/code/**/*.test.ts",
+    ],
     benchmark: { include: [] },
     coverage: { provider: "istanbul", include: ["{packages,plugins,apps}/*/src/**/*.ts"] },
   },

@@ -2,7 +2,7 @@
 import { MigrationError } from "@godwit/core";
 
 /** Stable codes of checkpoint files, beside those of `@godwit/core`. */
-const checkpointErrorCodes = {
+export const checkpointErrorCodes = {
   CHECKPOINT_BUSY: "another recording into the same checkpoint file is under way",
   CHECKPOINT_CHECKSUM: "bytes of the checkpoint file are not what was written",
   CHECKPOINT_INDEX: "the checkpoint file's index contradicts itself or the file",

@@ -6,10 +6,10 @@ import { findVmdesc } from "@godwit/core/stream";
 import { haveStreams, readStream } from "@godwit/test-support/streams";
 import { createVault, type Vault } from "godwit/vault";
 import { expect, it } from "vitest";
-import { handOn, hold } from "./examples/hand-over.ts";
+import { handOn, hold } from "../../examples/hand-over.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-const example = readFileSync(new URL("examples/hand-over.ts", import.meta.url), "utf8");
+const example = readFileSync(new URL("../../examples/hand-over.ts", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   expect(readme).toContain(`\`\`\`ts\n${example}\`\`\``);

@@ -1,0 +1,3 @@
+import { handOver } from "./host.ts";
+
+await handOver();

@@ -1,0 +1,11 @@
+import { writeFileSync } from "node:fs";
+import { machine } from "./machine.ts";
+
+const { kernel, tick, tell } = machine();
+kernel.resume();
+for (let turn = 0; turn < 300; turn++) tick();
+
+const chunks: Uint8Array[] = [];
+for await (const chunk of kernel.save()) chunks.push(chunk);
+writeFileSync("greenhouse.stream", Buffer.concat(chunks));
+console.log(tell());
