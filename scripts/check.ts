@@ -17,6 +17,7 @@ const steps = new Map([
   ["build", turbo("build")],
   ["packed packages", ["bun", "scripts/check-packages.ts"]],
   ["consumers, and two copies of core", ["bun", "scripts/check-consumers.ts"]],
+  ["bundlers", ["bun", "--conditions=godwit:source", "scripts/bundlers/check.ts"]],
   ["sizes", ["bun", "scripts/sizes.ts"]],
 ]);
 

@@ -37,8 +37,9 @@ const columns = ["entry", "minified", "gzipped", "limit", "ceiling", "goal"] as 
 const heading = (compressor: string) => `# Sizes
 
 What a bundler makes of each entry: minified (\`bun build --minify --target=browser\`) and gzipped (\`-9\`, by the zlib of
-${compressor}; that of another runtime differs by some 15 bytes), in bytes, with all dependencies; plugins, transports and
-the engine without \`@godwit/core\` and other plugins, which are there already, and without \`node:\` modules. Written by
+${compressor}; that of another runtime differs by some 15 bytes), in bytes, with all dependencies; all but core without
+\`@godwit/core\` and what else of Godwit they import, which is there already, and without \`node:\` modules and native parsers.
+Written by
 \`bun scripts/sizes.ts --write\`; \`bun scripts/sizes.ts\` checks it. A limit is a promise. A ceiling is a ratchet, set 3%
 above what was measured: beyond either, both commands fail. A goal is wanted, and not checked.
 `;

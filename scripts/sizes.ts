@@ -38,6 +38,9 @@ const uses: Readonly<Record<string, string>> = {
   "encodeState, decodeState": `export { decodeState, encodeState } from "@godwit/core/codec";`,
 };
 
+/** Dependencies that are programs of the machine, which no bundle holds. */
+const native = ["oxc-parser", "@oxc-parser"];
+
 /** Where each entry of a published package has its source. */
 const sources = new Map<string, string>();
 
@@ -52,7 +55,7 @@ async function measure(entry: string, text: string, external: readonly string[])
     const path = join(folder, "entry.js");
     writeFileSync(
       path,
-      text.replace(/"(@godwit\/[^"]+)"/g, (_, name: string) => JSON.stringify(sources.get(name))),
+      text.replace(/from "([^"]+)"/g, (_, name: string) => `from ${JSON.stringify(sources.get(name))}`),
     );
     const bundle = join(folder, "bundle.js");
     const metafile = join(folder, "metafile.json");
@@ -94,11 +97,11 @@ const sizes: Measured[] = [];
 /** Each plugin's own entries, by its folder. */
 const plugins = new Map<string, { readonly name: string; readonly sizes: Measured[] }>();
 for (const { folder, manifest } of readWorkspaces()) {
-  // An app is not published.
-  if (manifest.private || folder.startsWith("apps/")) continue;
-  const peers = Object.keys(manifest.peerDependencies ?? {}).flatMap((name) => [name, `${name}/*`]);
-  // Only a transport may have any; the runtime brings them.
-  const external = [...peers, "node:*"];
+  if (manifest.private) continue;
+  const own = Object.keys(manifest.dependencies ?? {}).filter((name) => name.startsWith("@godwit/"));
+  const others = [...Object.keys(manifest.peerDependencies ?? {}), ...own, ...native];
+  // The runtime brings its own modules.
+  const external = [...others.flatMap((name) => [name, `${name}/*`]), "node:*"];
   for (const [subPath, target] of Object.entries(manifest.exports ?? {})) {
     if (typeof target === "string") continue;
     const entry = manifest.name + subPath.slice(1);

@@ -27,7 +27,7 @@ function linesFor(folder: string): Line[] {
 
 describe.skipIf(!have)("the README's vault, with live QEMU", { timeout: 180_000 }, () => {
   it("takes a guest and hands it on", async () => {
-    const example = new URL("test/vault/examples/hand-over.ts", commandLine).href;
+    const example = new URL("examples/hand-over.ts", commandLine).href;
     const { hold, handOn } = (await import(/* @vite-ignore */ example)) as {
       hold(vault: Vault, uri: string): Promise<void>;
       handOn(vault: Vault, uri: string): Promise<void>;

@@ -119,9 +119,11 @@ export function transportCompliance(name: string, setup: ComplianceSetup): void 
       expect(Buffer.compare(got, expected)).toBe(0);
     });
 
-    it("lets the sender use its buffer again once send has resolved", async () => {
+    it.each([
+      ["buffer", new Uint8Array(100_000)],
+      ["Buffer, whose slice is a view,", Buffer.alloc(100_000)],
+    ])("lets the sender use its %s again once send has resolved", async (_, buffer) => {
       const [a, b] = await pair();
-      const buffer = new Uint8Array(100_000);
       const reading = readExactly(b, 20 * buffer.length);
       for (let i = 0; i < 20; i++) {
         buffer.fill(i + 1);
@@ -341,10 +343,12 @@ export function storeCompliance(name: string, { transport, address }: StoreSetup
       );
     });
 
-    it("lets the sender use its buffer again once send has resolved", async () => {
+    it.each([
+      ["buffer", new Uint8Array(300_000)],
+      ["Buffer, whose slice is a view,", Buffer.alloc(300_000)],
+    ])("lets the sender use its %s again once send has resolved", async (_, buffer) => {
       const uri = address();
       const channel = await transport.connect(uri);
-      const buffer = new Uint8Array(300_000);
       for (let i = 0; i < 20; i++) {
         buffer.fill(i + 1);
         await channel.send(buffer);

@@ -57,7 +57,7 @@ export class FileWriter implements Channel {
       }
       return;
     }
-    const copy = bytes.slice();
+    const copy = new Uint8Array(bytes);
     // A failure is the channel's, and told by its next call.
     this.#enqueue(async () => now(copy)).catch(() => {});
   }

@@ -98,7 +98,8 @@ class Pipe {
       const left = sender.bytes.length - sender.at;
       const taken = this.#ignored ? left : Math.min(left, this.#bufferBytes - this.#bufferedBytes);
       if (taken > 0 && !this.#ignored) {
-        this.#buffered.push(sender.bytes.slice(sender.at, sender.at + taken));
+        // A Buffer's slice is a view, where every other array's is a copy.
+        this.#buffered.push(new Uint8Array(sender.bytes.subarray(sender.at, sender.at + taken)));
         this.#bufferedBytes += taken;
         this.#wake();
       }

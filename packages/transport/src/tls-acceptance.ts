@@ -32,7 +32,7 @@ export async function accepted(channel: Channel, uri: string, timeoutMs: number)
 /** The channel, with bytes that have been read from it already. */
 function prefixed(first: Uint8Array, channel: Channel): Channel {
   const inner = channel.receive()[Symbol.asyncIterator]();
-  let waiting: Uint8Array | undefined = first.slice();
+  let waiting: Uint8Array | undefined = new Uint8Array(first);
   const next = (): Promise<IteratorResult<Uint8Array>> => {
     if (waiting === undefined) return inner.next();
     const value = waiting;

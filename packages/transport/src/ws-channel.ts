@@ -171,8 +171,8 @@ class WebSocketChannel implements Channel {
         const length = Math.min(sending.bytes.length - sending.at, messageBytes, this.#credit);
         if (length === 0 || this.#failure !== undefined) return;
         this.#credit -= length;
-        // Not every implementation has copied by the time that it returns.
-        this.#tell(sending.bytes.slice(sending.at, sending.at + length));
+        // Not every implementation has copied by the time that it returns. A Buffer's slice would be a view.
+        this.#tell(new Uint8Array(sending.bytes.subarray(sending.at, sending.at + length)));
         sending.at += length;
         if (this.#closing !== undefined) this.#wait();
       }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createKernel, virtualClock } from "@godwit/core";
 import { expect, it } from "vitest";
-import { assemble, inspect } from "./examples/unit.ts";
+import { assemble, inspect } from "../examples/unit.ts";
 import { sequences } from "./support/sequences.ts";
 import { Driver, IRE, IRTA, page2M, SIRTP, sectionOf, Tables, TestMemory } from "./support.ts";
 
@@ -10,7 +10,7 @@ const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/unit.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/unit.ts", import.meta.url), "utf8"));
 });
 
 it("runs it", () => {

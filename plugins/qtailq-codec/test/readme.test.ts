@@ -1,13 +1,13 @@
 // The README's example is a file that runs.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { example } from "./examples/lists.ts";
+import { example } from "../examples/lists.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/lists.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/lists.ts", import.meta.url), "utf8"));
 });
 
 it("runs it", () => {

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { createKernel, type Kernel, virtualClock } from "@godwit/core";
 import { multifdReceiver, ramErrorCodes } from "@godwit/ram-dirty-tracker";
 import { expect, it } from "vitest";
-import { toChannels, zlib } from "./examples/channels.ts";
-import { addRam } from "./examples/memory.ts";
+import { toChannels, zlib } from "../examples/channels.ts";
+import { addRam } from "../examples/memory.ts";
 import { page, pattern } from "./support/rig.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
@@ -18,7 +18,7 @@ const kernel = (): Kernel =>
 it("shows the examples as they are", () => {
   const shown = Array.from(readme.matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => code);
   const files = ["memory.ts", "channels.ts"].map((name) =>
-    readFileSync(new URL(`examples/${name}`, import.meta.url), "utf8"),
+    readFileSync(new URL(`../examples/${name}`, import.meta.url), "utf8"),
   );
   expect(shown).toEqual(files);
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { marker, vfioErrorCodes, vfioPci } from "@godwit/vfio-config-subflag";
 import { expect, it } from "vitest";
-import { machine, sent } from "./examples/machine.ts";
+import { machine, sent } from "../examples/machine.ts";
 import { at, testConfig } from "./support/config.ts";
 import { outline, vfioSections } from "./support/walk.ts";
 
@@ -10,7 +10,7 @@ const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/machine.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/machine.ts", import.meta.url), "utf8"));
 });
 
 it("runs it", async () => {

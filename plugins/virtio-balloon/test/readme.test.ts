@@ -4,14 +4,14 @@ import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
 import type { VirtioBalloonPciOffer } from "../src/pci.ts";
 import type { MemoryStatistics } from "../src/statistics.ts";
-import { addBalloon } from "./examples/balloon.ts";
+import { addBalloon } from "../examples/balloon.ts";
 import { BalloonDriver } from "./support/balloon-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/balloon.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/balloon.ts", import.meta.url), "utf8"));
 });
 
 it("runs it: the guest is asked for pages, gives one, and tells how it is", () => {

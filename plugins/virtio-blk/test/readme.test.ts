@@ -3,14 +3,14 @@ import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
 import type { VirtioBlkPciOffer } from "../src/pci.ts";
-import { addDisk } from "./examples/disk.ts";
+import { addDisk } from "../examples/disk.ts";
 import { DiskDriver, sectorOf } from "./support/disk.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/disk.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/disk.ts", import.meta.url), "utf8"));
 });
 
 it.each([false, true])("runs it: a guest writes, zeroes and reads (legacy %s)", (legacy) => {

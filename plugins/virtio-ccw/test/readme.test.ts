@@ -1,7 +1,7 @@
 // The README's example is a file that runs; what it says of the structures is what the code has.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { describeSection, machineWith } from "./examples/device-on-a-channel.ts";
+import { describeSection, machineWith } from "../examples/device-on-a-channel.ts";
 import { type EchoState, echo, echoClass } from "./support/echo.ts";
 import { sectionIn } from "./support/section.ts";
 
@@ -9,7 +9,7 @@ const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/device-on-a-channel.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/device-on-a-channel.ts", import.meta.url), "utf8"));
 });
 
 it("runs it", async () => {

@@ -3,14 +3,14 @@ import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
 import type { VirtioConsolePciOffer } from "../src/pci.ts";
-import { addTerminal } from "./examples/terminal.ts";
+import { addTerminal } from "../examples/terminal.ts";
 import { SerialDriver, text } from "./support/serial-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/terminal.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/terminal.ts", import.meta.url), "utf8"));
 });
 
 it("runs it: the guest writes to its terminal and is typed to, and its agent answers one at a time", () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createKernel, virtualClock } from "@godwit/core";
 import { feature, status, virtioErrorCodes } from "@godwit/virtio-core";
 import { expect, it } from "vitest";
-import { plugEcho } from "./examples/echo.ts";
+import { plugEcho } from "../examples/echo.ts";
 import { TestMemory } from "./support/memory.ts";
 import { PackedDriver } from "./support/packed-driver.ts";
 
@@ -11,7 +11,7 @@ const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/echo.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/echo.ts", import.meta.url), "utf8"));
 });
 
 /** A machine with the example's device, its guest's memory beside it. */

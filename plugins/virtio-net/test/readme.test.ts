@@ -3,14 +3,14 @@ import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
 import type { VirtioNetPciOffer } from "../src/pci.ts";
-import { addNetwork } from "./examples/network.ts";
+import { addNetwork } from "../examples/network.ts";
 import { frame, NetDriver, numberOf, own } from "./support/net-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/network.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/network.ts", import.meta.url), "utf8"));
 });
 
 it("runs it: frames go both ways, and what waited is taken over", () => {

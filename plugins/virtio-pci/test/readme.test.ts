@@ -2,14 +2,14 @@
 import { readFileSync } from "node:fs";
 import { createKernel, virtualClock } from "@godwit/core";
 import { expect, it } from "vitest";
-import { addFunction } from "./examples/function.ts";
+import { addFunction } from "../examples/function.ts";
 import { echo } from "./support/echo.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/function.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/function.ts", import.meta.url), "utf8"));
 });
 
 it("runs it: a guest finds the device, places its BARs, and reads both kinds of registers there", () => {

@@ -4,14 +4,14 @@ import { timerQueue, virtualClock } from "@godwit/core";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
 import type { VirtioRngPciOffer } from "../src/pci.ts";
-import { addEntropy } from "./examples/entropy.ts";
+import { addEntropy } from "../examples/entropy.ts";
 import { RngDriver } from "./support/rng-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/entropy.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/entropy.ts", import.meta.url), "utf8"));
 });
 
 it("runs it: a guest gets bytes of its own, and no more than a kilobyte at once", () => {

@@ -4,7 +4,7 @@ import type { KernelForPlugins } from "@godwit/core";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
 import type { VirtioScsiPciOffer } from "../src/pci.ts";
-import { addDisks } from "./examples/disks.ts";
+import { addDisks } from "../examples/disks.ts";
 import { cdb, ScsiDriver } from "./support/driver.ts";
 import { sectorOf } from "./support/images.ts";
 
@@ -12,7 +12,7 @@ const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("shows the example as it is", () => {
   const shown = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  expect(shown).toBe(readFileSync(new URL("examples/disks.ts", import.meta.url), "utf8"));
+  expect(shown).toBe(readFileSync(new URL("../examples/disks.ts", import.meta.url), "utf8"));
 });
 
 it("runs it: a guest finds two disks, writes one, and cannot write the other", () => {

@@ -1,0 +1,33 @@
+// The meeting: a shared worker of all tabs, by which one hands a port to another. What goes over the port is theirs alone.
+import type { FromMeeting, ToMeeting } from "./words.ts";
+
+interface TabPort {
+  postMessage(message: FromMeeting<MessagePort>, transfer?: MessagePort[]): void;
+  onmessage: ((event: { readonly data: ToMeeting<MessagePort> }) => void) | null;
+}
+const scope = globalThis as unknown as {
+  onconnect: ((event: { readonly ports: readonly TabPort[] }) => void) | null;
+};
+
+/** In the order in which they came. */
+const tabs: TabPort[] = [];
+
+scope.onconnect = ({ ports: [tab] }) => {
+  if (tab === undefined) return;
+  tab.onmessage = ({ data }) => {
+    switch (data.do) {
+      case "enter":
+        tab.postMessage({ is: "entered", first: tabs.length === 0 });
+        tabs.push(tab);
+        return;
+      case "leave":
+        tabs.splice(tabs.indexOf(tab), 1);
+        return;
+      case "hand-over": {
+        const other = tabs.find((each) => each !== tab);
+        other?.postMessage({ is: "port", port: data.port }, [data.port]);
+        tab.postMessage({ is: "handed-over", taken: other !== undefined });
+      }
+    }
+  };
+};
