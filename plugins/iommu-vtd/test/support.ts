@@ -1,5 +1,5 @@
 // A guest for the tests: memory, a builder of VT-d tables, and a driver that programs the registers.
-import { createKernel, type Kernel, MigrationError, virtualClock } from "@godwit/core";
+import { createKernel, type Kernel, MigrationError, type Plugin, virtualClock } from "@godwit/core";
 import { type GuestMemory, type Ram, type VtdIommuOffer, type VtdState, vtdIommu } from "../src/index.ts";
 
 export class TestMemory implements GuestMemory {
@@ -147,22 +147,31 @@ export function machine(
   memory = new TestMemory(4 * page2M),
   arrived: TestMemory = memory,
 ): Machine {
-  const clock = virtualClock(() => 0n);
   const kernel = createKernel({
     machineType: "test",
     machine: { pause() {}, resume() {}, reset() {} },
-    clock,
+    clock: virtualClock(() => 0n),
   });
+  return machineIn({ kernel, use: (plugin) => kernel.use(plugin) }, options, memory, arrived);
+}
+
+/** The same in a kernel that is there, as the bench takes plugins in. */
+export function machineIn(
+  bench: { readonly kernel: Kernel; use<O>(plugin: Plugin<O>): O },
+  options: Partial<Parameters<typeof vtdIommu>[0]>,
+  memory: TestMemory,
+  arrived = memory,
+): Machine {
   const messages: Machine["messages"] = [];
   const ram: Ram = { memory, after: [], staged: () => arrived };
-  const iommu = kernel.use(
+  const iommu = bench.use(
     vtdIommu({
       memory: ram,
       signalMsi: (address, data, upper) => messages.push(upper === 0 ? [address, data] : [address, data, upper]),
       ...options,
     }),
   );
-  return { kernel, iommu, memory, ram, messages };
+  return { kernel: bench.kernel, iommu, memory, ram, messages };
 }
 
 /** What a guest's driver does with the registers, all in 32-bit accesses. */

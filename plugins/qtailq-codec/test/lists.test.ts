@@ -12,7 +12,6 @@ import {
   recordDecoder,
   type StateOf,
   u8,
-  u16,
   u32,
   u64,
   vbuffer,
@@ -20,7 +19,6 @@ import {
   Writer,
 } from "@godwit/core";
 import { haveStreams, readStream } from "@godwit/test-support/streams";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gtree, qlist, qtailq } from "../src/index.ts";
 
@@ -111,41 +109,6 @@ describe("a QTAILQ", () => {
     });
     expect(Math.max(...fields)).toBeLessThanOrEqual(2 * Math.min(...fields));
     expect(decodeState(list, bytes).ccs_list[99_999]).toEqual(element(99_999));
-  });
-
-  it("nests: lists in the elements of lists, and trees in those", () => {
-    const leaf = vmstate({ name: "leaf", version: 1, fields: { n: u8, raw: vbuffer("n") } });
-    const middle = vmstate({ name: "middle", version: 1, fields: { id: u16, leaves: qlist(leaf) } });
-    const top = vmstate({
-      name: "top",
-      version: 1,
-      fields: { middles: qtailq(middle), tree: gtree({ key: "direct", value: middle }) },
-    });
-    const leaves = fc.array(
-      fc.uint8Array({ maxLength: 5 }).map((raw) => ({ n: raw.length, raw })),
-      { maxLength: 4 },
-    );
-    const middles = fc.array(fc.record({ id: fc.nat(65_535), leaves }), { maxLength: 5 });
-    const states = fc.record({
-      middles,
-      tree: fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 5 }).chain((keys) => {
-        const sorted = keys.sort((a, b) => (a < b ? -1 : 1));
-        return fc.tuple(
-          ...sorted.map((key) =>
-            fc.record({ key: fc.constant(key), value: fc.record({ id: fc.nat(65_535), leaves }) }),
-          ),
-        );
-      }),
-    });
-    fc.assert(
-      fc.property(states, fc.integer({ min: 1, max: 9 }), (state, chunk) => {
-        const bytes = encodeState(top, state as StateOf<typeof top>);
-        expect(decodeState(top, bytes)).toEqual(state);
-        expect(encodeRecord(top, decodeRecord(top, bytes))).toEqual(bytes);
-        expect(decodeInChunks(top, bytes, chunk).record).toEqual(decodeRecord(top, bytes));
-      }),
-      { seed: 7, numRuns: 100 },
-    );
   });
 });
 

@@ -7,9 +7,12 @@ export type PlatformState = Omit<SpaprState, "pendingEvents" | "spaprccslist">;
 
 /** The machine's own part: what it answers travels in the section beside events and walks. */
 export interface Platform {
-  /** Complete. Capabilities are the effective ones. */
+  /** Complete. Capabilities are the effective ones; `rtc_offset`, which does not travel any more, is 0. */
   save(): PlatformState;
-  /** Capabilities are the source's; they have been checked to be no more than the machine's own. */
+  /**
+   * Capabilities are the source's; they have been checked to be no more than the machine's own. A `rtc_offset` that is
+   * not 0 is what versions 1 and 2 knew of the guest's clock: it goes to the machine's RTC.
+   */
   load(state: PlatformState): void;
 }
 
@@ -20,14 +23,17 @@ export function platformState(parameters: Partial<SpaprParameters> = {}): Platfo
   return state;
 }
 
-/** A platform that only keeps what it is given, for machines that model none of it. Its capabilities stay its own. */
+/**
+ * A platform that only keeps what it is given, for machines that model none of it. Its capabilities stay its own, and an
+ * older version's offset of the clock, which a machine takes over into its RTC, does not stay: there is none here.
+ */
 export function plainPlatform(initial: PlatformState): Platform {
   const own = capabilitiesOf(initial);
   let state = initial;
   return {
     save: () => state,
     load: (loaded) => {
-      state = { ...loaded, ...own };
+      state = { ...loaded, ...own, rtc_offset: 0n };
     },
   };
 }

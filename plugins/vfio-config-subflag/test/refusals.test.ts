@@ -365,20 +365,6 @@ describe("sizes", () => {
   });
 });
 
-it("a stream cut at any byte of the sections is told truncated, and changes nothing", async () => {
-  const stream = await streamOf(needed);
-  const places = bodies(stream);
-  for (const { at: from, bytes } of places) {
-    for (let cut = from; cut < from + bytes; cut += cut < from + 40 ? 1 : 97) {
-      const target = testMachine([needed]);
-      const error = await rejection(target.kernel.load(stream.subarray(0, cut)));
-      expect([error.code, error.location.section]).toEqual(["STREAM_TRUNCATED", section]);
-      expect(error.location.path).toMatch(/^(records\[\d+\]\.(marker|size|data|sub_flag|device)|state)/);
-      expect(target.devices[0]?.function.driver.jobs).toBe(0n);
-    }
-  }
-});
-
 it("a proposal's stream is too new for a merged machine; a merged one loads in a machine of the proposal", async () => {
   const error = await refused(await streamOf(notNeeded), merged);
   expect([error.code, error.location.section, error.found]).toEqual(["SECTION_VERSION", section, "2"]);

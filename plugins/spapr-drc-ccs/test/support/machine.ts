@@ -1,5 +1,5 @@
 // A machine of connectors and RAM in a kernel, a guest that makes RTAS calls in it, and trees to hot-plug.
-import { createKernel, type Kernel, virtualClock } from "@godwit/core";
+import { createKernel, type Kernel, type Plugin, virtualClock } from "@godwit/core";
 import { barrierTracker, type RamOffer, ram, ramBlock } from "@godwit/ram-dirty-tracker";
 import {
   cells,
@@ -30,6 +30,20 @@ export interface TestMachine {
 }
 
 export function machine(options: Partial<SpaprDrcOptions> = {}): TestMachine {
+  const kernel = createKernel({
+    machineType: "pseries-test",
+    clock: virtualClock(() => 0n),
+    machine: { pause() {}, resume() {}, reset() {} },
+  });
+  return machineIn({ kernel, use: (plugin) => kernel.use(plugin) }, options);
+}
+
+/** In a kernel that is there: RAM, and the plugin as the bench takes it in. */
+export function machineIn(
+  bench: { readonly kernel: Kernel; use<O>(plugin: Plugin<O>): O },
+  options: Partial<SpaprDrcOptions> = {},
+): TestMachine {
+  const { kernel } = bench;
   let bytes: Uint8Array = new Uint8Array(memoryBytes);
   const block = ramBlock({
     idstr: "ppc_spapr.ram",
@@ -40,15 +54,9 @@ export function machine(options: Partial<SpaprDrcOptions> = {}): TestMachine {
     tracker: barrierTracker(memoryBytes),
     map: [{ gpa: 0, offset: 0, length: memoryBytes }],
   });
-  const kernel = createKernel({
-    machineType: "pseries-test",
-    clock: virtualClock(() => 0n),
-    machine: { pause() {}, resume() {}, reset() {} },
-  });
   const { memory } = kernel.use(ram({ blocks: [block] }));
-  const drc = kernel.use(
-    spaprDrc({ memory, connectors: [cpu, lmb, pci], rtc: { now: () => 1_795_266_732_000_000_000n }, ...options }),
-  );
+  const rtc = { now: () => 1_795_266_732_000_000_000n + kernel.clock.now() };
+  const drc = bench.use(spaprDrc({ memory, connectors: [cpu, lmb, pci], rtc, ...options }));
   return { kernel, drc, memory, stateOf: (index) => drc.connector(index)?.state };
 }
 
