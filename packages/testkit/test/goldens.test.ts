@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type PluginFinding, pluginChecks } from "../src/index.ts";
+import { folded, foldedHex, unfolded, unfoldedHex } from "../src/plugin/folded.ts";
 import { Modes } from "./planted/devices.ts";
 import { type Variation, variedTest } from "./planted/plugin.ts";
 import { withVersion } from "./planted/sections.ts";
@@ -76,4 +77,23 @@ it("tells a sample whose bytes mean another state", async () => {
   sample.state.flags ^= 1;
   writeFileSync(path, JSON.stringify(golden));
   expect(await findings({})).toEqual(["GOLDEN_UNREADABLE", "WIRE_CHANGED"]);
+});
+
+it("folds what repeats itself, and reads it back", () => {
+  const queue = { desc: "0x0", num: 0 };
+  const vqs = [{ desc: "0x1000", num: 8 }, ...new Array(1023).fill(queue)];
+  const state = { vqs, sizes: [8, 4, 4, 4, 1], nested: [[1, 1, 1, 1], [1, 1, 1, 1], 2], none: [] };
+  expect(folded(state)).toEqual({
+    vqs: [vqs[0], { $times: 1023, value: queue }],
+    sizes: [8, 4, 4, 4, 1],
+    nested: [[{ $times: 4, value: 1 }], [{ $times: 4, value: 1 }], 2],
+    none: [],
+  });
+  expect(unfolded(folded(state))).toEqual(state);
+  const hex = `01${"00".repeat(16)}02${"ff".repeat(15)}${"fe".repeat(300)}`;
+  expect(foldedHex(hex)).toBe(`01(00*16)02${"ff".repeat(15)}(fe*300)`);
+  expect(unfoldedHex(foldedHex(hex))).toBe(hex);
+  expect(foldedHex("")).toBe("");
+  for (const times of [0, -1, 1.5, 2 ** 40]) expect(() => unfolded([{ $times: times, value: 0 }])).toThrow("no count");
+  expect(() => unfoldedHex("(00*99999999)")).toThrow("99999999 equal bytes");
 });

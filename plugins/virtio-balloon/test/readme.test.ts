@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
+import { addBalloon } from "../examples/balloon.ts";
 import type { VirtioBalloonPciOffer } from "../src/pci.ts";
 import type { MemoryStatistics } from "../src/statistics.ts";
-import { addBalloon } from "../examples/balloon.ts";
 import { BalloonDriver } from "./support/balloon-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

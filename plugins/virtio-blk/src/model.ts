@@ -212,7 +212,8 @@ export function virtioBlk(options: VirtioBlkOptions): VirtioBlkModel {
     const waited = Promise.all(underWay).then(() => {
       if (past !== waited) return;
       past = undefined;
-      if (wanted) retry();
+      // A machine that is being saved starts nothing: it travels, or begins where the machine runs on.
+      if (wanted && !holding) retry();
     });
     past = waited;
   }

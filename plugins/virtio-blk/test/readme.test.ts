@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
-import type { VirtioBlkPciOffer } from "../src/pci.ts";
 import { addDisk } from "../examples/disk.ts";
+import type { VirtioBlkPciOffer } from "../src/pci.ts";
 import { DiskDriver, sectorOf } from "./support/disk.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
-import type { VirtioConsolePciOffer } from "../src/pci.ts";
 import { addTerminal } from "../examples/terminal.ts";
+import type { VirtioConsolePciOffer } from "../src/pci.ts";
 import { SerialDriver, text } from "./support/serial-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

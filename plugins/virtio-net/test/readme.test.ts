@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
-import type { VirtioNetPciOffer } from "../src/pci.ts";
 import { addNetwork } from "../examples/network.ts";
+import type { VirtioNetPciOffer } from "../src/pci.ts";
 import { frame, NetDriver, numberOf, own } from "./support/net-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { timerQueue, virtualClock } from "@godwit/core";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
-import type { VirtioRngPciOffer } from "../src/pci.ts";
 import { addEntropy } from "../examples/entropy.ts";
+import type { VirtioRngPciOffer } from "../src/pci.ts";
 import { RngDriver } from "./support/rng-driver.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

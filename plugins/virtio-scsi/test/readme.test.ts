@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import type { KernelForPlugins } from "@godwit/core";
 import { pciMachine } from "@godwit/virtio-testkit";
 import { expect, it } from "vitest";
-import type { VirtioScsiPciOffer } from "../src/pci.ts";
 import { addDisks } from "../examples/disks.ts";
+import type { VirtioScsiPciOffer } from "../src/pci.ts";
 import { cdb, ScsiDriver } from "./support/driver.ts";
 import { sectorOf } from "./support/images.ts";
 

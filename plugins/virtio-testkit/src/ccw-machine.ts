@@ -1,9 +1,10 @@
 // A machine of the real parts, without a CPU: kernel, RAM, one virtio device on a subchannel; and a driver's way to it
 // through channel programs in memory.
 import { createKernel, type Kernel, type Plugin, virtualClock } from "@godwit/core";
-import { barrierTracker, type Dma, directDma, ram, ramBlock } from "@godwit/ram-dirty-tracker";
+import type { Dma } from "@godwit/ram-dirty-tracker";
 import type { IoInterruption, VirtioCcwOffer } from "@godwit/virtio-ccw";
 import type { Bench } from "./guest.ts";
+import { testRam } from "./test-ram.ts";
 
 /** What the plugin under test is given by the machine. */
 export interface CcwWiring {
@@ -50,30 +51,21 @@ const codes = {
   setAdapterIndicators: 0x73,
 };
 
-export function ccwMachine<Offer extends VirtioCcwOffer>(
+/** What a machine is made of beside its kernel. */
+export interface CcwParts<Offer> extends Pick<CcwMachine<Offer>, "offer" | "messages" | "ram"> {
+  /** Enables the subchannel, and gives the driver's way to the device. */
+  boot(): Bench["device"];
+}
+
+/** RAM and a subchannel; `use` takes the plugin in. Nothing is programmed. */
+export function ccwParts<Offer extends VirtioCcwOffer>(
+  kernel: Kernel,
   plugin: (wiring: CcwWiring) => Plugin<Offer>,
-  { adapter = true, ramBytes = 1 << 18 }: CcwMachineOptions = {},
-): CcwMachine<Offer> {
+  { adapter = true, ramBytes }: CcwMachineOptions = {},
+  use: (plugin: Plugin<Offer>) => Offer = (one) => kernel.use(one),
+): CcwParts<Offer> {
   const messages: number[] = [];
-  const memory = new Uint8Array(ramBytes);
-  let time = 0n;
-  const kernel = createKernel({
-    machineType: "virtio-test",
-    machine: { pause() {}, resume() {}, reset: () => offer.reset() },
-    clock: virtualClock(() => time++),
-  });
-  const { memory: guestMemory, ...rest } = kernel.use(
-    ram({
-      blocks: [
-        ramBlock({
-          idstr: "test.ram",
-          bytes: () => memory,
-          tracker: barrierTracker(ramBytes),
-          map: [{ gpa: 0, offset: 0, length: ramBytes }],
-        }),
-      ],
-    }),
-  );
+  const { ram: memory, dma } = testRam(kernel, ramBytes);
   const view = new DataView(memory.buffer);
   const asking = { now: false };
   /** Takes the bits of a doubleword of indicators, as an interrupt handler does. */
@@ -82,9 +74,9 @@ export function ccwMachine<Offer extends VirtioCcwOffer>(
     view.setBigUint64(address, 0n);
     return Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => ((bits >> BigInt(bit)) & 1n) !== 0n);
   };
-  const offer: Offer = kernel.use(
+  const offer: Offer = use(
     plugin({
-      dma: directDma({ memory: guestMemory, ...rest }),
+      dma,
       ioInterrupt: () => {
         // What the driver asked for itself, it looks at itself.
         if (asking.now) return;
@@ -103,13 +95,26 @@ export function ccwMachine<Offer extends VirtioCcwOffer>(
       },
     }),
   );
+  return { offer, messages, ram: memory, boot: () => channel(offer, view, adapter, asking) };
+}
+
+export function ccwMachine<Offer extends VirtioCcwOffer>(
+  plugin: (wiring: CcwWiring) => Plugin<Offer>,
+  options: CcwMachineOptions = {},
+): CcwMachine<Offer> {
+  let time = 0n;
+  const kernel = createKernel({
+    machineType: "virtio-test",
+    machine: { pause() {}, resume() {}, reset: () => offer.reset() },
+    clock: virtualClock(() => time++),
+  });
+  const { boot, ...parts } = ccwParts(kernel, plugin, options);
+  const { offer } = parts;
   kernel.resume();
   return {
+    ...parts,
     kernel,
-    offer,
-    messages,
-    ram: memory,
-    device: channel(offer, view, adapter, asking),
+    device: boot(),
     async save() {
       const chunks: Uint8Array[] = [];
       for await (const chunk of kernel.save()) chunks.push(chunk);

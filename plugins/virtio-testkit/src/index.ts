@@ -1,5 +1,6 @@
 // @godwit/virtio-testkit: the guest's side of a virtio device, for tests.
 export * from "./ccw-machine.ts";
+export * from "./conformance.ts";
 export * from "./found-ring.ts";
 export * from "./guest.ts";
 export * from "./packed-driver.ts";
@@ -8,3 +9,4 @@ export * from "./qemu-ccw-machine.ts";
 export * from "./qemu-guest.ts";
 export * from "./qemu-machine.ts";
 export * from "./real-section.ts";
+export { carriedElement } from "./virtio-states.ts";

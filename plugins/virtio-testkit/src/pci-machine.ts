@@ -2,19 +2,11 @@
 // configuration space and BARs.
 import { createKernel, type Kernel, type Plugin, type SectionSample, virtualClock } from "@godwit/core";
 import { findVmdesc, StreamReader } from "@godwit/core/stream";
-import {
-  barrierTracker,
-  type Dma,
-  directDma,
-  type RamPhase,
-  type RamSection,
-  ram,
-  ramBlock,
-  ramWalker,
-} from "@godwit/ram-dirty-tracker";
+import { type Dma, type RamPhase, type RamSection, ramWalker } from "@godwit/ram-dirty-tracker";
 import type { VirtioPciOffer } from "@godwit/virtio-pci";
 import type { Bench } from "./guest.ts";
 import { legacyRegisters } from "./legacy-registers.ts";
+import { testRam } from "./test-ram.ts";
 
 /** What the plugin under test is given by the machine. */
 export interface Wiring {
@@ -39,39 +31,24 @@ export interface PciMachineOptions {
   readonly bigEndian?: boolean;
 }
 
-const ramBytes = 1 << 18;
 /** Where messages go. */
 export const messageAddress = 0xfee0_0000;
 
-/** With `legacy` its driver uses the ports of BAR 0 and, as some do, no MSI-X; with `bigEndian` its rings are so. */
-export function pciMachine<Offer extends VirtioPciOffer>(
+/** What a machine is made of beside its kernel. */
+export type PciParts<Offer> = Pick<PciMachine<Offer>, "offer" | "messages" | "lines" | "ram">;
+
+/** RAM and a function; `use` takes the plugin in. Nothing is programmed. */
+export function pciParts<Offer extends VirtioPciOffer>(
+  kernel: Kernel,
   plugin: (wiring: Wiring) => Plugin<Offer>,
-  { legacy = false, msix = true, bigEndian = false }: PciMachineOptions = {},
-): PciMachine<Offer> {
+  use: (plugin: Plugin<Offer>) => Offer = (one) => kernel.use(one),
+): PciParts<Offer> {
   const lines: boolean[] = [];
   const messages: number[] = [];
-  const memory = new Uint8Array(ramBytes);
-  let time = 0n;
-  const kernel = createKernel({
-    machineType: "virtio-test",
-    machine: { pause() {}, resume() {}, reset: () => offer.reset() },
-    clock: virtualClock(() => time++),
-  });
-  const { memory: guestMemory, ...rest } = kernel.use(
-    ram({
-      blocks: [
-        ramBlock({
-          idstr: "test.ram",
-          bytes: () => memory,
-          tracker: barrierTracker(ramBytes),
-          map: [{ gpa: 0, offset: 0, length: ramBytes }],
-        }),
-      ],
-    }),
-  );
-  const offer: Offer = kernel.use(
+  const { ram: memory, dma } = testRam(kernel);
+  const offer = use(
     plugin({
-      dma: directDma({ memory: guestMemory, ...rest }),
+      dma,
       setIntx: (level) => lines.push(level),
       signalMsi: (address, data) => {
         if (address !== messageAddress) throw new Error(`a message to 0x${address.toString(16)}`);
@@ -79,16 +56,28 @@ export function pciMachine<Offer extends VirtioPciOffer>(
       },
     }),
   );
+  return { offer, messages, lines, ram: memory };
+}
+
+/** With `legacy` its driver uses the ports of BAR 0 and, as some do, no MSI-X; with `bigEndian` its rings are so. */
+export function pciMachine<Offer extends VirtioPciOffer>(
+  plugin: (wiring: Wiring) => Plugin<Offer>,
+  { legacy = false, msix = true, bigEndian = false }: PciMachineOptions = {},
+): PciMachine<Offer> {
+  let time = 0n;
+  const kernel = createKernel({
+    machineType: "virtio-test",
+    machine: { pause() {}, resume() {}, reset: () => parts.offer.reset() },
+    clock: virtualClock(() => time++),
+  });
+  const parts = pciParts(kernel, plugin);
   kernel.resume();
   return {
+    ...parts,
     kernel,
-    offer,
-    messages,
-    lines,
     legacy,
     bigEndian,
-    ram: memory,
-    device: legacy ? legacyRegisters(offer.function, msix) : registers(offer),
+    device: legacy ? legacyRegisters(parts.offer.function, msix) : pciRegisters(parts.offer),
     async save() {
       const chunks: Uint8Array[] = [];
       for await (const chunk of kernel.save()) chunks.push(chunk);
@@ -98,7 +87,7 @@ export function pciMachine<Offer extends VirtioPciOffer>(
 }
 
 /** The driver's side of virtio 1.2, section 4.1: every access is one of configuration space or a BAR. */
-function registers(offer: VirtioPciOffer): Bench["device"] {
+export function pciRegisters(offer: VirtioPciOffer): Bench["device"] {
   const { function: pci } = offer;
   const find = (id: number, type?: number): number => {
     for (let at = pci.configRead(0x34, 1); at !== 0; at = pci.configRead(at + 1, 1)) {

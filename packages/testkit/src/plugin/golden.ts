@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Description, encodeState, isMigrationError, type Plugin } from "@godwit/core";
 import { type Dump, dumpOf, type JsonObject, stateFromJson, stateToJson } from "@godwit/core/tools";
+import { folded, foldedHex, unfolded, unfoldedHex } from "./folded.ts";
 import { filesIn } from "./folder.ts";
 import { printed } from "./json.ts";
 import { compareVersions, type Version, versionOf } from "./versions.ts";
@@ -61,9 +62,22 @@ function readGolden(path: string, file: string): GoldenFile {
   for (const [key, { version: own, samples }] of Object.entries(golden.sections)) {
     if (!Number.isInteger(own) || !Array.isArray(samples))
       throw new Error(`section ${key} has no version, or no samples`);
-    for (const { bytes } of samples) bytesOf(bytes);
   }
-  return { file, version, golden: golden as Golden };
+  const plain = withSamples(golden as Golden, ({ state, bytes }) => ({
+    state: unfolded(state) as JsonObject,
+    bytes: unfoldedHex(bytes),
+  }));
+  for (const { samples } of Object.values(plain.sections)) for (const { bytes } of samples) bytesOf(bytes);
+  return { file, version, golden: plain };
+}
+
+/** In a file, what repeats itself is folded; everywhere else it is not. */
+function withSamples(golden: Golden, each: (sample: GoldenSample) => GoldenSample): Golden {
+  const sections = Object.entries(golden.sections).map(([key, section]) => [
+    key,
+    { ...section, samples: section.samples.map(each) },
+  ]);
+  return { ...golden, sections: Object.fromEntries(sections) };
 }
 
 /** Never over a file that is there. */
@@ -71,7 +85,10 @@ export function writeGolden(folder: string, golden: Golden): string {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${golden.version}.json`);
   if (existsSync(path)) throw new Error(`${path} is there already: golden files are written once`);
-  writeFileSync(path, `${printed(golden)}\n`, { flag: "wx" });
+  const text = printed(
+    withSamples(golden, ({ state, bytes }) => ({ state: folded(state) as JsonObject, bytes: foldedHex(bytes) })),
+  );
+  writeFileSync(path, `${text}\n`, { flag: "wx" });
   return path;
 }
 
