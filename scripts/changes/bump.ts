@@ -6,6 +6,8 @@ export type Bump = (typeof bumps)[number];
 
 const form = /^(\d+)\.(\d+)\.(\d+)$/;
 
+export const isVersion = (text: string): boolean => form.test(text);
+
 type Parts = readonly [number, number, number];
 
 function partsOf(version: string): Parts {
@@ -27,6 +29,12 @@ export function bumpBetween(from: string, to: string): Bump {
   const [before, after] = [partsOf(from), partsOf(to)];
   if (after[0] !== before[0]) return "major";
   return after[1] === before[1] ? "patch" : "minor";
+}
+
+/** Whether `to` is outside of `^from`. */
+export function isCaretLeft(from: string, to: string): boolean {
+  const least = from.startsWith("0.") ? "minor" : "major";
+  return isAtLeast(bumpBetween(from, to), least);
 }
 
 /** What `version` becomes. */

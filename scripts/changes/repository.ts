@@ -14,6 +14,9 @@ export function readPackages(root = repositoryRoot): PackageState[] {
     private: manifest.private === true,
     upgrading: textOf(join(root, folder, "UPGRADING.md")),
     changelog: textOf(join(root, folder, "CHANGELOG.md")),
+    peers: manifest.peerDependencies ?? {},
+    // Its template's manifest: `src/ranges.ts`.
+    carries: manifest.name === "create-godwit-plugin" ? Object.keys(manifest.devDependencies ?? {}) : [],
   }));
 }
 
@@ -22,6 +25,7 @@ export function readRepository(root = repositoryRoot): Omit<Changes, "present"> 
     packages: readPackages(root),
     changesets: readChangesets(join(root, ".changeset")),
     dumps: publishedDumps(root),
+    isPrerelease: existsSync(join(root, ".changeset", "pre.json")),
   };
 }
 

@@ -1,7 +1,8 @@
 // The rule of releases: bytes change only with a version, and a version says so. Pure; `check.ts` reads the repository.
-import { type CheckedDescription, comparePublished, isIn, type Side, sideOf } from "@godwit/core/compatibility";
+import { comparePublished, type Side, sideOf } from "@godwit/core/compatibility";
 import type { Dump } from "@godwit/core/tools";
-import { type Bump, bumpBetween, compareVersions, isAtLeast, largest, raised } from "./bump.ts";
+import { peerRangeFor } from "../peer-range.ts";
+import { type Bump, bumpBetween, compareVersions, isAtLeast, isCaretLeft, isVersion, largest, raised } from "./bump.ts";
 import type { Changeset } from "./changesets.ts";
 import type { PublishedDump } from "./dumps.ts";
 import { missingHeadings } from "./upgrading.ts";
@@ -17,6 +18,10 @@ export interface PackageState {
   /** Text of its `UPGRADING.md` and `CHANGELOG.md`; empty where there is none. */
   readonly upgrading: string;
   readonly changelog: string;
+  /** Ranges of its peers, by name. */
+  readonly peers: Readonly<Record<string, string>>;
+  /** Packages whose version of the day is published in it, as a caret. */
+  readonly carries: readonly string[];
 }
 
 export interface Changes {
@@ -26,9 +31,12 @@ export interface Changes {
   readonly dumps: readonly PublishedDump[];
   /** What each plugin's descriptions are now, by the plugin's name without the scope. */
   readonly present: ReadonlyMap<string, Dump>;
+  /** Whether changesets are in their mode for pre-releases. */
+  readonly isPrerelease?: boolean;
 }
 
 export type ChangeCode =
+  | "PRERELEASE"
   | "WIRE_UNVERSIONED"
   | "BUMP_TOO_SMALL"
   | "DUMP_MISSING"
@@ -53,12 +61,29 @@ export interface ChangeFinding {
 const scope = "@godwit/";
 
 export function checkChanges(changes: Changes): ChangeFinding[] {
+  const prereleases = checkPrerelease(changes);
+  // Of such versions nothing else can be told.
+  if (prereleases.length > 0) return prereleases;
   const pending = pendingBumps(changes.changesets);
   return [
+    ...checkDependents(changes.packages, pending),
     ...changes.changesets.flatMap((one) => checkChangeset(one, changes.packages)),
     ...[...changes.present].flatMap(([plugin, present]) => checkPlugin(plugin, present, changes, pending)),
     ...changes.packages.filter((one) => !one.private).flatMap((one) => checkUpgrading(one, pending)),
   ];
+}
+
+/** Dumps, ranges and tables know versions of the form 1.2.3 only: a release would stop half-way. */
+function checkPrerelease({ packages, isPrerelease = false }: Changes): ChangeFinding[] {
+  const of = (about: string, text: string, remedy: string): ChangeFinding => {
+    return { code: "PRERELEASE", about, place: "", text, remedy };
+  };
+  const versions = packages
+    .filter(({ version }) => !isVersion(version))
+    .map(({ name, version }) => of(name, `its version is ${version}`, "give it one of the form 1.2.3"));
+  if (!isPrerelease) return versions;
+  const text = "changesets would raise versions to pre-releases, which dumps and ranges have no form for";
+  return [of(".changeset/pre.json", text, "run `bun --bun changeset pre exit`, and delete the file"), ...versions];
 }
 
 /** The largest bump that the pending changesets give each package. */
@@ -90,6 +115,31 @@ function checkChangeset(changeset: Changeset, packages: readonly PackageState[])
     findings.push({ code: "CHANGESET_PACKAGE", about, place: name, text, remedy });
   }
   return findings;
+}
+
+/** What a pending version asks of the packages that hold its older ones. */
+function checkDependents(packages: readonly PackageState[], pending: ReadonlyMap<string, Bump>): ChangeFinding[] {
+  const published = packages.filter((one) => !one.private);
+  return published.flatMap((peer) => {
+    const next = raised(peer.version, pending.get(peer.name) ?? "none");
+    const leaves = `${peer.name} goes to ${next}`;
+    return published.flatMap((one) => {
+      const bump = pending.get(one.name) ?? "none";
+      const range = one.peers[peer.name];
+      // Who has the older peer cannot have this version any more.
+      const least = one.version.startsWith("0.") ? "minor" : "major";
+      if (range !== undefined && peerRangeFor(range, next) !== range && !isAtLeast(bump, least))
+        return [tooSmallFor(one, peer, `${leaves}, and its peer range "${range}" with it`, least)];
+      if (one.carries.includes(peer.name) && isCaretLeft(peer.version, next) && bump === "none")
+        return [tooSmallFor(one, peer, `${leaves}, and what is published of it has ^${peer.version}`, "patch")];
+      return [];
+    });
+  });
+}
+
+function tooSmallFor({ name }: PackageState, peer: PackageState, text: string, least: Bump): ChangeFinding {
+  const remedy = `write a changeset, .changeset/NAME.md, with the line "${name}": ${least}`;
+  return { code: "BUMP_TOO_SMALL", about: name, place: peer.name, text, remedy };
 }
 
 function checkPlugin(
@@ -141,39 +191,19 @@ function checkHistory(name: string, dumps: readonly PublishedDump[]): ChangeFind
 }
 
 function unversioned(name: string, from: string, published: Side, present: Side): ChangeFinding[] {
-  const compared = comparePublished(published, present).map((finding) => {
+  return comparePublished(published, present).map((finding) => {
     const { description, subject, places, code, says, remedy, old, new: now } = finding;
     const of = description === "" ? places.map(({ section }) => section).join(", ") : description;
     const values = old === now ? "" : ` (${from}: ${old || "nothing"}; now: ${now || "nothing"})`;
-    return { place: placeOf({ description: of, field: subject }), text: `${code}: ${says}${values}`, remedy };
-  });
-  return [...compared, ...filled(from, published, present)].map((one) => ({
-    code: "WIRE_UNVERSIONED",
-    about: name,
-    place: one.place,
-    text: one.text,
-    remedy: `${one.remedy}. Bring it as since(n), until(n), a new version with a minimumVersion, or a subsection`,
-  }));
-}
-
-/** What a comparison calls `unknown`, since in QEMU's dumps an empty description may be one that cannot migrate. Ours say. */
-function filled(from: string, published: Side, present: Side) {
-  const before = new Map(published.classes.map(({ name, description }) => [name, description]));
-  return present.classes.flatMap(({ name, description }) => {
-    const old = before.get(name);
-    if (old === undefined || isEmpty(old) === isEmpty(description)) return [];
-    const wrong = isEmpty(old)
-      ? description.fields.filter((field) => isIn(field, old.version))
-      : old.fields.filter((field) => isIn(field, old.version));
-    return wrong.map((field) => ({
-      place: placeOf({ description: description.name, field: field.name }),
-      text: `DESCRIPTION_EMPTY: ${from} ${isEmpty(old) ? "wrote nothing here" : "wrote this, and nothing reads it"}`,
-      remedy: isEmpty(old) ? "read it since a new version" : "read it until a new version",
-    }));
+    return {
+      code: "WIRE_UNVERSIONED",
+      about: name,
+      place: placeOf({ description: of, field: subject }),
+      text: `${code}: ${says}${values}`,
+      remedy: `${remedy}. Bring it as since(n), until(n), a new version with a minimumVersion, or a subsection`,
+    };
   });
 }
-
-const isEmpty = ({ fields, subsections }: CheckedDescription) => fields.length === 0 && subsections.length === 0;
 
 function tooSmall(name: string, newest: PublishedDump, next: string, changes: readonly WireChange[]): ChangeFinding[] {
   if (isAtLeast(bumpBetween(newest.version, next), "minor")) return [];

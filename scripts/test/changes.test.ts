@@ -49,6 +49,7 @@ interface Case {
 
 const uart = (version: string, upgrading = "## 0.2\n\nText.\n\n## 0.1\n\nText.\n"): PackageState => ({
   ...{ name: "@godwit/uart", folder: "plugins/uart", version, private: false, upgrading, changelog: "" },
+  ...{ peers: {}, carries: [] },
 });
 
 function changesOf({ present, version = "0.1.0", bump, published = [["0.1.0", first]], upgrading }: Case): Changes {
@@ -178,10 +179,14 @@ describe("a change of the wire without a version", () => {
     ]);
   });
 
-  it("fields where there were none, and none where there were: a comparison of dumps alone calls that unknown", () => {
+  it("fields where there were none, and none where there were: a comparison of QEMU's dumps calls that unknown", () => {
     const empty = vmstate({ name: "uart", version: 1, fields: {} });
-    expect(unversioned(first, empty).map(({ place }) => place)).toEqual(["uart#lcr", "uart#divisor", "uart#fifo"]);
-    expect(unversioned(empty, first).map(({ place }) => place)).toEqual(["uart#lcr", "uart#divisor", "uart#fifo"]);
+    const each = (code: string) => ["lcr", "divisor", "fifo"].map((field) => `uart#${field} ${code}`);
+    const told = (of: typeof first, before: typeof first) =>
+      unversioned(of, before).map(({ place, text }) => `${place} ${text.split(":")[0]}`);
+    const both = [...each("FIELD_ADDED"), ...each("FIELD_REMOVED")];
+    expect(told(first, empty as never)).toEqual(both);
+    expect(told(empty as never, first)).toEqual([...both.slice(3), ...both.slice(0, 3)]);
     const later = vmstate({
       ...{ name: "uart", version: 2, minimumVersion: 1 },
       fields: { lcr: since(2, u8, { absent: 0 }) },
@@ -199,6 +204,79 @@ describe("what is around a plugin", () => {
 
   it("a plugin that was never published has no wire to keep", () => {
     expect(found({ present: grown, published: [] })).toEqual(["DUMP_MISSING @godwit/uart"]);
+  });
+});
+
+describe("what holds a package that is raised", () => {
+  const text = "## 1.0\n\nText.\n\n## 0.2\n\nText.\n\n## 0.1\n\nText.\n";
+  const core: PackageState = { ...uart("0.1.3", text), name: "@godwit/core", folder: "packages/core" };
+  const peers = { "@godwit/core": ">=0.1.0 <1", "fast-check": "^4" };
+  const create: PackageState = { ...uart("0.1.0", text), name: "create-godwit-plugin", carries: ["@godwit/core"] };
+  const check = (packages: readonly PackageState[], ...lines: string[]) =>
+    checkChanges({
+      ...{ packages, dumps: [], present: new Map() },
+      changesets: [parseChangeset("a.md", `---\n${lines.join("\n")}\n---\n\nText.\n`)],
+    });
+
+  it("by a peer range that ends at the next major: a patch would take it from who has the older peer", () => {
+    const plugin = { ...uart("0.1.0", text), peers };
+    const [found, ...more] = check([core, plugin], '"@godwit/core": major', '"@godwit/uart": patch');
+    expect([found?.code, found?.about, found?.place, more]).toEqual([
+      ...["BUMP_TOO_SMALL", "@godwit/uart", "@godwit/core", []],
+    ]);
+    expect(found?.text).toBe('@godwit/core goes to 1.0.0, and its peer range ">=0.1.0 <1" with it');
+    expect(found?.remedy).toContain('"@godwit/uart": minor');
+    expect(check([core, plugin], '"@godwit/core": major', '"@godwit/uart": minor')).toEqual([]);
+    expect(check([core, plugin], '"@godwit/core": minor')).not.toContainEqual(
+      expect.objectContaining({ place: core.name }),
+    );
+    expect(check([core, { ...plugin, private: true }], '"@godwit/core": major')).toEqual([]);
+  });
+
+  it("from 1.0 on only with a major of its own", () => {
+    const one = { ...core, version: "1.4.0", upgrading: `## 2.0\n\nText.\n\n## 1.4\n\nText.\n\n${text}` };
+    const plugin = {
+      ...uart("1.1.0", `## 2.0\n\nText.\n\n## 1.2\n\nText.\n\n## 1.1\n\nText.\n`),
+      peers: { [one.name]: ">=1.0.0 <2" },
+    };
+    expect(check([one, plugin], '"@godwit/core": minor')).toHaveLength(1); // UPGRADING.md of core
+    const [found] = check([one, plugin], '"@godwit/core": major', '"@godwit/uart": minor');
+    expect(found?.remedy).toContain('"@godwit/uart": major');
+    expect(check([one, plugin], '"@godwit/core": major', '"@godwit/uart": major')).toEqual([]);
+  });
+
+  it("by a caret that is published in it: new plugins would go on being made with the older one", () => {
+    const [found, ...more] = check([core, create], '"@godwit/core": minor');
+    expect([found?.about, found?.place, more]).toEqual(["create-godwit-plugin", "@godwit/core", []]);
+    expect(found?.text).toBe("@godwit/core goes to 0.2.0, and what is published of it has ^0.1.3");
+    expect(check([core, create], '"@godwit/core": patch')).toEqual([]);
+    expect(check([core, create], '"@godwit/core": minor', '"create-godwit-plugin": patch')).toEqual([]);
+    const later = { ...core, version: "1.0.0" };
+    const codes = check([later, create], '"@godwit/core": minor').map(({ code }) => code);
+    expect(codes).toEqual(["UPGRADING_MISSING"]);
+  });
+
+  it("is found in this repository: every plugin by core, and what new plugins are made with", () => {
+    const changes = readRepository();
+    const of = (bump: Bump) =>
+      checkChanges({
+        ...{ ...changes, dumps: [], present: new Map() },
+        changesets: [parseChangeset("a.md", `---\n"@godwit/core": ${bump}\n---\n\nText.\n`)],
+      })
+        .filter(({ place }) => place === "@godwit/core")
+        .map(({ about }) => about);
+    expect(of("minor")).toEqual(["create-godwit-plugin"]);
+    expect(of("major")).toEqual(
+      expect.arrayContaining(["create-godwit-plugin", "@godwit/migration", "@godwit/virtio-rng"]),
+    );
+  });
+});
+
+describe("a pre-release", () => {
+  it("is refused, whether it is to come or is there", () => {
+    const changes = changesOf({ present: first });
+    expect(linesOf({ ...changes, isPrerelease: true })).toEqual(["PRERELEASE .changeset/pre.json"]);
+    expect(linesOf({ ...changes, packages: [uart("0.2.0-beta.0")] })).toEqual(["PRERELEASE @godwit/uart"]);
   });
 });
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { align, checkCodes, sideOf } from "@godwit/core/compatibility";
+import { checkCodes } from "@godwit/core/compatibility";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { VerbContext } from "../src/verb.ts";
 import { check as checkVerb } from "../src/verbs/check.ts";
@@ -213,27 +213,4 @@ describe("godwit check", () => {
     const json = JSON.parse((await run("old.json", "--json")).stdout);
     expect(json.error.code).toBe("CHECK_ARGUMENTS");
   });
-});
-
-it("descriptions of thousands of fields that have nothing in common are refused, not compared for hours", () => {
-  const many = (prefix: string) => Array.from({ length: 3000 }, (_, i) => field(`${prefix}${i}`, 1 + (i % 7)));
-  const fields = (prefix: string) =>
-    sideOf(dump(description("d", many(prefix))), "x").classes[0]?.description.fields ?? [];
-  expect(() => align(fields("a"), fields("b"), "d")).toThrow(
-    expect.objectContaining({
-      code: "CHECK_TOO_LARGE",
-      detail: '"d" has too many fields that differ: 3000 of one and 3000 of the other',
-    }),
-  );
-});
-
-it("up to 64 fields stand for one, and no more are tried", () => {
-  const fieldsOf = (...fields: ReturnType<typeof field>[]) =>
-    sideOf(dump(description("d", fields)), "x").classes[0]?.description.fields ?? [];
-  const kinds = (count: number) => {
-    const parts = Array.from({ length: count }, (_, i) => field(`part${i}`, 1));
-    return [...new Set(align(fieldsOf(field("whole", count)), fieldsOf(...parts), "d").map(({ kind }) => kind))].sort();
-  };
-  expect(kinds(64)).toEqual(["split"]);
-  expect(kinds(65)).toEqual(["added", "removed"]);
 });

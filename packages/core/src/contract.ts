@@ -200,7 +200,8 @@ export interface Machine {
 
 /**
  * The contract that this core offers to plugins: 2 added `formerly`, `retired`, `split`, `merged` and `kind`, 3 an
- * iterable's `postcopy`. It grows with what a plugin may use; a kernel says which older ones it still serves.
+ * iterable's `postcopy`. It grows with what a plugin may use; a kernel says which older ones it still serves. A plugin
+ * writes the number itself (`contract: 3`) and never this constant: with it, it would claim whatever core it meets.
  */
 export const contract = 3;
 /** The oldest contract whose plugins still work with this core. */
@@ -246,6 +247,7 @@ export interface KernelForPlugins {
 export interface Plugin<Offer> {
   readonly name: string;
   readonly version: string;
+  /** The contract that it was written for, as a number of its own: never the `contract` of the core that is there. */
   readonly contract: number;
   setup(kernel: KernelForPlugins): Offer;
 }
@@ -404,7 +406,8 @@ export interface LoadReport {
   readonly loadOrder: readonly string[];
   /**
    * `no-vmdesc`: the stream ends without a description of itself. `plugged`: a kind made the device because the stream
-   * names it. `former`: the state was made of an earlier release's sections. `amended`: the device's check changed it.
+   * names it. `former`: the state was made of an earlier release's sections. `retired`: a device that is gone was in the
+   * stream, and dropped or handed on. `amended`: the device's check changed it.
    */
   readonly notes: readonly { readonly code: string; readonly section?: string; readonly text: string }[];
   readonly bytes: number;

@@ -137,15 +137,16 @@ describe.each(Array.from({ length: contract - oldestContract }, (_, i) => oldest
 
 describe("a plugin of a contract that is not accepted", () => {
   it.each([
-    ["older than the oldest", oldestContract - 1],
-    ["newer than the newest", contract + 1],
-    ["no number", Number.NaN],
-    ["no integer", contract - 0.5],
-    ["a text", String(contract) as never],
-  ])("is PLUGIN_CONTRACT: %s", (_, of) => {
+    ["older than the oldest", oldestContract - 1, "plugin, or an older core"],
+    ["newer than the newest", contract + 1, "core"],
+    ["no number", Number.NaN, "plugin, or an older core"],
+    ["no integer", contract - 0.5, "plugin, or an older core"],
+    ["a text", String(contract) as never, "plugin, or an older core"],
+  ])("is PLUGIN_CONTRACT, and says what to take: %s", (_, of, newer) => {
     const { kernel, warnings } = kernelOf();
     const error = refusalOf(kernel, of);
     expect(error.code).toBe("PLUGIN_CONTRACT");
+    expect(error.detail).toBe(`plugin "acme-counter" 1.2.3 was built for another contract: take a newer ${newer}`);
     expect([error.expected, error.found]).toEqual([`${oldestContract} to ${contract}`, String(of)]);
     for (const part of ["acme-counter", "1.2.3", `${oldestContract} to ${contract}`, `found ${of}`]) {
       expect(error.message).toContain(part);
@@ -162,5 +163,68 @@ describe("a plugin of a contract that is not accepted", () => {
     kernel.use(plugin(oldestContract - 1, "slot0"));
     kernel.use(plugin(contract + 1, "slot1"));
     expect(warnings).toEqual([["acme-counter", oldestContract - 1, contract]]);
+  });
+});
+
+describe("two plugins that claim one section", () => {
+  const named = (name: string, version: string, path?: string): Plugin<unknown> => ({
+    ...{ name, version, contract },
+    setup: (kernel) =>
+      kernel.device(counter, { ...(path && { path }), save: () => ({ value: 0 }), load: () => {} }) as unknown,
+  });
+  const errorOf = (work: () => unknown): [string, string, string | undefined] => {
+    try {
+      work();
+    } catch (error) {
+      if (isMigrationError(error)) return [error.code, error.detail, error.location.section];
+      throw error;
+    }
+    throw new Error("nothing was refused");
+  };
+
+  it("are both named, the one that was first and the one that comes now", () => {
+    const { kernel } = kernelOf();
+    kernel.use(named("one", "1.0.0", "slot0"));
+    expect(errorOf(() => kernel.use(named("two", "2.1.0", "slot0")))).toEqual([
+      "SECTION_DUPLICATE",
+      '"slot0/counter/0" is registered already: first by one 1.0.0, now by two 2.1.0',
+      "slot0/counter/0",
+    ]);
+    kernel.use(named("one", "1.0.0"));
+    expect(errorOf(() => kernel.use(named("one", "1.1.0")))).toEqual([
+      "INSTANCE_AMBIGUOUS",
+      'a second "counter" needs an instance, or a path: first by one 1.0.0, now by one 1.1.0',
+      "counter/0",
+    ]);
+  });
+
+  it("are told from what the machine registers by itself, also behind a plugin that threw", () => {
+    const { kernel } = kernelOf();
+    const init = { save: () => ({ value: 0 }), load: () => {} };
+    kernel.use(named("one", "1.0.0"));
+    const own = () => kernel.device(counter, { ...init, instance: 0 });
+    const text = '"counter/0" is registered already: first by one 1.0.0, now by no plugin';
+    expect(errorOf(own)[1]).toBe(text);
+    expect(errorOf(() => kernel.use(named("two", "1.0.0")))[0]).toBe("INSTANCE_AMBIGUOUS");
+    expect(errorOf(own)[1]).toBe(text);
+    kernel.device(counter, { ...init, instance: 1 });
+    expect(errorOf(() => kernel.device(counter, { ...init, instance: 1 }))[1]).toBe(
+      '"counter/1" is registered already',
+    );
+  });
+
+  it("are told apart where the one sets the other up", () => {
+    const { kernel } = kernelOf();
+    const outer: Plugin<void> = {
+      ...{ name: "outer", version: "3.0.0", contract },
+      setup(inner) {
+        kernel.use(named("one", "1.0.0", "slot0"));
+        inner.device(counter, { path: "slot1", save: () => ({ value: 0 }), load: () => {} });
+      },
+    };
+    kernel.use(outer);
+    const claims = (path: string) => errorOf(() => kernel.use(named("two", "2.0.0", path)))[1].split(": ")[1];
+    expect(claims("slot0")).toBe("first by one 1.0.0, now by two 2.0.0");
+    expect(claims("slot1")).toBe("first by outer 3.0.0, now by two 2.0.0");
   });
 });

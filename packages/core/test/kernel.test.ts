@@ -119,6 +119,9 @@ describe("kernel", () => {
     expect(good[footer]).toBe(0x7e);
     expect(refused(set(footer + 4, 99))).toEqual(["FOOTER_MISMATCH", "uart/0", "footer", footer]);
     expect(refused(set(footer, 0x7d))).toEqual(["FOOTER_MISSING", "uart/0", "footer", footer]);
+    expect(errorOf(() => smallMachine(0).kernel.restore(set(footer, 0)(good))).detail).toBe(
+      "the section's body does not end where its description says: the two sides may describe this version differently",
+    );
     expect(refused((b) => Uint8Array.of(...b, 0))).toEqual(["STREAM_TRAILING", "stream", "end", good.length]);
     // The whole of uart/0 once more.
     const section = good.slice(uartAt - 6, footer + 5);

@@ -161,6 +161,36 @@ describe("schedule", () => {
     expect(() => schedule(other)).toThrow("DEPENDENCY_UNKNOWN");
   });
 
+  it("names the registered ones that are nearest to an unknown name, and no more than five", () => {
+    const refused = (after: NewEntry["after"]) => {
+      const registry = new Registry();
+      for (const name of ["timer", "ram", "serial", "rtc", "pci-bus"]) registry.add(entry(name));
+      registry.add(entry("dial"));
+      registry.add(entry("dial", { instance: 1 }));
+      registry.add(entry("user", { after }));
+      try {
+        schedule(registry);
+      } catch (error) {
+        if (isMigrationError(error)) return [error.code, error.location.section, error.expected, error.found];
+      }
+      throw new Error("all of it is known");
+    };
+    expect(refused(["dail"])).toEqual([
+      "DEPENDENCY_UNKNOWN",
+      "user/0",
+      "such as dial, serial, timer, ram, pci-bus",
+      "dail",
+    ]);
+    // The device itself is no answer.
+    expect(refused(["usr"])[2]).toBe("such as serial, pci-bus, timer, ram, rtc");
+    expect(refused([{ idstr: "dial", instance: 2 }])).toEqual([
+      "DEPENDENCY_UNKNOWN",
+      "user/0",
+      "such as dial/0, dial/1, serial/0, timer/0, ram/0",
+      "dial/2",
+    ]);
+  });
+
   it("refuses an iterable that waits for a device", () => {
     const registry = new Registry();
     registry.add(entry("irqchip"));

@@ -175,6 +175,8 @@ describe("a golden save", () => {
     const { notes } = await computers[5]().kernel.load(golden(3));
     expect(notes.map(({ code, section, text }) => `${code} ${section}: ${text}`)).toEqual([
       "plugged slot-2/cartridge/0: the stream names it; it was made",
+      "retired tape/0: handed on",
+      "retired light-pen/0: dropped",
       "former rtc/0: from clock-chip/0 version 2",
       "former psg/0: from sound/0 version 1",
       "former mixer/0: from sound/0 version 1",

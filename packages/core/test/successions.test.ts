@@ -266,9 +266,14 @@ describe("a retired device", () => {
 
   it("is read and dropped, and may be missing", () => {
     const { kernel, own } = retiring();
-    expect(kernel.restore(save).loadOrder).toEqual(["timer/0", "pair/0"]);
+    const report = kernel.restore(save);
+    expect(report.loadOrder).toEqual(["timer/0", "pair/0"]);
     expect(own.state).toEqual({ a: 7, b: 515 });
-    kernel.restore(saveOf(oldPair));
+    const notesOf = ({ notes }: typeof report) =>
+      notes.filter(({ code }) => code === "retired").map(({ section, text }) => `${section} ${text}`);
+    expect(notesOf(report)).toEqual(["cell/0 dropped"]);
+    expect(notesOf(retiring(() => () => {}).kernel.restore(save))).toEqual(["cell/0 handed on"]);
+    expect(notesOf(kernel.restore(saveOf(oldPair)))).toEqual([]);
     expect(kernel.manifest().reads).toEqual([
       {
         idstr: "cell",

@@ -80,8 +80,69 @@ describe("taking a state over", () => {
     });
     const error = await refusal(() => kernel.load(bytes));
     expect([error.code, error.location.section, error.found]).toEqual(["MACHINE_TORN", "b/0", "always"]);
+    expect(error.detail).toBe(
+      "load threw (a refusal belongs in check), and so did putting the old state back: load of b/0",
+    );
     expect(held).toEqual({ a: 1, b: 1, c: 1 });
     expect(log).toEqual(["hold", "hold", "release"]);
+  });
+
+  it("names every device that did not take its old state back, whichever step failed first", async () => {
+    const bytes = await stream(machine(7).kernel);
+    const once = (own: Cell) => ({
+      load: (state: { x: number }) => {
+        if (state.x === 1) throw new Error("not again");
+        own.load(state);
+      },
+    });
+    const { kernel } = machine(1, { a: once, b: () => ({ ready: () => Promise.reject(new Error("cold")) }), c: once });
+    const error = await refusal(() => kernel.load(bytes));
+    expect([error.code, error.location.section, error.found]).toEqual(["MACHINE_TORN", "b/0", "cold"]);
+    expect(error.detail).toBe("a device did not get ready, and so did putting the old state back: load of c/0, a/0");
+    expect((error.cause as AggregateError).errors.map(String)).toEqual([
+      "Error: cold",
+      "Error: not again",
+      "Error: not again",
+    ]);
+  });
+
+  it("tells the step that failed: a load, what a retired device hands on, or none of a device", async () => {
+    const bytes = await stream(machine(7).kernel);
+    const detailOf = async ({ kernel }: { kernel: Kernel }) => (await refusal(() => kernel.load(bytes))).detail;
+    let times = 0;
+    const first = machine(1, {
+      b: (own) => ({
+        load: (state) => {
+          own.load(state);
+          if (++times === 1) throw new Error("once");
+        },
+      }),
+    });
+    expect(await detailOf(first)).toBe("load threw (a refusal belongs in check); the machine is as before");
+    const without = machine(1);
+    const gone = machine(7);
+    gone.kernel.device({ ...cell, name: "gone" }, { save: () => ({ x: 3 }), load: () => {} });
+    without.kernel.retired(
+      { ...cell, name: "gone" },
+      {
+        handOn: () => {
+          throw new Error("full");
+        },
+      },
+    );
+    const error = await refusal(async () => without.kernel.load(await stream(gone.kernel)));
+    expect([error.location.section, error.detail]).toEqual(["gone/0", "handOn threw; the machine is as before"]);
+    const held = machine(1);
+    const { machine: own } = held.kernel;
+    let holds = 0;
+    own.holdInterrupts = () => {
+      if (++holds === 2) throw new Error("stuck");
+    };
+    const last = await refusal(() => held.kernel.load(bytes));
+    expect([last.location.section, last.detail]).toEqual([
+      undefined,
+      "taking the state over threw; the machine is as before",
+    ]);
   });
 
   it("takes everything back when a device does not get ready", async () => {
@@ -90,6 +151,7 @@ describe("taking a state over", () => {
     kernel.resume();
     const error = await refusal(() => kernel.load(bytes));
     expect([error.code, error.location.section, error.found]).toEqual(["DEVICE_FAILED", "b/0", "cold"]);
+    expect(error.detail).toBe("a device did not get ready; the machine is as before");
     expect(held).toEqual({ a: 1, b: 1, c: 1 });
     expect(kernel.clock.running).toBe(true);
     expect(log).toEqual(["resume", "pause", "hold", "release", "hold", "release", "resume"]);

@@ -64,6 +64,6 @@ console.log(`from a machine without it: ${missing}`);
 // #endregion
 expect(unknown, "failed, refused before the first page");
 expect(missing, "failed, refused before the first page");
-expect(needed, "failed");
+expect(needed, "failed, refused before the first page");
 expect(idle, "completed\n  there: 880 Hz");
 expect(newer, "completed\n  there: 880 Hz, 120");

@@ -13,6 +13,7 @@ const clock: HostClock = {
 const [here, there] = [machine(), machine()];
 here.kernel.resume();
 for (let turn = 0; turn < 300; turn++) here.tick();
+const before = here.tell();
 
 const listener = await listen("tcp:127.0.0.1:0");
 const outgoing = outgoingMigration({
@@ -30,4 +31,5 @@ await listener.close();
 
 console.log(`source ${sent.state.status}, destination ${received.state.status}`);
 console.log(`here it runs: ${here.isRunning()}; there it runs: ${there.isRunning()}`);
+console.log(`the guest went on meanwhile: ${here.tell() !== before}`);
 console.log(`the same machine: ${here.tell() === there.tell()}`);

@@ -8,10 +8,13 @@ export interface ClassChoice {
   readonly isChosen: (one: CheckedClass) => boolean;
   /** Whether what is chosen is known to be in the machine. */
   readonly present: boolean;
+  /** See `Comparison`. */
+  readonly whole?: boolean;
 }
 
 export function compareClasses(writer: Side, reader: Side, direction: Direction, choice: ClassChoice): Remark[] {
   const remarks: Remark[] = [];
+  const { whole = false } = choice;
   const conditions = choice.present ? [] : (["device"] as const);
   const readers = new Map(reader.classes.map((one) => [one.name, one]));
   const seen = new Set(reader.seen?.map(({ name }) => name));
@@ -21,7 +24,7 @@ export function compareClasses(writer: Side, reader: Side, direction: Direction,
   for (const { name: section, description } of writer.classes.filter(choice.isChosen)) {
     const same = readers.get(section);
     const found = (same === undefined ? heirsOf(description.name, reader) : [same]).map((one) =>
-      compareSections(description, one.description, { direction, section, conditions, counts, remarks: [] }),
+      compareSections(description, one.description, { direction, section, conditions, counts, whole, remarks: [] }),
     );
     // A section's name says which description reads it, and of several that have it, nothing says which it is.
     const [fewest] = [...found].sort((a, b) => a.length - b.length);

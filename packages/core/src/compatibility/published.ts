@@ -12,7 +12,7 @@ const cleanRefusals: readonly CheckCode[] = ["VERSION_TOO_NEW", "SUBSECTION_REMO
  * an earlier version, as `dumpOf` of `@godwit/core/tools` gives it, read with `sideOf`; `present`: today's.
  */
 export function comparePublished(published: Side, present: Side): Finding[] {
-  const choice = { isChosen: () => true, present: true };
+  const choice = { isChosen: () => true, present: true, whole: true };
   const remarks = [
     ...compareClasses(published, present, "forward", choice),
     ...compareClasses(present, published, "backward", choice).filter(({ code }) => !cleanRefusals.includes(code)),

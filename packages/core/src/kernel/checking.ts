@@ -9,6 +9,7 @@ import type { Arrived } from "./arrived.ts";
 import { offsetOf } from "./locate.ts";
 import { type ArrivedPart, type ArrivedRecord, naming, placeOf, type Succeeded } from "./succeed.ts";
 import { atOnce } from "./synchronous.ts";
+import { failureOf } from "./thrown.ts";
 import type { CheckedStates } from "./view.ts";
 
 /** A state that came, and where errors about it are on the wire. */
@@ -104,12 +105,8 @@ function ask(
   } catch (error) {
     // Its path may have grown on the way through the device: the place is the cause.
     if (waits && isMigrationError(error) && error.code === "PAGE_ABSENT") return error.cause as MissingMemory;
-    const side = "destination" as const;
-    if (!isMigrationError(error)) {
-      const found = error instanceof Error ? error.message : String(error);
-      const at = { side, ...incoming.placeOf(undefined), found, cause: error };
-      throw naming(new MigrationError("DEVICE_FAILED", `${asked} threw`, at), parts);
-    }
-    throw naming(error.at({ side, ...incoming.placeOf(error.location.path) }), parts);
+    const path = isMigrationError(error) ? error.location.path : undefined;
+    const at = { side: "destination" as const, ...incoming.placeOf(path) };
+    throw naming(failureOf(error, `${asked} threw`, at), parts);
   }
 }

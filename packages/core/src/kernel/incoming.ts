@@ -16,6 +16,7 @@ import { check, type MissingMemory } from "./checking.ts";
 import type { VirtualClock } from "./clock.ts";
 import { type HandOn, presentStates } from "./succeed.ts";
 import { Takeover } from "./takeover.ts";
+import { attempt } from "./thrown.ts";
 import { CheckedStates } from "./view.ts";
 
 /** What an attempt needs of the kernel. */
@@ -162,6 +163,10 @@ export class Incoming implements IncomingAttempt {
     const { registry, first, order: known } = this.#host;
     const order = this.#registry === registry ? known : schedule(this.#registry, first).order;
     const succeeded = presentStates(this.#arrived.former, this.#successions);
+    for (const { from, into, handOn } of this.#successions) {
+      const text = handOn ? "handed on" : "dropped";
+      if (!into[0]) this.#arrived.notes.push({ code: "retired", section: sectionKey(from[0] as OldSection), text });
+    }
     const states = new CheckedStates(this.#registry, (entry) => this.#stagedOf(entry));
     for (const entry of order) {
       for (;;) {
@@ -281,13 +286,7 @@ export class Incoming implements IncomingAttempt {
     this.#lineage.ended = true;
     const failures: unknown[] = [];
     if (step === "ended") {
-      for (const staged of this.#staged.values()) {
-        try {
-          staged.discard();
-        } catch (error) {
-          failures.push(error);
-        }
-      }
+      for (const staged of this.#staged.values()) attempt(failures, () => staged.discard());
     }
     this.#staged.clear();
     this.#host.onEnd();

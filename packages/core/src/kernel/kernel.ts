@@ -24,7 +24,7 @@ import {
   type SectionSummary,
   type SplitInit,
 } from "../contract.ts";
-import { isMigrationError, MigrationError } from "../errors.ts";
+import { isMigrationError, MigrationError, type Side } from "../errors.ts";
 import { type SuccessionInit, succession } from "../registry/former.ts";
 import { deviceEntry, type Entry, type NewEntry, Registry } from "../registry/registry.ts";
 import { schedule } from "../registry/schedule.ts";
@@ -42,6 +42,7 @@ import { Outgoing, preambleOf } from "./outgoing.ts";
 import { Plugins } from "./plugins.ts";
 import { merging, retirement, splitting } from "./successions.ts";
 import { atOnce } from "./synchronous.ts";
+import { failureOf } from "./thrown.ts";
 
 export interface KernelOptions {
   /** The machine type, such as `pc-q35-7.2`: both ends must name the same. */
@@ -127,6 +128,8 @@ class KernelImplementation implements Kernel {
   readonly #registry = new Registry();
   readonly #kinds = new Kinds();
   readonly #plugins: Plugins;
+  /** The one that is being set up. */
+  #plugin: string | undefined;
   readonly #clockEntry: Entry;
   readonly #entries = new WeakMap<Registration, Entry>();
   #order: readonly Entry[] = [];
@@ -229,7 +232,14 @@ class KernelImplementation implements Kernel {
 
   use<Offer>(plugin: Plugin<Offer>): Offer {
     const isOld = this.#plugins.admit(plugin);
-    const offer = plugin.setup(this);
+    const outer = this.#plugin;
+    this.#plugin = `${plugin.name} ${plugin.version}`;
+    let offer: Offer;
+    try {
+      offer = plugin.setup(this);
+    } finally {
+      this.#plugin = outer;
+    }
     this.#plugins.add(plugin);
     if (isOld) this.#tell(() => this.events.emit("plugin-contract", plugin, contract));
     return offer;
@@ -254,11 +264,8 @@ class KernelImplementation implements Kernel {
     const waits = [...this.#registry.inSaveOrder()].map(async (entry) => {
       try {
         await entry.device?.quiesce?.();
-      } catch (cause) {
-        const section = sectionKey(entry);
-        if (isMigrationError(cause)) throw cause.at({ section });
-        const found = cause instanceof Error ? cause.message : String(cause);
-        throw new MigrationError("DEVICE_FAILED", "a device did not quiesce", { section, found, cause });
+      } catch (error) {
+        throw failureOf(error, "a device did not quiesce", { section: sectionKey(entry) });
       }
     });
     await Promise.all(waits);
@@ -387,10 +394,7 @@ class KernelImplementation implements Kernel {
 
   #outgoing(writer: StreamWriterOptions & OutgoingInit): Outgoing {
     // Iterable handlers keep one attempt's account of what was sent; a second would end the first.
-    if (this.#sending || this.#takingOver) {
-      const detail = this.#sending ? "the machine is being saved or sent already" : "a state is being put in place";
-      throw new MigrationError("ATTEMPT_ACTIVE", detail, { side: "source" });
-    }
+    this.#refuseBusy("source");
     this.#checkDependencies();
     this.#sending = true;
     this.#attempts++;
@@ -441,14 +445,17 @@ class KernelImplementation implements Kernel {
 
   /** Two states at once would be neither of them, and one that is being sent must stay what it is. */
   #beginTakeover(): () => void {
-    if (this.#sending || this.#takingOver) {
-      const detail = this.#sending ? "the machine is being saved or sent" : "another state is being put in place";
-      throw new MigrationError("ATTEMPT_ACTIVE", detail, { side: "destination" });
-    }
+    this.#refuseBusy("destination");
     this.#takingOver = true;
     return () => {
       this.#takingOver = false;
     };
+  }
+
+  #refuseBusy(side: Side): void {
+    if (!this.#sending && !this.#takingOver) return;
+    const detail = this.#sending ? "the machine is being saved or sent" : "a state is being put in place";
+    throw new MigrationError("ATTEMPT_ACTIVE", detail, { side });
   }
 
   /** State is applied to a machine that stands; if that fails, it goes on as it did. */
@@ -484,7 +491,7 @@ class KernelImplementation implements Kernel {
 
   #register(init: NewEntry): Registration<never> {
     this.#refuseFrozen(init.name);
-    return this.#registrationOf(this.#registry.add(init));
+    return this.#registrationOf(this.#registry.add({ ...init, plugin: this.#plugin }));
   }
 
   /** A plugged device is in. What takes it out again is in `undo` before the device is told. */

@@ -1,10 +1,11 @@
 // Hot-plug: kinds of devices that this machine can make when a stream or a manifest names one.
 import type { Manifest, PluggedDevice, Registration } from "../contract.ts";
-import { isMigrationError, MigrationError } from "../errors.ts";
+import { MigrationError } from "../errors.ts";
 import { deviceEntry, type Entry, type Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord, Description } from "../vmstate/types.ts";
 import { atOnce } from "./synchronous.ts";
+import { attempt, failureOf } from "./thrown.ts";
 
 export interface Kind {
   readonly description: Description;
@@ -48,11 +49,7 @@ export class Kinds {
       }
       return registry.add({ ...deviceEntry(description, device), path, instance, isNamed: true });
     } catch (error) {
-      if (isMigrationError(error)) throw error;
-      throw new MigrationError("DEVICE_FAILED", "the device could not be made", {
-        found: error instanceof Error ? error.message : String(error),
-        cause: error,
-      });
+      throw failureOf(error, "the device could not be made", {});
     }
   }
 
@@ -94,18 +91,10 @@ export function plugAll(
 function unplugged(undo: readonly (() => void)[], cause: unknown, section: string | undefined): MigrationError {
   const at = { side: "destination" as const, section };
   const failures: unknown[] = [];
-  for (const one of undo.toReversed()) {
-    try {
-      one();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
+  for (const one of undo.toReversed()) attempt(failures, one);
   if (failures.length > 0) {
     const detail = "a device could not be plugged in, and taking the others out failed, too";
     return new MigrationError("MACHINE_TORN", detail, { ...at, cause: new AggregateError([cause, ...failures]) });
   }
-  if (isMigrationError(cause)) return cause.at(at);
-  const found = cause instanceof Error ? cause.message : String(cause);
-  return new MigrationError("DEVICE_FAILED", "a device threw when it was plugged in", { ...at, found, cause });
+  return failureOf(cause, "a device threw when it was plugged in", at);
 }

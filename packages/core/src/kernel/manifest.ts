@@ -1,12 +1,12 @@
 // What a machine is made of, as plain data.
 import { contract, type Manifest, type ManifestSection, type Producer } from "../contract.ts";
-import { isMigrationError, MigrationError } from "../errors.ts";
 import type { Entry, Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { Description } from "../vmstate/types.ts";
 import type { Kinds } from "./kinds.ts";
 import { neededSubsections } from "./needs.ts";
 import { subsectionNames } from "./subsection-names.ts";
+import { failureOf } from "./thrown.ts";
 
 interface Identity {
   readonly machineType: string;
@@ -45,10 +45,8 @@ function needsOf(entry: Entry): Pick<ManifestSection, "needed"> {
 function ramBlocksOf(entry: Entry): Manifest["ramBlocks"] {
   try {
     return [...(entry.iterable?.ramBlocks?.() ?? [])];
-  } catch (cause) {
-    const section = sectionKey(entry);
-    if (isMigrationError(cause)) throw cause.at({ section });
-    throw new MigrationError("DEVICE_FAILED", "the handler's ramBlocks threw", { section, cause });
+  } catch (error) {
+    throw failureOf(error, "the handler's ramBlocks threw", { section: sectionKey(entry) });
   }
 }
 

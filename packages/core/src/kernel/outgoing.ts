@@ -17,6 +17,7 @@ import { holds } from "../vmstate/values.ts";
 import type { VirtualClock } from "./clock.ts";
 import { differenceOf } from "./difference.ts";
 import { atOnce } from "./synchronous.ts";
+import { attempt, failureOf } from "./thrown.ts";
 
 /** A chunk is handed on once this much is written. Bytes. */
 const chunkBytes = 256 * 1024;
@@ -171,13 +172,7 @@ export class Outgoing implements OutgoingAttempt {
     if (this.#step === "ended") return;
     this.#step = "ended";
     const failures: unknown[] = [];
-    for (const iterable of this.#begun) {
-      try {
-        iterable.cleanup(completed);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
+    for (const iterable of this.#begun) attempt(failures, () => iterable.cleanup(completed));
     this.#onEnd();
     if (failures.length > 0) {
       const detail = "a handler's cleanup threw; the others have cleaned up";
@@ -278,8 +273,7 @@ export class Outgoing implements OutgoingAttempt {
       }
     } catch (error) {
       const at = { side: "source" as const, section: sectionKey(entry), version: description.version };
-      if (isMigrationError(error)) throw error.at(at);
-      throw new MigrationError("DEVICE_FAILED", "the device's save threw", { ...at, cause: error });
+      throw failureOf(error, "the device's save threw", at);
     }
   }
 
@@ -331,8 +325,7 @@ export class Outgoing implements OutgoingAttempt {
       return call(entry.iterable as IterableInit);
     } catch (error) {
       const at = { side: "source" as const, section: sectionKey(entry), version: entry.version, offset };
-      if (isMigrationError(error)) throw error.at(at);
-      throw new MigrationError("DEVICE_FAILED", `the handler's ${what} threw`, { ...at, cause: error });
+      throw failureOf(error, `the handler's ${what} threw`, at);
     }
   }
 

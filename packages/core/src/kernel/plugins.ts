@@ -19,7 +19,8 @@ export class Plugins {
   admit(plugin: Plugin<unknown>): boolean {
     const { oldest, newest } = this.#accepted;
     if (!(Number.isInteger(plugin.contract) && plugin.contract >= oldest && plugin.contract <= newest)) {
-      const detail = `plugin "${plugin.name}" ${plugin.version} was built for another contract`;
+      const remedy = plugin.contract > newest ? "core" : "plugin, or an older core";
+      const detail = `plugin "${plugin.name}" ${plugin.version} was built for another contract: take a newer ${remedy}`;
       throw new MigrationError("PLUGIN_CONTRACT", detail, {
         side: "define",
         expected: `${oldest} to ${newest}`,

@@ -6,6 +6,7 @@ import { sectionKey } from "../stream/sections.ts";
 import { decodeState, encodeState, toState } from "../vmstate/codec.ts";
 import type { AnyRecord, Description, WireRecord } from "../vmstate/types.ts";
 import { cloneValue } from "../vmstate/values.ts";
+import { failureOf } from "./thrown.ts";
 
 export interface ArrivedRecord {
   readonly record: WireRecord;
@@ -85,11 +86,8 @@ export function presentStates(
       const [only] = olds;
       if (handOn !== undefined) handOns.push({ old: from[0] as OldSection, take: () => handOn(only as OldState) });
     } catch (error) {
-      const at = placeOf(parts, into[0]);
-      if (isMigrationError(error)) throw naming(error.at(at), parts);
-      const found = error instanceof Error ? error.message : String(error);
       const detail = "the conversion of what an earlier release wrote threw";
-      throw naming(new MigrationError("DEVICE_FAILED", detail, { ...at, found, cause: error }), parts);
+      throw naming(failureOf(error, detail, placeOf(parts, into[0])), parts);
     }
   }
   return { states, handOns };

@@ -1,6 +1,6 @@
 // Puts a whole machine's state in place: all of it, or none.
 import type { Machine, StagedIterable } from "../contract.ts";
-import { isMigrationError, MigrationError } from "../errors.ts";
+import { MigrationError } from "../errors.ts";
 import type { Entry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord } from "../vmstate/types.ts";
@@ -8,6 +8,7 @@ import type { Writer } from "../writer.ts";
 import { Before } from "./before.ts";
 import type { HandOn } from "./succeed.ts";
 import { atOnce } from "./synchronous.ts";
+import { attempt, failureOf, messageOf } from "./thrown.ts";
 
 interface Taken {
   readonly entry: Entry;
@@ -58,6 +59,7 @@ export class Takeover {
     for (const { entry, isPlugged } of this.#taken) if (!isPlugged) this.#keep(entry);
     const { machine } = this.#host;
     let at: Place | undefined;
+    let step = "";
     try {
       machine?.holdInterrupts?.(true);
       for (const staged of this.#staged) {
@@ -66,10 +68,13 @@ export class Takeover {
       }
       for (const { entry, state, isPlugged } of this.#taken) {
         at = entry;
+        step = "plugged threw";
         if (isPlugged) this.#host.adopt(entry, this.#undo);
         else this.#loaded.push(entry);
+        step = "load threw (a refusal belongs in check)";
         load(entry, state);
       }
+      step = "handOn threw";
       for (const { old, take } of this.#handOns) {
         at = old;
         this.#undo.push(atOnce(take(), "DEVICE_ASYNC", "handOn"));
@@ -77,7 +82,7 @@ export class Takeover {
       at = undefined;
       machine?.holdInterrupts?.(false);
     } catch (error) {
-      throw this.failed(error, at, "taking the state over threw");
+      throw this.failed(error, at, at ? step : "taking the state over threw");
     }
   }
 
@@ -95,29 +100,26 @@ export class Takeover {
   /** Undoes what was applied, and makes the error that says how that went. */
   failed(cause: unknown, at: Place | undefined, detail: string): MigrationError {
     const failures: unknown[] = [];
-    const attempt = (work: () => void) => {
-      try {
-        work();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
     const { machine } = this.#host;
-    attempt(() => machine?.holdInterrupts?.(true));
+    attempt(failures, () => machine?.holdInterrupts?.(true));
     // The memory first: devices load their old state beside the memory that belongs to it.
-    for (const staged of this.#committed.toReversed()) attempt(() => staged.revert());
-    for (const undo of this.#undo.toReversed()) attempt(undo);
+    for (const staged of this.#committed.toReversed()) attempt(failures, () => staged.revert());
+    for (const undo of this.#undo.toReversed()) attempt(failures, undo);
     // Forward, as every load: the clock first, and what others wait for before them.
-    for (const entry of this.#loaded) attempt(() => load(entry, this.#before.of(entry)));
-    attempt(() => machine?.holdInterrupts?.(false));
+    const stuck = this.#loaded
+      .filter((entry) => !attempt(failures, () => load(entry, this.#before.of(entry))))
+      .map(sectionKey);
+    attempt(failures, () => machine?.holdInterrupts?.(false));
     const torn = failures.length > 0;
     return new MigrationError(
       torn ? "MACHINE_TORN" : "DEVICE_FAILED",
-      torn ? `${detail}, and so did putting the old state back` : `${detail}; the machine is as before`,
+      torn
+        ? `${detail}, and so did putting the old state back${stuck[0] ? `: load of ${stuck.join(", ")}` : ""}`
+        : `${detail}; the machine is as before`,
       {
         side,
         section: at && sectionKey(at),
-        found: describe(cause),
+        found: messageOf(cause),
         cause: torn ? new AggregateError([cause, ...failures]) : cause,
       },
     );
@@ -126,22 +128,12 @@ export class Takeover {
   #keep(entry: Entry): void {
     try {
       this.#before.keep(entry);
-    } catch (cause) {
-      const section = sectionKey(entry);
-      if (isMigrationError(cause)) throw cause.at({ side, section });
-      throw new MigrationError("DEVICE_FAILED", "the device's save threw; nothing has changed", {
-        side,
-        section,
-        cause,
-      });
+    } catch (error) {
+      throw failureOf(error, "the device's save threw; nothing has changed", { side, section: sectionKey(entry) });
     }
   }
 }
 
 function load(entry: Entry, state: AnyRecord): void {
   atOnce(entry.device?.load(state) as unknown, "DEVICE_ASYNC", "load");
-}
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,7 +1,7 @@
 // What checks see of each other: offers built from states, never from devices.
 import type { Dependency, StagedIterable, View } from "../contract.ts";
 import { MigrationError } from "../errors.ts";
-import type { Entry, Registry } from "../registry/registry.ts";
+import { type Entry, nameOf, type Registry } from "../registry/registry.ts";
 import { sectionKey } from "../stream/sections.ts";
 import type { AnyRecord } from "../vmstate/types.ts";
 import { atOnce } from "./synchronous.ts";
@@ -59,7 +59,7 @@ function noOffer(asking: Entry, of: Dependency, count: number): MigrationError {
     count > 1 ? "several devices answer to this name" : "nothing of this name offers anything",
     {
       section: sectionKey(asking),
-      found: typeof of === "string" ? of : sectionKey(of),
+      found: nameOf(of),
     },
   );
 }

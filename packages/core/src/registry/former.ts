@@ -72,7 +72,7 @@ function refuseMeaningless({ from, into }: Succession): void {
     throw new MigrationError("DEFINITION_INVALID", why, { side: "define", section: first && sectionKey(first), found });
   };
   if (first === undefined) refuse("no section of an earlier release is named");
-  const bad = from.find(({ instance }) => !(Number.isInteger(instance) && instance >= 0 && instance <= 0xffff_ffff));
+  const bad = from.find(({ instance }) => !isInstance(instance));
   if (bad !== undefined) refuse("an instance id is an integer from 0 to 2^32 - 1", String(bad.instance));
   if (new Set(into).size < into.length) refuse("one device is named twice");
   const strict = into.find((entry) => entry.description?.needed === undefined);
@@ -114,6 +114,10 @@ export function successionOf(entry: Entry, given: string | Former<AnyRecord>): S
 function bareInstance({ compat, device, instance }: Entry): number {
   if (compat === undefined) return instance;
   return device?.instance === undefined ? 0 : compat.instance;
+}
+
+export function isInstance(instance: number): boolean {
+  return Number.isInteger(instance) && instance >= 0 && instance <= 0xffff_ffff;
 }
 
 /** A conversion is one instant, as `check` and `load` are. */

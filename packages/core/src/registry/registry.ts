@@ -4,7 +4,7 @@ import { MigrationError } from "../errors.ts";
 import { sectionKey } from "../stream/sections.ts";
 import { utf8Length } from "../utf8.ts";
 import type { AnyRecord, Description, Priority } from "../vmstate/types.ts";
-import { type OldSection, type Succession, successionOf } from "./former.ts";
+import { isInstance, type OldSection, type Succession, successionOf } from "./former.ts";
 import { saveOrder } from "./priority.ts";
 
 export interface Entry {
@@ -21,11 +21,13 @@ export interface Entry {
   readonly description: Description | undefined;
   readonly device: DeviceInit<AnyRecord> | undefined;
   readonly iterable: IterableInit | undefined;
+  /** Which plugin registered it, where one did, with its version. */
+  readonly plugin?: string | undefined;
 }
 
 export type NewEntry = Pick<
   Entry,
-  "name" | "version" | "priority" | "after" | "description" | "device" | "iterable"
+  "name" | "version" | "priority" | "after" | "description" | "device" | "iterable" | "plugin"
 > & {
   readonly path: string | undefined;
   readonly instance: number | "auto" | undefined;
@@ -83,15 +85,17 @@ export class Registry {
         section: key,
       });
     }
-    if (this.#byKey.has(key)) {
+    const { name, version, priority, after, description, device, iterable, alias, plugin } = init;
+    const taken = this.#byKey.get(key);
+    if (taken !== undefined) {
       const implicit = init.instance === undefined && init.path === undefined;
       throw new MigrationError(
         implicit ? "INSTANCE_AMBIGUOUS" : "SECTION_DUPLICATE",
-        implicit ? `a second "${idstr}" needs an instance, or a path` : `"${key}" is registered already`,
+        (implicit ? `a second "${idstr}" needs an instance, or a path` : `"${key}" is registered already`) +
+          (taken.plugin ? `: first by ${taken.plugin}, now by ${plugin ?? "no plugin"}` : ""),
         { side: "define", section: key },
       );
     }
-    const { name, version, priority, after, description, device, iterable, alias } = init;
     const compat = this.#compat(init);
     const entry: Entry = {
       idstr,
@@ -105,6 +109,7 @@ export class Registry {
       description,
       device,
       iterable,
+      plugin,
       sectionId: this.#nextSectionId,
     };
     this.#enterWithFormer(entry);
@@ -275,8 +280,9 @@ export class Registry {
   }
 }
 
-function isInstance(instance: number): boolean {
-  return Number.isInteger(instance) && instance >= 0 && instance <= 0xffff_ffff;
+/** A dependency as errors name it. */
+export function nameOf(of: Dependency): string {
+  return typeof of === "string" ? of : sectionKey(of);
 }
 
 /** The highest instance in use by name, so that the next one costs no search. */

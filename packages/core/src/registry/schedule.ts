@@ -1,7 +1,7 @@
 // The order of checks and loads: what a device depends on comes first, whatever order the stream had.
 import { MigrationError } from "../errors.ts";
 import { sectionKey } from "../stream/sections.ts";
-import type { Entry, Registry } from "./registry.ts";
+import { type Entry, nameOf, type Registry } from "./registry.ts";
 
 export interface Schedule {
   readonly order: readonly Entry[];
@@ -52,15 +52,26 @@ export function schedule(registry: Registry, first?: Entry): Schedule {
 }
 
 function dependencies(registry: Registry, entry: Entry, name: Entry["after"][number]): readonly Entry[] {
-  const found = registry.resolve(name);
-  if (found.length === 0) {
+  const entries = registry.resolve(name);
+  if (entries.length === 0) {
+    const found = nameOf(name);
+    const others = registry.inSaveOrder().filter((one) => one !== entry);
+    const names = new Set(others.map((one) => (found === name ? one.idstr : sectionKey(one))));
     throw new MigrationError("DEPENDENCY_UNKNOWN", "the device waits for one that is not registered", {
       side: "define",
       section: sectionKey(entry),
-      found: typeof name === "string" ? name : sectionKey(name),
+      expected: `such as ${nearest(found, names)}`,
+      found,
     });
   }
-  return found;
+  return entries;
+}
+
+/** The five that have the most of its letters: a list that nobody reads helps nobody. */
+function nearest(wanted: string, names: Iterable<string>): string {
+  const lacks = (name: string) => [...wanted].filter((letter) => !name.includes(letter)).length;
+  const all = [...names].sort((a, b) => lacks(a) - lacks(b));
+  return all.slice(0, 5).join(", ");
 }
 
 /** The chunks of an iterable are taken in as they arrive, before any device: it cannot wait for one. */

@@ -428,7 +428,9 @@ export class BareReader {
       if (cursor.available < 1) return false;
       const type = cursor.bytes[cursor.pos];
       if (type !== sectionType.footer) {
-        throw new MigrationError("FOOTER_MISSING", "the section's body does not end where its description says", {
+        const detail =
+          "the section's body does not end where its description says: the two sides may describe this version differently";
+        throw new MigrationError("FOOTER_MISSING", detail, {
           path: "footer",
           expected: "0x7e",
           found: `0x${type?.toString(16).padStart(2, "0")}`,
