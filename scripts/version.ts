@@ -10,7 +10,7 @@ import { repositoryRoot } from "./workspaces.ts";
 try {
   const raised = await raiseVersions(repositoryRoot);
   for (const { name, from, to } of raised) console.log(`${name}  ${from} -> ${to}`);
-  if (raised.length === 0) console.log("no changeset is pending");
+  if (raised.length === 0) console.log("nothing is to be raised");
   else await finish(raised);
 } catch (error) {
   if (!(error instanceof Refused)) throw error;

@@ -50,6 +50,9 @@ export function expectSame(found: unknown, wanted: unknown, what: string): void 
   expect(is === should, `${what}: expected ${should}; found ${is}`);
 }
 
+/** Where the sources of the guide "Ten minutes" are, from this folder. */
+export const guideCode = "../../docs/guides/code/ten-minutes";
+
 /** Copies sources of this folder's into a user's. */
 export function copySources(from: string, names: readonly string[], into: string): void {
   mkdirSync(into, { recursive: true });
@@ -78,6 +81,8 @@ export function installedIn(folder: string): string[] {
   look(join(folder, "node_modules"));
   return [...names].sort();
 }
+
+export const linesOf = (output: string): string[] => output.trimEnd().split("\n");
 
 export function lastLine(output: string): string {
   return output.trimEnd().split("\n").at(-1) ?? "";

@@ -1,8 +1,10 @@
 // A minor of core leaves no plugin behind: the ranges that are published hold every version below the next major, and
 // the release script leaves them alone.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { peerRangeFor } from "../peer-range.ts";
-import { readWorkspaces } from "../workspaces.ts";
+import { isPeerRange, peerRangeFor } from "../peer-range.ts";
+import { readManifest, readWorkspaces, repositoryRoot } from "../workspaces.ts";
 
 const workspaces = readWorkspaces();
 const own = new Set(workspaces.map(({ manifest }) => manifest.name));
@@ -50,4 +52,11 @@ it("every published package but core, and but programs, has core as its peer", (
     .filter(({ manifest }) => manifest.peerDependencies?.["@godwit/core"] === undefined);
   expect(without.map(({ manifest }) => manifest.name)).toEqual([]);
   expect(peers.length).toBeGreaterThan(0);
+});
+
+it("what a new plugin has as its peer is the core that it is tested with", () => {
+  const path = join(repositoryRoot, "apps/create-godwit-plugin/template/_package.json");
+  const range = JSON.parse(readFileSync(path, "utf8")).peerDependencies["@godwit/core"];
+  const { version = "" } = readManifest("packages/core");
+  expect([isPeerRange(range), peerRangeFor(range, version)]).toEqual([true, range]);
 });

@@ -33,7 +33,7 @@ beforeEach(() => {
   const parts = ["package.json", "CHANGELOG.md", "UPGRADING.md", "jsr.json", "src/version.ts"];
   const folders = readWorkspaces().map(({ folder }) => folder);
   const paths = [
-    ...["package.json", "bun.lock", ".changeset/config.json", "docs/dumps"],
+    ...["package.json", "bun.lock", "deno.json", ".changeset/config.json", "docs/dumps"],
     ...folders.flatMap((folder) => parts.map((part) => `${folder}/${part}`)),
   ];
   for (const path of paths) {
@@ -98,6 +98,11 @@ describe("a plugin's minor and core's patch", () => {
       ),
     );
     expect(textOf(`${core}/CHANGELOG.md`)).toContain("A message says more.");
+    // What is out stays as it was written.
+    for (const folder of [rng, cli, core]) {
+      const told = readFileSync(join(repositoryRoot, folder, "CHANGELOG.md"), "utf8");
+      expect(textOf(`${folder}/CHANGELOG.md`)).toContain(told.slice(told.indexOf("## ")));
+    }
     expect(existsSync(join(root, ".changeset/a.md"))).toBe(false);
     const changed = git("status", "--porcelain")
       .toString()
@@ -136,6 +141,15 @@ describe("without a changeset", () => {
   it("nothing is raised", async () => {
     commit({});
     expect(await raiseVersions(root).catch(String)).toEqual([]);
+    expect(git("status", "--porcelain").toString()).toBe("");
+  });
+
+  it("in the mode for pre-releases nothing is raised, and nothing changed", async () => {
+    commit({
+      "a.md": patchOfCore,
+      "pre.json": '{ "mode": "pre", "tag": "beta", "initialVersions": {}, "changesets": [] }',
+    });
+    await expect(raiseVersions(root)).rejects.toThrow("PRERELEASE");
     expect(git("status", "--porcelain").toString()).toBe("");
   });
 

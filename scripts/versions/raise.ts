@@ -16,7 +16,7 @@ export interface Raised {
   readonly to: string;
 }
 
-/** Why no version may be raised: a changeset is none, or a minor has nothing in `UPGRADING.md`. Nothing was changed. */
+/** Why no version may be raised: what `rule.ts` finds but of the wire, which is for the pull request. Nothing was changed. */
 export class Refused extends Error {
   readonly findings: readonly ChangeFinding[];
 

@@ -6,8 +6,11 @@ const part = /^[a-z0-9][a-z0-9._-]*$/;
 /** A section's idstr has at most 255 bytes, and a subsection's name, with a suffix, stands behind one byte of length. */
 const longestDevice = 64;
 const longestName = 214;
-/** Sections of every machine, of the template's example, and a name of the testkit's that the code would have twice. */
-const takenDevices: readonly string[] = ["timer", "ram", "irqchip", "describe"];
+/**
+ * Sections of every machine, of the template's example, a name of the testkit's that the code would have twice, and the
+ * member of a dump that is no section.
+ */
+const takenDevices: readonly string[] = ["timer", "ram", "irqchip", "describe", "vmschkmachine"];
 
 /** The names of one plugin, by the placeholders that stand for them in the template. */
 export interface Names {
@@ -66,7 +69,10 @@ export function namesOf(packageName: string, device = deviceOf(packageName)): Na
     );
   }
   if (takenDevices.includes(device)) {
-    throw new CreateError("DEVICE_INVALID", `"${device}" is taken, in every machine or in the tests; use --device`);
+    throw new CreateError(
+      "DEVICE_INVALID",
+      `"${device}" is taken, in every machine, in dumps or in the tests; use --device`,
+    );
   }
   const pascal = device.replaceAll(/(?:^|-)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
   return { packageName, device, camel: device[0] + pascal.slice(1), pascal };

@@ -1,4 +1,5 @@
 // The words of the command line.
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseArguments, usage } from "../src/arguments.ts";
 import { runCommand } from "../src/command.ts";
@@ -56,4 +57,12 @@ describe("arguments", () => {
       "OPTION_UNKNOWN: there is no option --force; there are --folder, --device and --help\n",
     );
   });
+});
+
+it("README.md has every code with its meaning, and every option", () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const rows = [...readme.matchAll(/^\| `([^`]+)` +\| (.*?) +\|$/gm)].map(([, name = "", text = ""]) => [name, text]);
+  const [options, codes] = [rows.slice(0, 3), rows.slice(3)];
+  expect(Object.fromEntries(codes)).toEqual(createErrorCodes);
+  for (const [option = ""] of options) expect(usage).toContain(`\n  ${option} `);
 });

@@ -72,7 +72,7 @@ describe("a device's name", () => {
     (device) => expect(refusal("godwit-tod", device)).toMatch(/^DEVICE_INVALID /),
   );
 
-  it.each(["timer", "ram", "irqchip", "describe"])("%s is taken: DEVICE_INVALID", (device) => {
+  it.each(["timer", "ram", "irqchip", "describe", "vmschkmachine"])("%s is taken: DEVICE_INVALID", (device) => {
     expect(refusal(`godwit-${device}`)).toMatch(/^DEVICE_INVALID .* is taken, .*--device$/);
     expect(refusal(`godwit-${device}-x`)).toBeUndefined();
   });

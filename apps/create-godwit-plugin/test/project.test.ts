@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { contract } from "@godwit/core";
 import { afterAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { ranges } from "../src/ranges.ts";
 import { rangesFromManifests, rangesText } from "./ranges/ranges.ts";
 import { project } from "./support/project.ts";
@@ -70,7 +71,17 @@ describe("a generated project", () => {
 
   it("is for the contract of this core, by a peer range that all of 0.x is in", () => {
     expect(read("src/plugin.ts")).toContain(`contract: ${contract},`);
-    expect(manifest.peerDependencies).toEqual({ "@godwit/core": ">=0.1.0 <1" });
+    const { "@godwit/core": range, ...others } = manifest.peerDependencies;
+    expect([range, others]).toEqual([">=0.1.0 <1", {}]);
+  });
+
+  it("tags its release as somebody: without a name git makes no tag", () => {
+    const { jobs } = parse(read(".github/workflows/release.yml"));
+    const commands: string[] = jobs.publish.steps.flatMap(({ run = "" }) => run.split("\n"));
+    const at = (start: string) => commands.findIndex((command) => command.startsWith(start));
+    const order = ["git config user.name ", "git config user.email ", "npm run release", "git push --tags"].map(at);
+    expect(order).not.toContain(-1);
+    expect(order).toEqual([...order].sort((a, b) => a - b));
   });
 
   it("asks for what this repository has", () => {

@@ -1,24 +1,37 @@
 // A new user in an empty folder, with each of Bun, Node and Deno: core and two plugins, a device of their own, a save that
 // another process loads; then the engine and a transport beside them, and a live migration.
+// All that they write is the guide "Ten minutes", and what it prints is what its page shows.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { emit } from "../../consumers/compile.ts";
+import { repositoryRoot } from "../../workspaces.ts";
 import {
   copySources,
   expect,
   expectSame,
+  guideCode,
   installedIn,
   inTurn,
   type Journey,
-  lastLine,
+  linesOf,
   type Step,
   writeJson,
 } from "../journey.ts";
 
-const first = ["@godwit/core", "@godwit/qtailq-codec", "@godwit/ram-dirty-tracker"];
+const first = ["@godwit/core", "@godwit/ram-dirty-tracker", "@godwit/qtailq-codec"];
 const second = ["@godwit/migration", "@godwit/transport"];
 const isOurs = (name: string) => name.startsWith("@godwit/") || name === "godwit";
-const sources = ["device.ts", "machine.ts", "save.ts", "load.ts", "runtime.d.ts"];
+const guide = "docs/guides/ten-minutes.md";
+const sources = ["device.ts", "machine.ts", "save.ts", "load.ts", "tsconfig.json"];
+
+/** What the guide says that its programs print: `save.ts` and `load.ts`, then `migrate.ts`. */
+function shown(): readonly [saved: string[], migrated: string[]] {
+  const page = readFileSync(join(repositoryRoot, guide), "utf8");
+  const [saved, migrated, ...more] = Array.from(page.matchAll(/^```text\n([\s\S]*?)^```$/gm), ([, text]) =>
+    linesOf(text ?? ""),
+  );
+  expect(saved !== undefined && migrated !== undefined && more.length === 0, `${guide} does not show two outputs`);
+  return [saved, migrated];
+}
 
 interface Tool {
   readonly name: "Bun" | "Node" | "Deno";
@@ -26,7 +39,9 @@ interface Tool {
   add(journey: Journey, folder: string, names: readonly string[]): Promise<string | undefined>;
   /** What is installed, all of it. */
   installed(folder: string): string[];
-  /** Runs a program of `src`; the lines that it printed. */
+  /** Makes programs of sources that have come, where the runtime wants that. */
+  compile?(journey: Journey, folder: string): Promise<unknown>;
+  /** Runs a program; all that it printed. */
   start(journey: Journey, folder: string, program: string): Promise<string>;
 }
 
@@ -34,7 +49,7 @@ const bun: Tool = {
   name: "Bun",
   add: async ({ shell }, folder, names) => void (await shell.output("bun", ["add", ...names], folder)),
   installed: installedIn,
-  start: ({ shell }, folder, program) => shell.output("bun", [`src/${program}.ts`], folder),
+  start: ({ shell }, folder, program) => shell.output("bun", [`${program}.ts`], folder),
 };
 
 const node: Tool = {
@@ -44,11 +59,12 @@ const node: Tool = {
     return undefined;
   },
   installed: installedIn,
-  async start({ shell }, folder, program) {
+  async compile({ shell }, folder) {
+    await shell.output("npm", ["install", "--save-dev", "typescript", "@types/node"], folder);
     await shell.output("npm", ["pkg", "set", "type=module"], folder);
-    expectSame(await emit(folder, "src", "out"), [], "the user's program compiles");
-    return shell.output("node", [`out/${program}.js`], folder);
+    await shell.output("npx", ["tsc"], folder);
   },
+  start: ({ shell }, folder, program) => shell.output("node", [`dist/${program}.js`], folder),
 };
 
 /** What Deno says where it wants a package of every platform, and the registry behind ours has not got them all. */
@@ -75,7 +91,7 @@ const deno: Tool = {
       .map((key) => key.replace(/(?<=.)@.*/, ""))
       .sort();
   },
-  start: ({ shell }, folder, program) => shell.output("deno", ["run", "--allow-all", `src/${program}.ts`], folder),
+  start: ({ shell }, folder, program) => shell.output("deno", ["run", "-A", `${program}.ts`], folder),
 };
 
 const folderOf = ({ name }: Tool) => `user-${name.toLowerCase()}`;
@@ -95,11 +111,13 @@ function stepsOf(tool: Tool): Step[] {
     {
       name: `${tool.name}: a device of twenty lines, saved, and loaded by another process`,
       async run(journey) {
-        copySources("user/first", sources, join(folder, "src"));
-        const saved = lastLine(await tool.start(journey, folder, "save"));
-        const loaded = lastLine(await tool.start(journey, folder, "load"));
-        expect(saved.includes("readings 296:290296"), `the machine did not do what it was to do: ${saved}`);
-        expectSame(loaded, saved, "the machine that was loaded");
+        copySources(guideCode, sources, folder);
+        const device = linesOf(readFileSync(join(folder, "device.ts"), "utf8"));
+        expect(device.length <= 20, `the device has ${device.length} lines`);
+        await tool.compile?.(journey, folder);
+        const saved = linesOf(await tool.start(journey, folder, "save")).slice(-1);
+        const loaded = linesOf(await tool.start(journey, folder, "load")).slice(-2);
+        expectSame([...saved, ...loaded], shown()[0], "what the guide's programs print");
         return undefined;
       },
     },
@@ -108,8 +126,11 @@ function stepsOf(tool: Tool): Step[] {
       async run(journey) {
         const otherwise = await tool.add(journey, folder, second);
         expectSame(tool.installed(folder).filter(isOurs), [...first, ...second].sort(), "ours among what is installed");
-        copySources("user/first", ["migrate.ts"], join(folder, "src"));
-        expectSame(lastLine(await tool.start(journey, folder, "migrate")), "migrated", "the program's last line");
+        copySources(guideCode, ["migrate.ts"], folder);
+        await tool.compile?.(journey, folder);
+        const [, migrated] = shown();
+        const printed = linesOf(await tool.start(journey, folder, "migrate")).slice(-migrated.length);
+        expectSame(printed, migrated, "what the guide's program prints");
         return otherwise;
       },
     },

@@ -1,7 +1,7 @@
-// A user's device and machine type-check against what the registry gave, with the newest TypeScript and with 5.4.
+// The device, the machine and the programs of the guide "Ten minutes" type-check against what the registry gave, with the newest TypeScript and with 5.4.
 import { join } from "node:path";
 import { cells, compile } from "../../consumers/compile.ts";
-import { copySources, expect, expectSame, type Step, writeJson } from "../journey.ts";
+import { copySources, expect, expectSame, guideCode, type Step, writeJson } from "../journey.ts";
 
 const project = "typescript";
 
@@ -26,7 +26,9 @@ export const typescript: readonly Step[] = [
         name: `TypeScript ${label}, ${resolution}: the user's device, machine and migration have no errors`,
         async run({ root }) {
           const folder = join(root, project);
-          copySources("user/first", [""], join(folder, "src"));
+          const sources = ["device.ts", "machine.ts", "save.ts", "load.ts", "migrate.ts"];
+          copySources(guideCode, sources, join(folder, "src"));
+          copySources("user/typescript", ["runtime.d.ts"], join(folder, "src"));
           copySources("user/canary", [""], join(folder, "canary"));
           const cell = { compiler, resolution, dom: false } as const;
           const { findings, expected, cell: name } = await compile(folder, cell, ["src/*.ts", "canary/*.ts"]);

@@ -9,9 +9,10 @@ import { pluginCodes } from "@godwit/testkit";
 import { transportErrorCodes } from "@godwit/transport";
 import { vfioErrorCodes } from "@godwit/vfio-config-subflag";
 import { virtioErrorCodes } from "@godwit/virtio-core";
+import { createErrorCodes } from "create-godwit-plugin";
 import { checkpointErrorCodes } from "../../src/checkpoint/errors.ts";
 import { likelyCauses } from "../../src/likely-cause.ts";
-import { commandFaults, fileRemedies, kernelRemedies, pluginRemedies } from "./remedies.ts";
+import { commandFaults, createRemedies, fileRemedies, kernelRemedies, pluginRemedies } from "./remedies.ts";
 
 export interface Explained {
   readonly code: string;
@@ -96,6 +97,11 @@ export function errorChapters(): readonly Chapter[] {
       "godwit",
       "The command line, beside the errors of the stream itself. Exit code 1: the stream, or what it is compared with, is bad; 2: wrong use.",
       [...explained(file, fileRemedies), ...command],
+    ),
+    chapterOf(
+      "create-godwit-plugin",
+      "What is wrong with a wish for a new plugin. Nothing has been written then.",
+      explained(createErrorCodes, createRemedies),
     ),
   ];
 }

@@ -210,3 +210,15 @@ export const fileRemedies = {
   HOLD_BOUND: "give `--hold` a larger size, or a file in the place of a pipe",
   STREAM_ENDLESS: "look at what feeds the pipe",
 } as const;
+
+/** By the codes of `create-godwit-plugin`. */
+export const createRemedies: Readonly<Record<string, string>> = {
+  ARGUMENT_SURPLUS: "give one name; what comes with an option stands right behind it",
+  DEVICE_INVALID: "name the device with `--device`: small letters, digits and hyphens, a letter first",
+  FOLDER_NOT_EMPTY: "choose another place with `--folder`, or empty that one",
+  FOLDER_UNWRITABLE: "see what the system says of the folder, or choose another place with `--folder`",
+  NAME_INVALID: "take a name that a registry takes; the message says what is wrong with this one",
+  NAME_MISSING: "name the package, such as `godwit-plugin-tod`",
+  OPTION_UNKNOWN: "take one of `--folder`, `--device` and `--help`",
+  OPTION_VALUE: "write the value behind the option",
+};
