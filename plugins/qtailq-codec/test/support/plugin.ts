@@ -62,7 +62,7 @@ export interface Bus {
   children: Bus[];
 }
 /** A tree of buses, in the form of the proposal. */
-export const busSection: Description<Bus> = vmstate({
+const busSection: Description<Bus> = vmstate({
   name: "bus",
   version: 1,
   fields: { id: u8, children: qlist<Bus>(() => busSection, { dialect: "proposal", maxDepth: 8 }) },
