@@ -14,6 +14,7 @@ import {
   type ProjectReflection,
   TSConfigReader,
 } from "typedoc";
+import { diagramHtml } from "./diagrams.ts";
 import { siteLinks } from "./links.ts";
 import { themeWith } from "./navigation.ts";
 import { type PublishedPackage, publishedPackages } from "./packages.ts";
@@ -102,6 +103,25 @@ export async function buildSite(folder: string): Promise<void> {
 
 const isImportable = ({ name, entries }: PublishedPackage): boolean => entries.some((entry) => entry.name === name);
 
+interface MarkdownParser {
+  readonly renderer: {
+    readonly rules: Record<string, ((tokens: readonly Fence[], at: number, ...rest: unknown[]) => string) | undefined>;
+  };
+}
+interface Fence {
+  readonly info: string;
+  readonly content: string;
+}
+
+function drawDiagrams({ renderer: { rules } }: MarkdownParser): void {
+  const { fence } = rules;
+  if (fence === undefined) throw new Error("the Markdown parser has no rule for fences");
+  rules["fence"] = (tokens, at, ...rest) => {
+    const { info, content } = tokens[at] as Fence;
+    return info.trim() === "mermaid" ? diagramHtml(content) : fence(tokens, at, ...rest);
+  };
+}
+
 async function application(out: string, packages: readonly PublishedPackage[]): Promise<Application> {
   const sources = packages.flatMap(({ entries }) => entries.map(({ source }) => join(repositoryRoot, source)));
   return Application.bootstrap(
@@ -126,10 +146,11 @@ async function application(out: string, packages: readonly PublishedPackage[]): 
       sort: ["source-order"],
       sortEntryPoints: false,
       headings: { readme: true, document: true },
-      highlightLanguages: ["ts", "js", "json", "sh", "text", "c", "mermaid"],
+      highlightLanguages: ["ts", "js", "json", "sh", "text", "c"],
       hideGenerator: true,
       // `SIZES.md` is a file, and no host.
       markdownItOptions: { html: true, linkify: false },
+      markdownItLoader: drawDiagrams,
       // For knip: another name of the same thing.
       modifierTags: [...Configuration.OptionDefaults.modifierTags, "@alias"],
       notRenderedTags: [...Configuration.OptionDefaults.notRenderedTags, "@alias"],

@@ -4,7 +4,18 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Block, blocksOf, isPieceOf, pages, read, regionOf, root, sourceOf } from "./support/blocks.ts";
+import { diagramHtml } from "../src/diagrams.ts";
+import {
+  type Block,
+  blocksOf,
+  indentedCode,
+  isPieceOf,
+  pages,
+  read,
+  regionOf,
+  root,
+  sourceOf,
+} from "./support/blocks.ts";
 import { linesOf } from "./support/programs.ts";
 import { reachedByTests } from "./support/reached.ts";
 import { commandOf, type ShellRule, shellRules } from "./support/shell-lines.ts";
@@ -84,6 +95,10 @@ describe("every block", () => {
     expect(blocks.filter(({ language }) => !kinds.includes(language)).map(at)).toEqual([]);
     expect(blocks.length).toBeGreaterThan(60);
   });
+
+  it("has a fence", () => {
+    expect(pages().flatMap(indentedCode)).toEqual([]);
+  });
 });
 
 describe("code", () => {
@@ -121,7 +136,7 @@ describe("data", () => {
   });
 
   it.each(inLanguage("mermaid").map((block) => ({ block, where: at(block) })))("$where is a diagram", ({ block }) => {
-    expect(block.text).toMatch(/^(sequenceDiagram|stateDiagram-v2|flowchart (TD|LR))\n/);
+    expect(diagramHtml(block.text)).toMatch(/^<(div|table) /);
   });
 });
 

@@ -74,6 +74,21 @@ describe("the digest without WebAssembly", () => {
     expect(own.of(utf8("abc"))).toBe(0x44bc2cf5ad770999n);
   });
 
+  it("is xxHash64 of whole stripes as well, by the values of the algorithm's own check", () => {
+    let state = 2_654_435_761n;
+    const check = Uint8Array.from({ length: 222 }, () => {
+      const byte = Number(state >> 56n);
+      state = (state * 0x9e37_79b1_85eb_ca8dn) & 0xffff_ffff_ffff_ffffn;
+      return byte;
+    });
+    for (const either of [own, digests]) {
+      expect(either.of(check.subarray(0, 1))).toBe(0xe934_a84a_db05_2768n);
+      expect(either.of(check.subarray(0, 4))).toBe(0x9136_a0dc_a574_57een);
+      expect(either.of(check.subarray(0, 14))).toBe(0x8282_dcc4_994e_35c8n);
+      expect(either.of(check)).toBe(0xb641_ae8c_b691_c174n);
+    }
+  });
+
   it("is that of WebAssembly for every length up to some stripes, and for long ones", () => {
     const bytes = Uint8Array.from({ length: 70_001 }, (_, i) => Math.imul(i + 1, 0x9e37_79b1) >>> 24);
     for (let length = 0; length <= 200; length++) {

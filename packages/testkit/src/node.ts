@@ -7,6 +7,6 @@ export type { Bench, PluginTest } from "./plugin/test.ts";
 
 /** One test a check. */
 export function describePlugin<M>(test: PluginTest<M>): void {
-  // Its second argument would be options: a limit of time is none of its defaults.
-  describeWith(test, { describe, it: (name, body) => it(name, body) });
+  // Without a limit of time a device whose `ready` never resolves would hold the run for ever.
+  describeWith(test, { describe, it: (name, body, timeout) => it(name, { timeout }, body) });
 }

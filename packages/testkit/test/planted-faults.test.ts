@@ -80,6 +80,23 @@ const planted: readonly Planted[] = [
   { fault: "Math.random in save", with: { device: devices.RandomInSave }, finds: ["hosts CHANCE_STORED tod/0 offset"] },
 
   { fault: "load forgets a field", with: { device: devices.ForgetsField }, finds: ["saves STATE_LOST tod/0 period"] },
+  {
+    fault: "saves what was loaded, not what is",
+    with: { device: devices.Cached },
+    test: {
+      goOn({ tod }) {
+        tod.now = 5n;
+      },
+    },
+    finds: ["saves STATE_HIDDEN tod/0 offset"],
+  },
+  {
+    fault: "keeps a state that no field has",
+    with: { device: devices.Hidden },
+    test: { goOn: ({ tod }) => void tod.setAlarm(3n, 9n) },
+    finds: ["saves STATE_HIDDEN tod/0 period"],
+  },
+  { fault: "none, and the guest goes on", test: { goOn: ({ tod }) => tod.setAlarm(3n, 9n) }, finds: [] },
   { fault: "load arms later", with: { device: devices.RelativeAlarm }, finds: ["saves STATE_LOST tod/0 alarm"] },
   { fault: "load truncates", with: { device: devices.Truncates }, finds: ["states STATE_LOST tod/0 period"] },
   { fault: "load refuses", with: { device: devices.ThrowsInLoad }, finds: ["states LOAD_FAILED tod/0"] },
@@ -119,6 +136,11 @@ const planted: readonly Planted[] = [
   {
     fault: "allocates by a number",
     with: { device: devices.Allocates },
+    finds: ["allocation ALLOCATION_UNBOUNDED tod/0 period"],
+  },
+  {
+    fault: "makes a list as long as a number",
+    with: { device: devices.Lengthens },
     finds: ["allocation ALLOCATION_UNBOUNDED tod/0 period"],
   },
   {
@@ -167,12 +189,12 @@ const planted: readonly Planted[] = [
   {
     fault: "a subsection more, the same version",
     with: { device: devices.NestedModes, section: sections.withSubsection },
-    finds: ["goldens WIRE_CHANGED tod tod/mode"],
+    finds: ["goldens WIRE_CHANGED tod/0 tod/mode"],
   },
   {
     fault: "a field more in version 3, a patch",
     with: { ...mode, section: sections.withVersion, version: "0.2.1" },
-    finds: ["goldens WIRE_CHANGED tod"],
+    finds: ["goldens WIRE_CHANGED tod/0"],
   },
   {
     fault: "a field more in version 3, a minor",
@@ -185,13 +207,13 @@ const planted: readonly Planted[] = [
     finds: [
       "goldens GOLDEN_UNREADABLE tod/0 mode",
       "goldens GOLDEN_UNREADABLE tod/0 end",
-      "goldens WIRE_BROKEN tod mode",
+      "goldens WIRE_BROKEN tod/0 mode",
     ],
   },
   {
     fault: "two fields swapped",
     with: { section: sections.swapped },
-    finds: ["goldens GOLDEN_UNREADABLE tod/0 offset", "goldens WIRE_CHANGED tod period"],
+    finds: ["goldens GOLDEN_UNREADABLE tod/0 offset", "goldens WIRE_CHANGED tod/0 period"],
   },
   { fault: "no golden file", test: noGoldens, finds: ["goldens GOLDEN_MISSING"] },
 

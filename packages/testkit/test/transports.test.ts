@@ -85,7 +85,7 @@ describe("a simulated line", () => {
         await expect(source.send(pattern(1))).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
         await expect(target.send(pattern(1))).rejects.toMatchObject({ code: "TRANSPORT_CLOSED" });
       }),
-      { seed, numRuns: 40 },
+      { seed, numRuns: 12 },
     );
   });
 

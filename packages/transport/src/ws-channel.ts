@@ -39,6 +39,8 @@ const abortedCode = 4000;
 
 interface Sending {
   readonly bytes: Uint8Array;
+  /** What it was when it was handed in: a buffer that somebody transfers meanwhile is of none. Bytes. */
+  readonly length: number;
   at: number;
   resolve(): void;
   reject(error: unknown): void;
@@ -87,7 +89,7 @@ class WebSocketChannel implements Channel {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure.error);
       if (this.#closing !== undefined) return reject(broken("this side has closed the channel"));
-      this.#sends.push({ bytes, at: 0, resolve, reject });
+      this.#sends.push({ bytes, length: bytes.length, at: 0, resolve, reject });
       this.#flush();
     });
   }
@@ -167,9 +169,11 @@ class WebSocketChannel implements Channel {
 
   #flush(): void {
     for (let sending = this.#sends[0]; sending !== undefined; sending = this.#sends[0]) {
-      while (sending.at < sending.bytes.length) {
-        const length = Math.min(sending.bytes.length - sending.at, messageBytes, this.#credit);
+      while (sending.at < sending.length) {
+        const length = Math.min(sending.length - sending.at, messageBytes, this.#credit);
         if (length === 0 || this.#failure !== undefined) return;
+        // Without this it would seem to be sent.
+        if (sending.bytes.length !== sending.length) return this.#breakOff(broken("a buffer changed while it was sent"));
         this.#credit -= length;
         // Not every implementation has copied by the time that it returns. A Buffer's slice would be a view.
         this.#tell(new Uint8Array(sending.bytes.subarray(sending.at, sending.at + length)));

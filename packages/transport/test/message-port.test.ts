@@ -156,6 +156,20 @@ describe("a message port's channel", () => {
     channel.abort(new Error("the test is over"));
   });
 
+  it("fails when a buffer is given away while it is sent, and does not lose the rest of it", async () => {
+    const { channel, peer, heard } = pair();
+    const bytes = new Uint8Array(10);
+    const sending = failureOf(channel.send(bytes));
+    peer.postMessage("credit 4");
+    await until(() => expect(heard.slice(1)).toEqual([new Uint8Array(4)]));
+    structuredClone(bytes, { transfer: [bytes.buffer] });
+    peer.postMessage("credit 100");
+    const gone = { code: "TRANSPORT_CLOSED", message: "TRANSPORT_CLOSED: a buffer changed while it was sent" };
+    expect(await sending).toMatchObject(gone);
+    expect(await failureOf(channel.send(Uint8Array.of(1)))).toMatchObject(gone);
+    await until(() => expect(heard.slice(2)).toEqual(["close 4000"]));
+  });
+
   it("takes what is sent at once when the port's other end opens late", async () => {
     const { port1, port2 } = new MessageChannel();
     opened.push(port1, port2);

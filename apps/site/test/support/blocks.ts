@@ -54,6 +54,19 @@ export function blocksOf(page: string): Block[] {
   return blocks;
 }
 
+/** Lines that Markdown takes for code because they are indented, as `PAGE:LINE`: no fence says what they are. */
+export function indentedCode(page: string): string[] {
+  const found: string[] = [];
+  let isFenced = false;
+  let before = "";
+  for (const [i, line] of read(page).split("\n").entries()) {
+    if (/^\s*(```|~~~)/.test(line)) isFenced = !isFenced;
+    else if (!isFenced && before === "" && /^( {4}|\t)/.test(line)) found.push(`${page}:${i + 1}`);
+    before = line;
+  }
+  return found;
+}
+
 export interface Source {
   readonly file: string;
   /** The name of a `#region` of the file; without one, the block is any piece of it. */

@@ -12,6 +12,7 @@ export interface ShellRule {
 }
 
 const thirdParty = "scripts/journey/steps/third-party.ts";
+const newUser = "scripts/journey/steps/new-user.ts";
 const reference = "apps/reference-machine/test/cli.test.ts";
 
 export const shellRules: readonly ShellRule[] = [
@@ -69,7 +70,7 @@ export const shellRules: readonly ShellRule[] = [
     runBy: [thirdParty, '["deno", "run", "--allow-all", "npm:create-godwit-plugin", plugin]'],
   },
   { line: "cd godwit-plugin-tod", runBy: [thirdParty, "project(journey)"] },
-  { line: "bun install", page: "docs/guides/publish-a-plugin.md", runBy: [thirdParty, '"install"'] },
+  { line: "bun install", page: "docs/guides/publish-a-plugin.md", runBy: [thirdParty, '"bun", ["install"]'] },
   { line: "bun --bun vitest run", runBy: [thirdParty, '["--bun", "vitest", "run"]'] },
   { line: "npm run goldens", runBy: [thirdParty, '["run", "goldens"]'] },
   { line: "npx changeset", because: "it asks questions; the journey writes the file that it would write" },
@@ -79,7 +80,7 @@ export const shellRules: readonly ShellRule[] = [
     runBy: [thirdParty, '["run", "version-packages"]'],
   },
   { line: "npm run release", runBy: [thirdParty, '["run", "release"]'] },
-  { line: "bun add @godwit/core godwit-plugin-tod", runBy: [thirdParty, "used"] },
+  { line: "bun add @godwit/core godwit-plugin-tod", runBy: [thirdParty, '"bun", ["add", "@godwit/core", plugin]'] },
   {
     line: "GODWIT_GOLDENS=write npx vitest run",
     runBy: ["packages/testkit/test/goldens.test.ts", "GODWIT_GOLDENS"],
@@ -104,26 +105,28 @@ export const shellRules: readonly ShellRule[] = [
     line: /^npx bun --conditions=godwit:source apps\/v86-machine\/src\/roles\/main\.ts (save|load) "\$file" 50$/,
     runBy: ["apps/v86-machine/test/processes.test.ts", "roles/main"],
   },
-  // Ten minutes.
+  // Ten minutes: the journey's new users do what its page says.
   {
     line: "npm install @godwit/core @godwit/ram-dirty-tracker @godwit/qtailq-codec",
-    runBy: ["scripts/journey/steps/new-user.ts", "install"],
+    runBy: [newUser, 'const first = ["@godwit/core", "@godwit/ram-dirty-tracker", "@godwit/qtailq-codec"]'],
   },
   {
     line: "npm install @godwit/migration @godwit/transport",
-    runBy: ["scripts/journey/steps/new-user.ts", "install"],
+    runBy: [newUser, 'const second = ["@godwit/migration", "@godwit/transport"]'],
   },
+  { line: "bun save.ts && bun load.ts && bun migrate.ts", runBy: [newUser, 'shell.output("bun", ['] },
   {
-    line: /^(bun|deno run -A) save\.ts && \1 load\.ts && \1 migrate\.ts$/,
-    runBy: ["apps/site/test/code-blocks.test.ts", "linesOf(program)"],
+    line: "deno run -A save.ts && deno run -A load.ts && deno run -A migrate.ts",
+    runBy: [newUser, 'shell.output("deno", ["run", "-A",'],
   },
   {
     line: "npm install --save-dev typescript @types/node",
-    because: "the test below compiles with the compiler that is here",
+    runBy: [newUser, '"npm", ["install", "--save-dev", "typescript", "@types/node"]'],
   },
+  { line: "npm pkg set type=module", runBy: [newUser, '"npm", ["pkg", "set", "type=module"]'] },
   {
     line: "npx tsc && node dist/save.js && node dist/load.js && node dist/migrate.js",
-    runBy: ["apps/site/test/code-blocks.test.ts", "compiles as its page says"],
+    runBy: [newUser, 'await shell.output("npx", ["tsc"], folder);'],
   },
 ];
 

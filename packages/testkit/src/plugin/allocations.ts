@@ -88,6 +88,8 @@ function replaceAll(count: (bytes: number) => void): (() => void)[] {
   };
   method(Array.prototype, "push", (_, args) => args.length * elementBytes);
   method(Array.prototype, "unshift", (_, args) => args.length * elementBytes);
+  // Of a list that was made long by its `length` alone.
+  method(Array.prototype, "fill", (self: readonly unknown[]) => self.length * elementBytes);
   method(Set.prototype, "add", () => 2 * elementBytes);
   method(Map.prototype, "set", () => 2 * elementBytes);
   method(String.prototype, "repeat", (self: string, [times]) => String(self).length * Number(times));

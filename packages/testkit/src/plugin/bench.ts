@@ -52,7 +52,8 @@ export class Workbench implements Bench {
     this.#record(this.kernel);
   }
 
-  use<Offer>(plugin: Plugin<Offer>): Offer {
+  /** May be handed around alone, as the kernel's own. */
+  readonly use = <Offer>(plugin: Plugin<Offer>): Offer => {
     this.plugins.push(plugin);
     const setup: Plugin<Offer>["setup"] = (kernel) => {
       this.#isTested = true;
@@ -64,7 +65,7 @@ export class Workbench implements Bench {
     };
     const { name, version, contract } = plugin;
     return this.kernel.use({ name, version, contract, setup });
-  }
+  };
 
   forget(): void {
     this.calls = noCalls();
@@ -92,14 +93,23 @@ export class Workbench implements Bench {
         return registration;
       },
       kind: (description: Description, create: (idstr: string, instance: number) => PluggedDevice<AnyRecord>) => {
-        kind(description, create as never);
+        const plug = (idstr: string, instance: number): PluggedDevice<AnyRecord> => {
+          const device = create(idstr, instance);
+          const isDevice = typeof device?.save === "function" && typeof device.load === "function";
+          // What is none is refused by the kernel itself.
+          return isDevice ? this.#watched(device, () => ({ idstr, instance })) : device;
+        };
+        kind(description, plug as never);
         add("kind", this.#isTested, description, {}, undefined, undefined);
       },
     };
     Object.assign(kernel, own);
   }
 
-  #watched<I extends AnyDevice | DevicePart<AnyRecord>>(init: I, registration: () => Registration): I {
+  #watched<I extends AnyDevice | DevicePart<AnyRecord> | PluggedDevice<AnyRecord>>(
+    init: I,
+    registration: () => Pick<Registration, "idstr" | "instance">,
+  ): I {
     const sectionOf = () => `${registration().idstr}/${registration().instance}`;
     const calls = () => this.calls;
     const current = {
@@ -113,6 +123,7 @@ export class Workbench implements Bench {
         return calls().wroteTo;
       },
     };
+    // A device that a kind makes comes behind all that are registered: nothing is said of its place.
     return watched(init, sectionOf, current, this.#after.get(this.recorded.length) ?? []);
   }
 }

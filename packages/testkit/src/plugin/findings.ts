@@ -28,7 +28,7 @@ interface CodeText {
 /** The codes of the plugin checks themselves; those of `clocks` come beside them. */
 const ownCodes = {
   SETUP_FAILED: {
-    says: "`setup`, `exercise` or `teardown` threw, so that nothing could be tested",
+    says: "`setup`, `exercise`, `goOn` or `teardown` threw, so that nothing could be tested",
     remedy: "mend the test's own functions, or the plugin's `setup`",
   },
   NOTHING_REGISTERED: {
@@ -59,6 +59,10 @@ const ownCodes = {
   STATE_LOST: {
     says: "a state that was loaded does not come back out of `save`",
     remedy: "let `load` take over every described field, and `save` give it back as it is",
+  },
+  STATE_HIDDEN: {
+    says: "what goes on after a load is not what goes on without one",
+    remedy: "describe all that the device needs to go on; let `save` tell what is now, and not what was loaded",
   },
   LOAD_FAILED: {
     says: "`load` or `ready` threw on a state that `check` had accepted",

@@ -8,8 +8,6 @@ import type { RecordedDevice } from "./recorded.ts";
 
 type Generated = Pick<RecordedDevice, "description" | "idstr" | "key">;
 
-const defaultStates = 50;
-
 /** As an older `version` would have written them. None where the arbitrary itself throws, which is a finding. */
 export function statesOf<M>(
   lab: Lab<M>,
@@ -17,9 +15,8 @@ export function statesOf<M>(
   device: Generated,
   version?: number,
 ): readonly AnyRecord[] {
-  const { states = defaultStates } = lab.test;
   try {
-    return sample(arbitraryFor(lab, device, version), { seed: lab.seed, numRuns: states });
+    return sample(arbitraryFor(lab, device, version), { seed: lab.seed, numRuns: lab.states });
   } catch (error) {
     const text = `no state can be generated: ${messageOf(error)}`;
     findings.add("MOSTLY_REFUSED", { section: device.key, text, cause: error });

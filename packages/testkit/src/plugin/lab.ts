@@ -38,6 +38,10 @@ export type Outcome =
 /** So much virtual time has gone by before `exercise`: no moment of a test is 0 by chance. Nanoseconds. */
 const beforeExerciseNs = 1_000_003n;
 
+const defaultStates = 50;
+/** No registration of a machine on the bench has come so far. */
+const pluggedSectionId = 0x7ffe;
+
 export class Lab<M> {
   readonly test: PluginTest<M>;
   readonly #made: M[] = [];
@@ -48,6 +52,16 @@ export class Lab<M> {
 
   get seed(): number {
     return this.test.seed ?? 1;
+  }
+
+  /** How many states of each section are generated. */
+  get states(): number {
+    return this.test.states ?? defaultStates;
+  }
+
+  /** What is done `times` by default, in proportion to the states that are asked for; at least so often, at most as by default. */
+  scaled(times: number, least: number): number {
+    return Math.max(least, Math.min(times, Math.ceil((times * this.states) / defaultStates)));
   }
 
   make({ times = sourceTimes, host = simulatedHost(times), after }: MakeOptions = {}): Made<M> {
@@ -69,16 +83,26 @@ export class Lab<M> {
     return made;
   }
 
-  async exercise({ bench, machine }: Made<M>, seed = this.seed): Promise<void> {
-    const { kernel, host } = bench;
+  async exercise(made: Made<M>, seed = this.seed): Promise<void> {
+    await this.#run("exercise", made, async ({ bench, machine }) => {
+      bench.host.advance(beforeExerciseNs);
+      await this.test.exercise?.(machine, randomOf(seed), bench);
+    });
+  }
+
+  async goOn(made: Made<M>, seed: number): Promise<void> {
+    await this.#run("goOn", made, ({ bench, machine }) => this.test.goOn?.(machine, randomOf(seed), bench));
+  }
+
+  async #run(what: string, made: Made<M>, work: (made: Made<M>) => void | Promise<void>): Promise<void> {
+    const { kernel } = made.bench;
     try {
       kernel.resume();
-      host.advance(beforeExerciseNs);
-      await this.test.exercise?.(machine, randomOf(seed), bench);
+      await work(made);
       await kernel.quiesce();
       kernel.pause();
     } catch (error) {
-      throw new SetupFailure("exercise", error);
+      throw new SetupFailure(what, error);
     }
   }
 
@@ -98,6 +122,22 @@ export function devicesOf({ recorded }: Workbench): RecordedDevice[] {
   return testedOf(recorded).filter(
     (one): one is RecordedDevice => one.description !== undefined && one.form !== "kind",
   );
+}
+
+/** A device of each kind that the plugin can make, as a stream would name it: at `plugged`, or by the name alone. */
+export function pluggableOf(
+  { test: { plugged = {} } }: Pick<Lab<unknown>, "test">,
+  { recorded }: Workbench,
+): RecordedDevice[] {
+  const taken = new Set(recorded.map(({ key }) => key));
+  return testedOf(recorded).flatMap((one) => {
+    const { form, description } = one;
+    if (form !== "kind" || description === undefined) return [];
+    const idstr = plugged[description.name] ?? description.name;
+    let instance = 0;
+    while (taken.has(`${idstr}/${instance}`)) instance++;
+    return [{ ...one, description, idstr, instance, key: `${idstr}/${instance}`, sectionId: pluggedSectionId }];
+  });
 }
 
 export function testedOf(recorded: readonly Recorded[]): Recorded[] {

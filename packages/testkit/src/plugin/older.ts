@@ -1,6 +1,7 @@
 // The body that an older version of a description would have written for a state.
 import {
   type AnyRecord,
+  cloneValue,
   type Description,
   decodeRecord,
   encodeRecord,
@@ -8,6 +9,7 @@ import {
   type Field,
   isMigrationError,
   type Predicate,
+  type Scope,
   type WireRecord,
 } from "@godwit/core";
 
@@ -21,13 +23,28 @@ export function olderBody(description: Description, state: AnyRecord, version: n
   }
 }
 
+/**
+ * A state as `version` knew it, without what the newest version does not send any more: these fields are at their
+ * `absent`.
+ */
+export function presentState(description: Description, state: AnyRecord, version: number): AnyRecord {
+  const record: Record<string, unknown> = { ...state };
+  for (const [key, field] of Object.entries(description.fields)) {
+    const scope = { record, parent: undefined, version: description.version };
+    const failing = failingCondition(field, scope);
+    if (failing === undefined || !(key in state) || failingCondition(field, { ...scope, version })) continue;
+    const { absent } = failing;
+    record[key] = cloneValue(typeof absent === "function" ? absent(scope) : absent);
+  }
+  return record;
+}
+
 function olderRecord(description: Description, state: AnyRecord, version: number): WireRecord {
-  const present = decodeRecord(description, encodeState(description, state));
+  const present = decodeRecord(description, encodeState(description, presentState(description, state, version)));
   const record: WireRecord = { $version: version };
   const scope = { record, parent: undefined, version };
   for (const [key, field] of Object.entries(description.fields)) {
-    const exists = conditionOf(field);
-    if (exists !== undefined && !exists(record, scope)) continue;
+    if (failingCondition(field, scope) !== undefined) continue;
     // What a later version dropped is in the state, and not in what this one writes. Of padding nothing is known.
     const value = present[key] ?? (key.startsWith("_") ? undefined : (state[key] as unknown));
     if (value !== undefined) record[key] = value;
@@ -36,9 +53,18 @@ function olderRecord(description: Description, state: AnyRecord, version: number
   return record;
 }
 
-/** Descriptions are plain data: a field's condition stands in it, or in what it wraps. */
-function conditionOf(field: Field): Predicate | undefined {
-  const { kind, exists, element } = field as { kind: string; exists?: Predicate; element?: Field };
-  if (kind === "condition") return exists;
-  return (kind === "named" || kind === "checked") && element !== undefined ? conditionOf(element) : undefined;
+interface Condition {
+  readonly exists: Predicate;
+  readonly absent?: unknown;
+}
+
+/** Descriptions are plain data: a field's conditions stand in it, or in what it wraps. The first that does not hold. */
+function failingCondition(field: Field, scope: Scope): Condition | undefined {
+  const { kind, element } = field as { kind: string; element?: Field };
+  if (kind === "condition") {
+    const condition = field as unknown as Condition;
+    if (!condition.exists(scope.record, scope)) return condition;
+  }
+  const isWrapper = kind === "condition" || kind === "named" || kind === "checked";
+  return isWrapper && element !== undefined ? failingCondition(element, scope) : undefined;
 }

@@ -8,11 +8,21 @@ import {
   type DevicePart,
   type IterableInit,
   isMigrationError,
+  type PluggedDevice,
   type Registration,
   sameValue,
 } from "@godwit/core";
 
-export type DeviceFunction = "save" | "offer" | "check" | "load" | "quiesce" | "ready" | "resumed";
+export type DeviceFunction =
+  | "save"
+  | "offer"
+  | "check"
+  | "load"
+  | "quiesce"
+  | "ready"
+  | "resumed"
+  | "plugged"
+  | "unplugged";
 
 /** A registration, of the plugin under test or of a companion. */
 export interface Recorded {
@@ -49,11 +59,14 @@ export function noCalls(): Calls {
 }
 
 const looking: readonly DeviceFunction[] = ["check", "offer"];
-const functions: readonly DeviceFunction[] = ["save", "offer", "check", "load", "quiesce", "ready", "resumed"];
+const functions: readonly DeviceFunction[] = [
+  ...(["save", "offer", "check", "load", "quiesce", "ready", "resumed"] as const),
+  ...(["plugged", "unplugged"] as const),
+];
 
 const places = ["instance", "path", "alias", "formerly", "after"] as const;
 
-type AnyInit = DeviceInit<AnyRecord> | DevicePart<AnyRecord>;
+type AnyInit = DeviceInit<AnyRecord> | DevicePart<AnyRecord> | PluggedDevice<AnyRecord>;
 type AnyFunction = (...args: unknown[]) => unknown;
 
 /** The same device, its calls written down; `more` is waited for as well. */

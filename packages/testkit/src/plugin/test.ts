@@ -50,6 +50,16 @@ export interface PluginTest<M = unknown> {
   readonly sources: URL | string;
   /** Drives the devices into a state worth saving. Takes every decision from `random`. */
   exercise?(machine: M, random: Random, bench: Bench): void | Promise<void>;
+  /**
+   * By a kind's name, the idstr at which one of its devices is plugged, such as `0000:00:02.0/nic`; the default is the
+   * name alone.
+   */
+  readonly plugged?: Readonly<Record<string, string>>;
+  /**
+   * What a guest goes on with, on a machine that was saved and on one that has loaded its save: both must be the same
+   * after it. Only with it is a state found that is in no description. Takes all that it knows from the devices.
+   */
+  goOn?(machine: M, random: Random, bench: Bench): void | Promise<void>;
   /** For fields that are tied to each other, or to other devices, in a way that the description does not say. */
   readonly arbitrary?: Arbitraries;
   readonly clocks?: PluginClocks<M>;
@@ -61,7 +71,10 @@ export interface PluginTest<M = unknown> {
   readonly without?: readonly LeftOut[];
   /** What the machine's kernel is made with, where it matters: page size, machine type, the machine's own functions. */
   readonly kernel?: Partial<Omit<KernelOptions, "clock">>;
-  /** How many states of each section are generated; the default is 50. */
+  /**
+   * How many states of each section are generated; the default is 50. All that is done often follows it (cuts, damaged
+   * bytes, hostile numbers): fewer are for sections of many kilobytes.
+   */
   readonly states?: number;
   /** The default is 1. */
   readonly seed?: number;

@@ -61,7 +61,17 @@ export class Allocates extends Tod {
   protected history = new Uint8Array(0);
   override load(state: TodState): void {
     super.load(state);
-    this.history = new Uint8Array(Number(state.period & 0x3ff_ffffn));
+    this.history = new Uint8Array(Number(state.period & 0x7f_ffffn));
+  }
+}
+
+/** As `Allocates`, but by the length of a plain list. */
+export class Lengthens extends Tod {
+  protected readonly slots: number[] = [];
+  override load(state: TodState): void {
+    super.load(state);
+    this.slots.length = Number(state.period & 0xff_ffffn);
+    this.slots.fill(0);
   }
 }
 
@@ -185,6 +195,27 @@ export class Modes extends Tod {
 
 export class NestedModes extends Modes {
   protected override readonly nested = true;
+}
+
+/** Saves the offset that it was loaded with, whatever the guest has set since. */
+export class Cached extends Tod {
+  #loaded: bigint | undefined;
+  override load(state: TodState): void {
+    super.load(state);
+    this.#loaded = state.offset;
+  }
+  override save(): TodState {
+    return { ...super.save(), offset: this.#loaded ?? this.offset };
+  }
+}
+
+/** Counts the alarms that were set, and every period is so many nanoseconds longer. */
+export class Hidden extends Tod {
+  #set = 0n;
+  override setAlarm(inNs: bigint, period = 0n): void {
+    this.#set++;
+    super.setAlarm(inNs, period + this.#set);
+  }
 }
 
 /** Gives back the alarm that it was loaded with, and arms nothing. */

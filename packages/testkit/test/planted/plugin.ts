@@ -56,7 +56,7 @@ export function variedTest(variation: Variation, more: Partial<PluginTest<TodOff
     },
     goldens: new URL("../sample-plugin/goldens/", import.meta.url),
     sources: new URL("../sample-plugin/src/", import.meta.url),
-    states: 20,
+    states: 12,
     ...more,
   };
 }

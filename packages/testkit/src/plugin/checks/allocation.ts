@@ -1,13 +1,14 @@
 // Hostile numbers: what a load allocates is compared with the bytes that came, whatever numbers stand in them.
 import type { Description } from "@godwit/core";
 import { describedIn } from "../../clocks/differences.ts";
-import { type FieldPlace, fieldAt } from "../../clocks/fields.ts";
+import type { FieldPlace, Members } from "../../clocks/fields.ts";
 import { allocatedIn } from "../allocations.ts";
 import type { CheckFunction } from "../check.ts";
 import { writable } from "../compare.ts";
 import type { Findings } from "../findings.ts";
 import { statesOf } from "../generated.ts";
 import { devicesOf, type Lab, loadInto, type Made, saveWith } from "../lab.ts";
+import { firstFields, spreadOf } from "../places.ts";
 import type { RecordedDevice } from "../recorded.ts";
 import { bodyOf, fullSection, partsOf, streamOf, withSection } from "../sections.ts";
 
@@ -16,6 +17,7 @@ const timesBytes = 64;
 const plainBytes = 1024 * 1024;
 /** A section's integers are tried, up to so many. */
 const mostFields = 200;
+const fewestFields = 24;
 
 export const allocationCheck: CheckFunction = async (lab, findings) => {
   const source = await lab.exercised();
@@ -59,7 +61,7 @@ function* hostile<M>(
 ): Generator<Hostile> {
   const members = described.find(({ name, instance_id }) => `${name}/${instance_id}` === device.key);
   const places = body === undefined || members === undefined ? [] : integersOf(members, body.length);
-  for (const { start, bytes, path } of places) {
+  for (const { start, bytes, path } of spreadOf(places, lab.scaled(mostFields, fewestFields))) {
     for (const value of edges(bytes)) {
       const changed = (body as Uint8Array).slice();
       changed.set(value, start);
@@ -74,18 +76,8 @@ function* written(description: Description, state: Parameters<typeof writable>[1
   if ("body" in result && result.body !== undefined) yield { body: result.body, path: undefined };
 }
 
-function integersOf(members: Parameters<typeof fieldAt>[0], length: number): readonly FieldPlace[] {
-  const places: FieldPlace[] = [];
-  for (let at = 0; at < length && places.length < mostFields; ) {
-    const place = fieldAt(members, at);
-    if (place === undefined) {
-      at++;
-      continue;
-    }
-    if (place.bytes <= 8 && /^(u?int\d+|timer)/.test(place.type)) places.push(place);
-    at = Math.max(at + 1, place.start + place.bytes);
-  }
-  return places;
+function integersOf(members: Members, length: number): readonly FieldPlace[] {
+  return firstFields(members, length).filter(({ bytes, type }) => bytes <= 8 && /^(u?int\d+|timer)/.test(type));
 }
 
 /** The largest number without a sign, the largest with one, and one that is only large. */

@@ -23,6 +23,7 @@ import {
   writeGolden,
 } from "../golden.ts";
 import { devicesOf, type Lab, loadInto, messageOf, saveWith } from "../lab.ts";
+import { note } from "../note.ts";
 import { describedOf, type RecordedDevice } from "../recorded.ts";
 import { bodyOf, fullSection, type Parts, partsOf, streamOf, withSection } from "../sections.ts";
 import { compareVersions, isMinorAbove, type Version, versionOf } from "../versions.ts";
@@ -73,8 +74,9 @@ async function checkFiles<M>(lab: Lab<M>, findings: Findings, present: Present, 
   if (newest !== undefined && change === undefined) return;
   if (newest !== undefined && change !== undefined && !isAllowed(findings, present, known, newest, change)) return;
   if (findings.all().length > 0) return;
-  if (process.env["GODWIT_GOLDENS"] === "write") writeGolden(folder, await goldenOf(lab, findings, present, save));
-  else findings.add("GOLDEN_MISSING", { text: `${present.plugin.name} ${present.plugin.version}` });
+  if (process.env["GODWIT_GOLDENS"] === "write") {
+    note(`${writeGolden(folder, await goldenOf(lab, findings, present, save))} is written: look at it, and commit it`);
+  } else findings.add("GOLDEN_MISSING", { text: `${present.plugin.name} ${present.plugin.version}` });
 }
 
 interface Change {
@@ -121,10 +123,13 @@ function isAllowed(
   newest: GoldenFile,
   { section, path, text }: Change,
 ): boolean {
-  const { plugin, version, dump } = present;
+  const { plugin, version, dump, devices } = present;
+  /** Dumps know descriptions; whoever reads of it looks for a section. */
+  const sectionOf = (name: string | undefined): string | undefined =>
+    devices.find(({ key, description }) => key === name || description.name === name)?.key ?? name;
   if (!isMinorAbove(version, newest.version)) {
     const since = `since ${newest.golden.version}, and the plugin's version is ${plugin.version}`;
-    findings.add("WIRE_CHANGED", { section, path, text: `${text} (${since})` });
+    findings.add("WIRE_CHANGED", { section: sectionOf(section), path, text: `${text} (${since})` });
     return false;
   }
   const now = sideOf(dump, plugin.version);
@@ -135,7 +140,7 @@ function isAllowed(
           ? `${golden.version} -> ${plugin.version}`
           : `${plugin.version} -> ${golden.version}`;
       const place = {
-        section: one.description || one.places[0]?.section,
+        section: sectionOf(one.description || one.places[0]?.section),
         ...(one.subject !== "" && { path: one.subject }),
       };
       findings.add("WIRE_BROKEN", { ...place, text: `${one.code}, ${way}: ${one.says}; ${one.remedy}` });

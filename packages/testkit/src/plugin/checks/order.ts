@@ -13,7 +13,7 @@ const runs = 4;
 
 export const orderCheck: CheckFunction = async (lab, findings) => {
   const { bench } = lab.make();
-  if (bench.recorded.filter(({ form }) => form === "device").length < 2) return "there is one device, and so one order";
+  if (bench.recorded.filter(isLoaded).length < 2) return "there is one device, and so one order";
   for (let run = 0; run < (lab.test.exercise === undefined ? 1 : runs); run++) await checkRun(lab, findings, run);
   return undefined;
 };
@@ -90,7 +90,7 @@ const placeOf = ({ idstr, instance }: Recorded): Dependency => ({ idstr, instanc
 
 /** Another order that the devices' own `after` allows: the last registered first, or by chance. */
 function loadOrder(recorded: readonly Recorded[], random: Random | undefined): readonly Ordered[] {
-  const waiting = recorded.map((one, index) => ({ ...one, index })).filter(({ form }) => form === "device");
+  const waiting = recorded.map((one, index) => ({ ...one, index })).filter(isLoaded);
   const order: Ordered[] = [];
   while (waiting.length > 0) {
     const free = waiting.filter((one) => !waiting.some((other) => other !== one && waitsFor(one, other)));
@@ -100,6 +100,11 @@ function loadOrder(recorded: readonly Recorded[], random: Random | undefined): r
     waiting.splice(waiting.indexOf(next), 1);
   }
   return order;
+}
+
+/** What is checked and loaded in the order of dependencies: devices, and the records of iterables. */
+function isLoaded({ form, description }: Recorded): boolean {
+  return form === "device" || (form === "iterable" && description !== undefined);
 }
 
 function waitsFor({ init: { after = [] } }: Recorded, { idstr, instance }: Recorded): boolean {

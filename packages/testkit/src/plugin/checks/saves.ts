@@ -2,7 +2,17 @@
 import type { CheckFunction } from "../check.ts";
 import { saveDifferences } from "../compare.ts";
 import type { Findings } from "../findings.ts";
-import { isSame, isSteady, type Lab, loadInto, messageOf, type Outcome, saveWith, snapshotOf } from "../lab.ts";
+import {
+  isSame,
+  isSteady,
+  type Lab,
+  loadInto,
+  type Made,
+  messageOf,
+  type Outcome,
+  saveWith,
+  snapshotOf,
+} from "../lab.ts";
 import { checkUntouched } from "../untouched.ts";
 
 /** So many machines, each driven by another seed. */
@@ -55,6 +65,27 @@ async function checkRun<M>(lab: Lab<M>, findings: Findings, run: number): Promis
   if (back === undefined) return;
   for (const { section, path, expected, found } of saveDifferences(save, back, source.bench.recorded)) {
     findings.add("STATE_LOST", { section, path, text: `saved as ${expected}, and after the load ${found} (${when})` });
+  }
+  if (!findings.has("STATE_LOST")) await compareGoingOn(lab, findings, source, destination, seed);
+}
+
+/** The guest goes on, here and there: what no description has shows then. */
+async function compareGoingOn<M>(
+  lab: Lab<M>,
+  findings: Findings,
+  source: Made<M>,
+  destination: Made<M>,
+  seed: number,
+): Promise<void> {
+  if (lab.test.goOn === undefined) return;
+  await lab.goOn(source, seed);
+  await lab.goOn(destination, seed);
+  const when = `after \`goOn\` with seed ${seed}`;
+  const [here, there] = [await saveWith(findings, source, when), await saveWith(findings, destination, when)];
+  if (here === undefined || there === undefined) return;
+  for (const { section, path, expected, found } of saveDifferences(here, there, source.bench.recorded)) {
+    const text = `${expected} where it was saved, ${found} where it was loaded (${when})`;
+    findings.add("STATE_HIDDEN", { section, path, text });
   }
 }
 

@@ -1,7 +1,7 @@
 // Generated states: each goes in its section through a whole stream into a second machine, and back out of its save.
 import { type AnyRecord, type Description, isMigrationError, type MigrationError } from "@godwit/core";
 import type { CheckFunction } from "../check.ts";
-import { bodyDifference, bodyFor, writable } from "../compare.ts";
+import { bodyDifference, writable } from "../compare.ts";
 import type { Findings } from "../findings.ts";
 import { statesOf } from "../generated.ts";
 import {
@@ -13,9 +13,11 @@ import {
   loadInto,
   type Made,
   messageOf,
+  pluggableOf,
   saveWith,
   snapshotOf,
 } from "../lab.ts";
+import { presentState } from "../older.ts";
 import type { RecordedDevice } from "../recorded.ts";
 import { fullSection, type Parts, partsOf, type Section, streamOf, withSection } from "../sections.ts";
 import { checkUntouched } from "../untouched.ts";
@@ -24,7 +26,7 @@ export const statesCheck: CheckFunction = async (lab, findings) => {
   const source = await lab.exercised();
   const save = await saveWith(findings, source, "after `exercise`");
   if (save === undefined) return undefined;
-  const devices = devicesOf(source.bench);
+  const devices = [...devicesOf(source.bench), ...pluggableOf(lab, source.bench)];
   if (devices.length === 0) return "the plugin registers no device with a description";
   for (const device of devices) await checkDevice(lab, findings, partsOf(save), device);
   return undefined;
@@ -68,6 +70,7 @@ export async function carry(
   { key, description }: RecordedDevice,
   parts: Parts,
   what = "a generated state",
+  version = description.version,
 ): Promise<MigrationError | undefined> {
   const stream = streamOf(parts);
   await checkUntouched(findings, destination, stream, what);
@@ -90,7 +93,7 @@ export async function carry(
   const given = givenTo(destination, key);
   const back = await saveWith(findings, destination, `${what}, loaded`);
   if (given !== undefined && back !== undefined) {
-    compareWith(findings, key, description, given, partsOf(back), what);
+    compareWith(findings, key, description, presentState(description, given, version), partsOf(back), what);
   }
   return undefined;
 }
@@ -104,12 +107,19 @@ function compareWith(
   what: string,
 ): void {
   const body = back.sections.find((one) => one.key === key && one.phase === "full")?.body;
-  const difference = bodyDifference(description, bodyFor(description, given), body);
+  const expected = writable(description, given);
+  if ("error" in expected) {
+    const { path } = isMigrationError(expected.error) ? expected.error.location : {};
+    const text = `${what} was loaded, and what the device was given cannot be saved: ${messageOf(expected.error)}`;
+    findings.add("STATE_LOST", { section: key, path, text });
+    return;
+  }
+  const difference = bodyDifference(description, expected.body, body);
   if (difference === undefined) return;
-  const { path, expected, found } = difference;
+  const { path, expected: was, found } = difference;
   findings.add("STATE_LOST", {
     section: key,
     path,
-    text: `${what} was loaded with ${expected}, and is saved as ${found}`,
+    text: `${what} was loaded with ${was}, and is saved as ${found}`,
   });
 }

@@ -4,7 +4,7 @@ import { writable } from "../compare.ts";
 import type { Findings } from "../findings.ts";
 import { statesOf } from "../generated.ts";
 import { devicesOf, type Lab, messageOf, saveWith } from "../lab.ts";
-import { olderBody } from "../older.ts";
+import { olderBody, presentState } from "../older.ts";
 import type { RecordedDevice } from "../recorded.ts";
 import { fullSection, type Parts, partsOf, withSection } from "../sections.ts";
 import { carry } from "./states.ts";
@@ -35,7 +35,7 @@ async function checkVersion<M>(
   let unwritable = 0;
   let first: unknown;
   for (const state of states) {
-    if ("error" in writable(description, state)) {
+    if ("error" in writable(description, presentState(description, state, version))) {
       unwritable++;
       continue;
     }
@@ -49,6 +49,7 @@ async function checkVersion<M>(
             device,
             withSection(parts, fullSection(device, version, body)),
             `version ${version}`,
+            version,
           );
     if (answer === undefined) continue;
     first ??= answer;
