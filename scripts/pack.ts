@@ -1,5 +1,15 @@
 // Packs each publishable workspace as a release would, and installs the tarballs without a registry.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { run } from "./run.ts";
@@ -34,6 +44,7 @@ export async function installPacked(): Promise<Installation> {
   try {
     for (const each of packages) await pack(each);
     for (const each of packages) copyDependencies(each, join(root, "node_modules"));
+    linkPeers(root, packages);
   } catch (error) {
     remove();
     throw error;
@@ -66,6 +77,19 @@ function copyDependencies({ workspace, folder }: PackedPackage, into: string): v
       cpSync(source, join(into, name), { recursive: true, dereference: true });
       // Bun keeps a package's own dependencies beside it.
       wanted.push({ ...dependenciesOf(source), from: dirname(source) });
+    }
+  }
+}
+
+/** Third parties' packages that the user brings, such as a test runner. */
+function linkPeers(root: string, packages: readonly PackedPackage[]): void {
+  for (const { workspace } of packages) {
+    for (const name of Object.keys(workspace.manifest.peerDependencies ?? {})) {
+      const link = join(root, "node_modules", name);
+      if (existsSync(link)) continue;
+      const own = join(repositoryRoot, workspace.folder, "node_modules", name);
+      mkdirSync(dirname(link), { recursive: true });
+      symlinkSync(existsSync(own) ? own : join(repositoryRoot, "node_modules", name), link);
     }
   }
 }

@@ -1,8 +1,8 @@
 // A project beside the installed packages, in which bundlers find their entries and Node runs what they made.
-import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { entriesOf, type Installation } from "../pack.ts";
-import { repositoryRoot, type Workspace } from "../workspaces.ts";
+import type { Workspace } from "../workspaces.ts";
 import type { Batch, Job } from "./bundle.ts";
 import { type Target, targetOf } from "./entries.ts";
 
@@ -28,7 +28,6 @@ export function makeProject(installation: Installation): Project {
   const external = workspaces.flatMap(({ manifest: { dependencies, peerDependencies } }) =>
     Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !own.has(name)),
   );
-  linkPeers(installation);
   const job = (name: string, text: string): Job => {
     const path = join(folder, `${name.replace(/[^a-z0-9]+/gi, "-")}.entry.js`);
     writeFileSync(path, text);
@@ -51,17 +50,4 @@ export function makeProject(installation: Installation): Project {
     batches: [batch("browser"), batch("node")],
     job,
   };
-}
-
-/** Third parties' packages that the user brings, such as a test runner: they stay outside of bundles, and are only linked. */
-function linkPeers({ root, packages }: Installation): void {
-  for (const { workspace } of packages) {
-    for (const name of Object.keys(workspace.manifest.peerDependencies ?? {})) {
-      const link = join(root, "node_modules", name);
-      if (existsSync(link)) continue;
-      const own = join(repositoryRoot, workspace.folder, "node_modules", name);
-      mkdirSync(dirname(link), { recursive: true });
-      symlinkSync(existsSync(own) ? own : join(repositoryRoot, "node_modules", name), link);
-    }
-  }
 }

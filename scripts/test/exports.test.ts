@@ -8,8 +8,18 @@ import { readWorkspaces, repositoryRoot } from "../workspaces.ts";
 
 const published = readWorkspaces().filter(({ manifest }) => !manifest.private);
 
+/** Entries whose module has another name. */
+const renamed: Readonly<Record<string, string>> = {
+  "@godwit/transport/uri": "transport-for",
+  "godwit/catalogue": "model/catalogue",
+};
+
 /** What is wrong, one line each. `./a/b` is the module `a/b.ts` or `a/b/index.ts` of `src`, `.` is `index.ts`. */
-function findings(exports: Readonly<Record<string, unknown>>, hasSource: (path: string) => boolean): string[] {
+function findings(
+  packageName: string,
+  exports: Readonly<Record<string, unknown>>,
+  hasSource: (path: string) => boolean,
+): string[] {
   const found: string[] = [];
   for (const [entry, target] of Object.entries(exports)) {
     if (entry === "./package.json") {
@@ -17,7 +27,8 @@ function findings(exports: Readonly<Record<string, unknown>>, hasSource: (path: 
       continue;
     }
     const name = entry.slice(2);
-    const modules = name === "" ? ["index"] : [name, `${name}/index`];
+    const other = renamed[packageName + entry.slice(1)];
+    const modules = other !== undefined ? [other] : name === "" ? ["index"] : [name, `${name}/index`];
     const path = modules.find((each) => hasSource(`./src/${each}.ts`));
     // In this order: the first condition that holds is taken, and `default` always does.
     const right =
@@ -34,14 +45,15 @@ describe("the exports of a published package", () => {
   const libraries = published.filter((workspace) => entriesOf(workspace).length > 0);
   it.each(libraries.map(({ folder, manifest }) => [manifest.name, folder, manifest.exports ?? {}] as const))(
     "%s",
-    (_, folder, exports) => {
-      expect(findings(exports, (path) => existsSync(join(repositoryRoot, folder, path)))).toEqual([]);
+    (name, folder, exports) => {
+      expect(findings(name, exports, (path) => existsSync(join(repositoryRoot, folder, path)))).toEqual([]);
       expect(exports).toHaveProperty(["./package.json"]);
     },
   );
 
-  it("are there", () => {
+  it("are there, and those of other names as well", () => {
     expect(libraries.length).toBeGreaterThan(15);
+    expect(libraries.flatMap(entriesOf)).toEqual(expect.arrayContaining(Object.keys(renamed)));
   });
 });
 
@@ -50,7 +62,7 @@ describe("the check", () => {
   const hasSource = (path: string) => ["./src/a.ts", "./src/b/index.ts"].includes(path);
 
   it("finds nothing wrong with a good entry", () => {
-    expect(findings({ "./a": good, "./package.json": "./package.json" }, hasSource)).toEqual([]);
+    expect(findings("p", { "./a": good, "./package.json": "./package.json" }, hasSource)).toEqual([]);
   });
 
   it.each<readonly [string, string, object]>([
@@ -61,6 +73,6 @@ describe("the check", () => {
     ["an entry of no source", "./c", good],
     ["the manifest elsewhere", "./package.json", good],
   ])("finds %s", (_, entry, target) => {
-    expect(findings({ [entry]: target }, hasSource)).toHaveLength(1);
+    expect(findings("p", { [entry]: target }, hasSource)).toHaveLength(1);
   });
 });

@@ -10,21 +10,21 @@ const scope = globalThis as unknown as {
 };
 
 /** In the order in which they came. */
-const tabs: TabPort[] = [];
+const tabs = new Set<TabPort>();
 
 scope.onconnect = ({ ports: [tab] }) => {
   if (tab === undefined) return;
   tab.onmessage = ({ data }) => {
     switch (data.do) {
       case "enter":
-        tab.postMessage({ is: "entered", first: tabs.length === 0 });
-        tabs.push(tab);
+        tab.postMessage({ is: "entered", first: tabs.size === 0 });
+        tabs.add(tab);
         return;
       case "leave":
-        tabs.splice(tabs.indexOf(tab), 1);
+        tabs.delete(tab);
         return;
       case "hand-over": {
-        const other = tabs.find((each) => each !== tab);
+        const other = [...tabs].find((each) => each !== tab);
         other?.postMessage({ is: "port", port: data.port }, [data.port]);
         tab.postMessage({ is: "handed-over", taken: other !== undefined });
       }

@@ -172,6 +172,21 @@ describe.skipIf(!haveChromium())("in two tabs", () => {
     expect(await text(a, "state")).toBe("runs here");
   });
 
+  it("one whose own tab is closed on the way leaves the other as it was", async () => {
+    const a = await tab("the first tab");
+    const b = await tab("another tab");
+    await printedBeyond(a, 2);
+    const before = await examined(b);
+    await a.click("#send");
+    await until(async () => expect(await text(a, "log")).toContain("round 1"));
+    await a.close();
+    const destination = await shown<Ended>(b, "ended");
+    expect([destination.way, destination.status, destination.code]).toEqual(["in", "failed", "PEER_SILENT"]);
+    expect(destination.sentBytes).toBeGreaterThan(1024 * 1024);
+    expect([await text(b, "state"), await text(b, "lines")]).toEqual(["stands", "none"]);
+    expect(await examined(b)).toEqual(before);
+  });
+
   it("a tab opens the other one itself", async () => {
     const a = await tab("the first tab");
     const [b] = await Promise.all([context.waitForEvent("page"), a.click("#open")]);

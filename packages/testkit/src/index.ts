@@ -12,4 +12,4 @@ export {
   pluginCodes,
 } from "./plugin/findings.ts";
 export type { Random } from "./plugin/random.ts";
-export type { Arbitraries, Bench, LeftOut, PluginClocks, PluginTest } from "./plugin/test.ts";
+export type { Arbitraries, Bench, Folder, LeftOut, PluginClocks, PluginTest } from "./plugin/test.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { type AnyRecord, array, type KernelForPlugins, u8, u32, until, vmstate } from "@godwit/core";
+import { type AnyRecord, array, type KernelForPlugins, type StateOf, u8, u32, until, vmstate } from "@godwit/core";
 import { afterAll, expect, it, vi } from "vitest";
 import { type CheckName, checks, describePlugin, type PluginTest, pluginChecks } from "../src/index.ts";
 import { memoryIterable } from "./planted/iterable.ts";
@@ -124,7 +124,7 @@ it("damages every field of a long section, though there are thousands of bytes",
     fields: { table: array(u32, 5000), mode: u8, end: array(u32, 5000) },
   });
   const setup = (kernel: KernelForPlugins): void => {
-    let own = { table: new Uint32Array(5000), mode: 0, end: new Uint32Array(5000) };
+    let own: StateOf<typeof long> = { table: new Uint32Array(5000), mode: 0, end: new Uint32Array(5000) };
     kernel.device(long, {
       save: () => own,
       check: ({ mode }) => {

@@ -173,7 +173,10 @@ class WebSocketChannel implements Channel {
         const length = Math.min(sending.length - sending.at, messageBytes, this.#credit);
         if (length === 0 || this.#failure !== undefined) return;
         // Without this it would seem to be sent.
-        if (sending.bytes.length !== sending.length) return this.#breakOff(broken("a buffer changed while it was sent"));
+        if (sending.bytes.length !== sending.length) {
+          this.#breakOff(broken("a buffer changed while it was sent"));
+          return;
+        }
         this.#credit -= length;
         // Not every implementation has copied by the time that it returns. A Buffer's slice would be a view.
         this.#tell(new Uint8Array(sending.bytes.subarray(sending.at, sending.at + length)));

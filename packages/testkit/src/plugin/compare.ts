@@ -45,7 +45,7 @@ function decoded(description: Description, body: Uint8Array | undefined): unknow
 }
 
 /** The body that a state has; undefined where it need not be sent. */
-export function bodyFor(description: Description, state: AnyRecord): Uint8Array | undefined {
+function bodyFor(description: Description, state: AnyRecord): Uint8Array | undefined {
   return description.needed === undefined || description.needed(state) ? encodeState(description, state) : undefined;
 }
 

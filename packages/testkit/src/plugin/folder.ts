@@ -2,10 +2,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Folder } from "./test.ts";
 
-export function pathOf(folder: URL | string): string {
-  if (folder instanceof URL) return fileURLToPath(folder);
-  return folder.startsWith("file:") ? fileURLToPath(folder) : folder;
+export function pathOf(folder: Folder): string {
+  const text = typeof folder === "string" ? folder : folder.href;
+  return text.startsWith("file:") ? fileURLToPath(text) : text;
 }
 
 /** All files in a folder and below it, as paths from it, in order; none where there is no such folder. */

@@ -40,14 +40,17 @@ export interface LeftOut {
   readonly because: string;
 }
 
+/** A path, or a `URL` such as `new URL("goldens/", import.meta.url)`; its type is not in every author's library. */
+export type Folder = string | { readonly href: string };
+
 export interface PluginTest<M = unknown> {
   /** Makes one machine: its companions, by `bench.kernel`, and the plugin under test, by `bench.use`. */
   setup(bench: Bench): M;
   teardown?(machine: M): void | Promise<void>;
   /** The folder of the committed golden files. */
-  readonly goldens: URL | string;
+  readonly goldens: Folder;
   /** The folder of what is published (`src` or `dist`): it is scanned for names of a runtime. */
-  readonly sources: URL | string;
+  readonly sources: Folder;
   /** Drives the devices into a state worth saving. Takes every decision from `random`. */
   exercise?(machine: M, random: Random, bench: Bench): void | Promise<void>;
   /**
