@@ -1,9 +1,12 @@
 // The meeting: a shared worker of all tabs, by which one hands a port to another. What goes over the port is theirs alone.
 import type { FromMeeting, ToMeeting } from "./words.ts";
 
+/** It is handed on, and never used here. */
+type HandedPort = object;
+
 interface TabPort {
-  postMessage(message: FromMeeting<MessagePort>, transfer?: MessagePort[]): void;
-  onmessage: ((event: { readonly data: ToMeeting<MessagePort> }) => void) | null;
+  postMessage(message: FromMeeting<HandedPort>, transfer?: HandedPort[]): void;
+  onmessage: ((event: { readonly data: ToMeeting<HandedPort> }) => void) | null;
 }
 const scope = globalThis as unknown as {
   onconnect: ((event: { readonly ports: readonly TabPort[] }) => void) | null;

@@ -13,6 +13,8 @@ export interface MemoryOptions {
 /** A send that waits for room. */
 interface Sending {
   readonly bytes: Uint8Array;
+  /** What it was when it was handed in. Bytes. */
+  readonly length: number;
   at: number;
   resolve(): void;
   reject(error: unknown): void;
@@ -40,7 +42,7 @@ class Pipe {
       if (this.#failure !== undefined) reject(this.#failure.sender);
       else if (this.#ended) reject(transportError("TRANSPORT_CLOSED", "this side has closed the channel"));
       else {
-        this.#senders.push({ bytes, at: 0, resolve, reject });
+        this.#senders.push({ bytes, length: bytes.length, at: 0, resolve, reject });
         this.#fill();
       }
     });
@@ -95,7 +97,13 @@ class Pipe {
 
   #fill(): void {
     for (let sender = this.#senders[0]; sender !== undefined; sender = this.#senders[0]) {
-      const left = sender.bytes.length - sender.at;
+      // A buffer that somebody transfers meanwhile is of none: it would seem to be sent.
+      if (sender.bytes.length !== sender.length) {
+        const error = transportError("TRANSPORT_CLOSED", "a buffer changed while it was sent");
+        this.break({ sender: error, reader: error });
+        return;
+      }
+      const left = sender.length - sender.at;
       const taken = this.#ignored ? left : Math.min(left, this.#bufferBytes - this.#bufferedBytes);
       if (taken > 0 && !this.#ignored) {
         // A Buffer's slice is a view, where every other array's is a copy.
@@ -104,7 +112,7 @@ class Pipe {
         this.#wake();
       }
       sender.at += taken;
-      if (sender.at < sender.bytes.length) return;
+      if (sender.at < sender.length) return;
       this.#senders.shift();
       sender.resolve();
     }

@@ -14,7 +14,8 @@ export type { MessagePortLike } from "./message-port-socket.ts";
  *
  * `TRANSPORT_CLOSED` where the peer breaks the channel or speaks something else, and where it is gone and the port says so
  * by a `close` event: those of Node and Bun do. In Deno, and in Chromium (156), a peer whose page or worker has ended is one
- * that is silent, which only a time limit tells: `peerTimeoutMs` of `@godwit/migration` is one.
+ * that is silent, which only a time limit tells: `peerTimeoutMs` of `@godwit/migration` is one. So is, everywhere, a port
+ * of which an end was closed before this: its event is over.
  */
 export function messagePortChannel(port: MessagePortLike): Channel {
   const { socket, start } = messageSocket(port);

@@ -46,4 +46,16 @@ describe("memoryPair", () => {
     await sending;
     expect((await closing).length).toBe(2);
   });
+
+  it("fails when a buffer is given away while it is sent, and does not lose the rest of it", async () => {
+    const [a, b] = memoryPair({ bufferBytes: 4 });
+    const bytes = new Uint8Array(10);
+    const sending = a.send(bytes).catch((error: unknown) => error);
+    structuredClone(bytes, { transfer: [bytes.buffer] });
+    const gone = { code: "TRANSPORT_CLOSED", message: "TRANSPORT_CLOSED: a buffer changed while it was sent" };
+    const reader = b.receive()[Symbol.asyncIterator]();
+    expect((await reader.next()).value).toEqual(new Uint8Array(4));
+    expect(await sending).toMatchObject(gone);
+    await expect(reader.next()).rejects.toMatchObject(gone);
+  });
 });
