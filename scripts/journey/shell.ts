@@ -20,7 +20,7 @@ export interface Shell {
 
 const limitMs = 240_000;
 /** What goes through: where certificates lie and how the network is reached. */
-const passed = /^(LANG|TZ|TERM|.*_PROXY|.*_proxy|.*_CERTS?|.*_CERT_(FILE|DIR)|.*_CA_BUNDLE|SSL_.*)$/;
+const passed = /^(LANG|TZ|TERM|.*_PROXY|.*_proxy|.*_CERTS?|.*_CERT_(FILE|DIR)|.*_CA_BUNDLE|SSL_.*|DENO_TLS_CA_STORE)$/;
 
 /** `root`: a folder outside of the repository. `registryUrl`: what the user's settings name. */
 export function makeShell(root: string, registryUrl: string): Shell {
@@ -38,6 +38,8 @@ export function makeShell(root: string, registryUrl: string): Shell {
     .split(delimiter)
     .filter((folder) => !folder.includes(`node_modules${sep}.bin`));
   const env = {
+    // Deno trusts the machine's authorities only when told to, as the others do: a network may have one of its own.
+    DENO_TLS_CA_STORE: "mozilla,system",
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => passed.test(name))),
     PATH: [programs, ...own].join(delimiter),
     HOME: home,

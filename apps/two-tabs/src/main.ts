@@ -1,4 +1,4 @@
-// Serves the page to look at, on Bun: `main.ts [--port N] [a stream that QEMU has saved]`.
+// Serves the page to look at, on Bun.
 import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,10 +7,25 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { serve } from "./serve.ts";
 
-const { values, positionals } = parseArgs({
-  options: { port: { type: "string", default: "8008" } },
-  allowPositionals: true,
-});
+const usage = "bun run two-tabs [--port N] [a stream that QEMU has saved]; the port is 8008 by default";
+
+function argumentsOf() {
+  try {
+    return parseArgs({
+      options: { port: { type: "string", default: "8008" }, help: { type: "boolean", default: false } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n${usage}`);
+    process.exit(2);
+  }
+}
+
+const { values, positionals } = argumentsOf();
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
 const source = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Scripts by their names, made of the sources as they are now. */

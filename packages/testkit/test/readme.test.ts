@@ -1,6 +1,8 @@
 // The README says what is: its ten lines are a test that runs, its tables the codes and checks.
 import { readFileSync } from "node:fs";
+import { createKernel, type Kernel, u8, virtualClock, vmstate } from "@godwit/core";
 import { expect, it } from "vitest";
+import { survivesAFailure } from "../examples/failing.ts";
 import { checks, pluginCodes } from "../src/index.ts";
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), "utf8");
@@ -31,4 +33,22 @@ it("lists the checks", () => {
 it("lists the codes", () => {
   const codes = Object.entries(pluginCodes).map(([code, { says, remedy }]) => [`\`${code}\``, says, remedy]);
   expect(tableUnder("What is found")).toEqual(codes);
+});
+
+it("runs the example of a device that fails", async () => {
+  const kernel = createKernel({
+    machineType: "example",
+    clock: virtualClock(() => 0n),
+    machine: { pause() {}, resume() {}, reset() {} },
+  });
+  const lamp = { level: 7 };
+  const description = vmstate({ name: "lamp", version: 1, fields: { level: u8 } });
+  kernel.device(description, { save: () => lamp, load: ({ level }) => Object.assign(lamp, { level }) });
+  const saved = (of: Kernel) => {
+    const bytes = of.snapshot();
+    lamp.level = 3;
+    return bytes;
+  };
+  const result = await survivesAFailure({ kernel, look: () => lamp.level }, saved);
+  expect([result.refused, result.untouched, lamp.level]).toEqual(["DEVICE_FAILED", true, 7]);
 });

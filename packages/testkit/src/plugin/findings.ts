@@ -147,12 +147,13 @@ const ownCodes = {
   },
   GOLDEN_UNREADABLE: {
     says: "what a published version wrote is not read any more, or means another state",
-    remedy: "keep reading it: `since`, `until`, `minimumVersion`, subsections, `formerly`",
+    remedy:
+      "keep reading it: `since`, `until`, `minimumVersion`, subsections, `formerly`; or, if that version was never out, delete its golden file",
   },
   WIRE_CHANGED: {
     says: "the bytes are not those of the published version, and the plugin's version does not say so",
     remedy:
-      "take the change back; or raise the description's version (or use a subsection), and the plugin's minor version at least",
+      "take the change back; or raise the description's version (or use a subsection), and the plugin's minor version at least; or, if that version was never out, delete its golden file and write it anew",
   },
   WIRE_BROKEN: {
     says: "the change of the wire breaks saves of a published version, or would be misread by it",
