@@ -28,4 +28,4 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
 }
-console.log(`serving until Ctrl+C; in your folder: export npm_config_registry=${registry.url}`);
+console.log(`serving until Ctrl+C; in your folder: export NPM_CONFIG_REGISTRY=${registry.url}`);

@@ -233,7 +233,8 @@ class Source implements OutgoingMigration {
   }
 
   async #migrate(): Promise<void> {
-    const manifest = this.#options.machine.manifest({ needed: true });
+    // No manifest goes to a QEMU: there is nobody to compare it.
+    const manifest = this.#options.machine.manifest(this.#options.peer === "qemu" ? {} : { needed: true });
     this.#recorder.totalBytes = manifest.ramBlocks.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#offer = await this.#interrupt.wait(this.#ownership.offer());
     const wire = await this.#connect();

@@ -1,5 +1,6 @@
 import { createKernel, type Manifest, subsection, u8, virtualClock, vmstate } from "@godwit/core";
 import { formatMisfit, type Misfit, misfits } from "@godwit/migration";
+import { qtailq } from "@godwit/qtailq-codec";
 import { describe, expect, it } from "vitest";
 import { sameManifest } from "../src/godwit/preamble.ts";
 import { Rig } from "./support/rig.ts";
@@ -337,6 +338,36 @@ describe("the preamble", () => {
     // Nobody asked: it is not known.
     expect(misfits(lamp(true, 2).manifest(), here)).toMatchObject([{ refuses: false }]);
     expect(misfits(lamp(true, 2).manifest({ needed: true }), lamp(true, 0).manifest())).toEqual([]);
+  });
+
+  it("knows what each element of a list needs", () => {
+    const extra = (name: string) =>
+      subsection({
+        name: `node/${name}`,
+        version: 1,
+        fields: { value: u8 },
+        needed: ({ value }) => value !== 0,
+        absent: { value: 0 },
+      });
+    const node = vmstate({
+      name: "node",
+      version: 1,
+      fields: { id: u8 },
+      subsections: { a: extra("a"), b: extra("b") },
+    });
+    const chain = vmstate({ name: "chain", version: 1, fields: { nodes: qtailq(node) } });
+    const kernel = createKernel({
+      machineType: "chain",
+      clock: virtualClock(() => 0n),
+      machine: { pause() {}, resume() {}, reset() {} },
+    });
+    const nodes = [
+      { id: 1, a: { value: 1 }, b: { value: 0 } },
+      { id: 2, a: { value: 0 }, b: { value: 2 } },
+    ];
+    kernel.device(chain, { save: () => ({ nodes }), load() {} });
+    const found = kernel.manifest({ needed: true }).sections.find(({ idstr }) => idstr === "chain");
+    expect(found?.needed).toEqual(["node/a", "node/b"]);
   });
 
   it("does not hold for a machine that has changed since", async () => {

@@ -1,4 +1,5 @@
-// Every line of a shell that a page shows: what runs it, or why nothing does. A line that no entry names fails the test.
+// Every line of a shell that a page shows: what runs it or its like (the same command with other files or smaller numbers), or
+// why nothing does. A line that no entry names fails the test.
 
 export interface ShellRule {
   /** Of the command, without its comment: the whole line, or a pattern of the whole line. */

@@ -158,9 +158,17 @@ export function decodeState<D extends Description>(
   return bodyOf(description).toState(readAll(description, bytes, options, false), undefined, version) as StateOf<D>;
 }
 
-/** Writes a state in the description's version. Integer arrays may be any `ArrayLike`; nothing of it is kept. */
-export function writeState(out: Writer, description: Description, state: AnyRecord): void {
-  bodyOf(description).write(out, state, undefined, description.version, fromState);
+/**
+ * Writes a state in the description's version. Integer arrays may be any `ArrayLike`; nothing of it is kept. `sent`: told
+ * the name of each subsection that is written, at whatever depth.
+ */
+export function writeState(
+  out: Writer,
+  description: Description,
+  state: AnyRecord,
+  sent?: (name: string) => void,
+): void {
+  bodyOf(description).write(out, state, undefined, description.version, sent ? { ...fromState, sent } : fromState);
 }
 
 export function encodeState<D extends Description>(description: D, state: StateOf<D>): Uint8Array {

@@ -23,9 +23,13 @@ const arrays = [
 const elementBytes = 8;
 
 /** Bytes that `work` asked for, up to `mostBytes`; and whether it asked for more. What it throws is its own affair. */
-export function allocatedIn(work: () => void, mostBytes: number): { readonly bytes: number; readonly isOver: boolean } {
+export function allocatedIn(
+  work: () => void,
+  mostBytes: number,
+): { readonly bytes: number; readonly isOver: boolean; readonly threw: boolean } {
   let bytes = 0;
   let isOver = false;
+  let threw = false;
   const count = (more: number): void => {
     if (!(more > 0)) return;
     bytes += more;
@@ -38,10 +42,11 @@ export function allocatedIn(work: () => void, mostBytes: number): { readonly byt
     work();
   } catch {
     // A refusal, or an allocation that was.
+    threw = true;
   } finally {
     for (const one of undo.toReversed()) one();
   }
-  return { bytes, isOver };
+  return { bytes, isOver, threw };
 }
 
 function replaceAll(count: (bytes: number) => void): (() => void)[] {

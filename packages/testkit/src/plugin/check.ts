@@ -50,7 +50,11 @@ async function findWith<M>(test: PluginTest<M>, name: CheckName, look: CheckFunc
       return undefined;
     }
   };
-  const idle = await guarded(() => look(lab, findings));
-  await guarded(() => lab.close());
+  let idle: string | undefined;
+  try {
+    idle = await guarded(() => look(lab, findings));
+  } finally {
+    await guarded(() => lab.close());
+  }
   return { findings: findings.all(), idle };
 }

@@ -107,13 +107,15 @@ export class Lab<M> {
   }
 
   async close(): Promise<void> {
+    const failures: unknown[] = [];
     for (const machine of this.#made.splice(0)) {
       try {
         await this.test.teardown?.(machine);
       } catch (error) {
-        throw new SetupFailure("teardown", error);
+        failures.push(error);
       }
     }
+    if (failures.length > 0) throw new SetupFailure("teardown", failures[0]);
   }
 }
 

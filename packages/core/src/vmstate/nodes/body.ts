@@ -181,6 +181,7 @@ export class Body {
         }
         const partVersion = mode.state ? description.version : (own["$version"] ?? description.version);
         writeHeader(out, part.name, partVersion);
+        mode.sent?.(description.name);
         if (listed === undefined) part.body.write(out, own, scope, partVersion, mode);
         else listed.subsections.push(part.body.list(listed.listing, own, scope, partVersion));
       }

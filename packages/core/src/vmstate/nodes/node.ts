@@ -10,6 +10,8 @@ import type { Scope } from "../types.ts";
 export interface WriteMode {
   readonly state: boolean;
   readonly checks: boolean;
+  /** Told the name of each subsection that is written. */
+  readonly sent?: (name: string) => void;
 }
 
 /** Which QEMU's vmdesc is written: the two differ in array indices and null pointers. */

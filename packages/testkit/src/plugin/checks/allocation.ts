@@ -28,7 +28,9 @@ export const allocationCheck: CheckFunction = async (lab, findings) => {
   if (devices.length === 0) return "the plugin registers no device with a description";
   const stream = streamOf(parts);
   if ((await loadInto(lab.make(), stream)).is !== "loaded") return undefined;
-  const usual = measured(lab.make(), stream, Number.POSITIVE_INFINITY).bytes;
+  const plain = measured(lab.make(), stream, Number.POSITIVE_INFINITY);
+  if (plain.threw) return "the machine's own save cannot be restored at once, and so what that takes is not seen";
+  const usual = plain.bytes;
   for (const device of devices) {
     for (const { body, path } of hostile(lab, findings, device, bodyOf(parts, device.key), describedIn(save))) {
       const hostileStream = streamOf(withSection(parts, fullSection(device, device.description.version, body)));

@@ -28,7 +28,7 @@ import { describedOf, type RecordedDevice } from "../recorded.ts";
 import { bodyOf, fullSection, type Parts, partsOf, streamOf, withSection } from "../sections.ts";
 import { compareVersions, isMinorAbove, type Version, versionOf } from "../versions.ts";
 
-/** Of each section: so many generated states, and no more when they have so many bytes together. */
+/** Of each section, beside the real one: so many generated states, and no more when they have so many bytes together. */
 const mostSamples = 6;
 const mostBytes = 8192;
 
@@ -262,7 +262,7 @@ async function samplesOf<M>(
     if ((await loadInto(lab.make(), streamOf(withSection(parts, section)))).is !== "loaded") continue;
     samples.set(sample.bytes, sample);
     bytes += section.body.length;
-    if (samples.size > mostSamples || bytes > mostBytes) break;
+    if (samples.size >= mostSamples + real.length || bytes > mostBytes) break;
   }
   return [...samples.values()];
 }

@@ -2,17 +2,7 @@
 import type { CheckFunction } from "../check.ts";
 import { saveDifferences } from "../compare.ts";
 import type { Findings } from "../findings.ts";
-import {
-  isSame,
-  isSteady,
-  type Lab,
-  loadInto,
-  type Made,
-  messageOf,
-  type Outcome,
-  saveWith,
-  snapshotOf,
-} from "../lab.ts";
+import { isSame, isSteady, Lab, loadInto, type Made, messageOf, type Outcome, saveWith, snapshotOf } from "../lab.ts";
 import { checkUntouched } from "../untouched.ts";
 
 /** So many machines, each driven by another seed. */
@@ -26,7 +16,7 @@ export const savesCheck: CheckFunction = async (lab, findings) => {
 
 async function checkExercise<M>(lab: Lab<M>, findings: Findings): Promise<void> {
   if (lab.test.exercise === undefined) return;
-  const idle = new (lab.constructor as typeof Lab<M>)(withoutExercise(lab));
+  const idle = new Lab(withoutExercise(lab));
   try {
     const [driven, fresh] = [await lab.exercised(), await idle.exercised()];
     const [a, b] = [snapshotOf(driven), snapshotOf(fresh)];
