@@ -214,7 +214,7 @@ describe("the program", () => {
   it("is refused where the destination does not know walks, and says what; the machine goes on at the source", async () => {
     const { code, out } = await run("--profile", "pseries", "--memory", "4", "--no-ccs");
     expect(code).toBe(1);
-    expect(out).toContain('SUBSECTION_UNKNOWN: subsection "spaprccslist" is not known here');
+    expect(out).toContain("SUBSECTION_UNKNOWN: section spapr/0, subsection spaprccslist");
     expect(out).toContain("card b: 18 of 36 tokens fetched when the machine stood; since then ");
     expect(out).toContain("Not migrated. The machine goes on at the source.");
     expect(out).toContain("Its evidence is whole: nothing lost, repeated or torn.");

@@ -320,3 +320,39 @@ describe("valueToJson", () => {
     expect(refusal(() => valueToJson(cycle)).code).toBe("BITS_RANGE");
   });
 });
+
+it("a custom kind that puts the members of a struct beside its own comes back from its JSON", () => {
+  interface Request {
+    readonly retry: boolean;
+    readonly cdb: Uint8Array;
+    readonly sector: bigint;
+  }
+  const body = struct(vmstate({ name: "request", version: 1, fields: { cdb: buffer(2), sector: u64 } }));
+  const requests = customField<Request[], { value: Request[]; retry: boolean | undefined; done: boolean }>({
+    kind: "requests",
+    begin: () => ({ value: [], retry: undefined, done: false }),
+    next: ({ retry, done }) => (done ? undefined : retry === undefined ? u8 : body),
+    take(steps, value) {
+      if (steps.retry !== undefined) {
+        steps.value.push({ retry: steps.retry, ...(value as Omit<Request, "retry">) });
+        steps.retry = undefined;
+      } else if (value === 0) steps.done = true;
+      else steps.retry = value === 1;
+    },
+    end: ({ value }) => value,
+    *encode(value) {
+      for (const { retry, ...request } of value) {
+        yield { field: u8, value: retry ? 1 : 2 };
+        yield { field: body, value: request };
+      }
+      yield { field: u8, value: 0 };
+    },
+    map: (value, each) =>
+      value.map(({ retry, ...request }) => ({ retry, ...(each(body, request) as Omit<Request, "retry">) })),
+  });
+  const description = vmstate({ name: "disk", version: 1, fields: { requests } });
+  const state = { requests: [{ retry: true, cdb: Uint8Array.of(1, 2), sector: 5n }] };
+  const json = stateToJson(description, state);
+  expect(json).toEqual({ requests: [{ retry: true, cdb: "AQI=", sector: "5" }] });
+  expect(stateFromJson(description, json)).toEqual(state);
+});

@@ -188,7 +188,7 @@ class Conversion {
     if (map === undefined) return this.#opaque(value);
     try {
       if (!this.#out) return map(fromTaggedJson(value), (field, one) => this.field(field, one, scope), scope);
-      const each = (field: Field, one: unknown): Ready => new Ready(this.field(field, one, scope) as JsonValue);
+      const each = (field: Field, one: unknown) => ready(this.field(field, one, scope) as JsonValue);
       return toTaggedJson(map(value, each, scope));
     } catch (error) {
       if (isMigrationError(error)) throw error;
@@ -203,6 +203,12 @@ class Conversion {
 
 const versionSpec: IntSpec = { kind: "int", info: "a version", bytes: 4, signed: false, as: "number" };
 const deadline: IntSpec = { kind: "int", info: "uint64", bytes: 8, signed: false, as: "bigint" };
+
+/** A kind may put the members of what it is given beside others of its own: so each of them is ready by itself. */
+function ready(json: JsonValue): unknown {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return new Ready(json);
+  return Object.fromEntries(Object.entries(json).map(([key, one]) => [key, new Ready(one as JsonValue)]));
+}
 
 const isList = (value: unknown): value is ArrayLike<unknown> => Array.isArray(value) || ArrayBuffer.isView(value);
 
