@@ -1,7 +1,7 @@
 // Every published package has an example that a user can copy: a file of its folder `examples`, shown word for word in its
 // README, and run by one of its tests.
-import { globSync, readFileSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { scanModule } from "../scan-module.ts";
 import { readWorkspaces, repositoryRoot } from "../workspaces.ts";
@@ -48,16 +48,18 @@ function findings(name: string, { readme, examples, tests }: Files): string[] {
 
 function filesOf(folder: string): Files {
   const root = join(repositoryRoot, folder);
-  const read = (pattern: string) =>
-    new Map(
-      globSync(pattern, { cwd: root }).map(
-        (path) => [relative(".", path), readFileSync(join(root, path), "utf8")] as const,
-      ),
-    );
+  // Node 20 has no glob.
+  const read = (below: string) => {
+    const names = existsSync(join(root, below))
+      ? readdirSync(join(root, below), { recursive: true, encoding: "utf8" })
+      : [];
+    const paths = names.filter((name) => name.endsWith(".ts")).map((name) => `${below}/${name.replaceAll("\\", "/")}`);
+    return new Map(paths.sort().map((path) => [path, readFileSync(join(root, path), "utf8")] as const));
+  };
   return {
     readme: readFileSync(join(root, "README.md"), "utf8"),
-    examples: read("examples/**/*.ts"),
-    tests: new Map([...read("test/**/*.ts")].filter(([, text]) => text.includes("examples/"))),
+    examples: read("examples"),
+    tests: new Map([...read("test")].filter(([, text]) => text.includes("examples/"))),
   };
 }
 
